@@ -1,0 +1,3 @@
+//! The agent: checks one node, reports to the coordinator, pulls builder images, and nothing else.
+
+pub mod check;

@@ -1,0 +1,52 @@
+//! The report: what an agent says every 10 seconds, and what it gets back.
+
+use crate::{Facts, Finding};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The version of the contract. A coordinator accepts reports of this version and the one before.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// `POST /v1/agents/{node}/report`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`PROTOCOL_VERSION`] of the sender.
+    pub protocol: u32,
+    /// The node's name as the agent spells it: the certname, or the host name without one.
+    pub node: String,
+    /// The agent's own version.
+    #[serde(default)]
+    pub agent_version: String,
+    /// Changes at each boot.
+    pub boot_id: String,
+    /// Changes when the machine is rebuilt.
+    pub machine_id: String,
+    /// The server's UUID, where there is one (OpenStack's, by way of DMI).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uuid: Option<String>,
+    /// Grows by one with every report; compared within one machine id only.
+    pub sequence: u64,
+    /// The node's clock when the report was made; the coordinator goes by its own clock of arrival.
+    pub sent_at: Timestamp,
+    /// Seconds since boot.
+    #[serde(default)]
+    pub uptime_seconds: u64,
+    /// What the checks found.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// What the checks saw.
+    #[serde(default)]
+    pub facts: Facts,
+}
+
+/// The coordinator's answer to a report it took in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// The coordinator's [`PROTOCOL_VERSION`].
+    pub protocol: u32,
+    /// The coordinator's clock, so that an agent can tell its own offset.
+    pub received_at: Timestamp,
+    /// Whether the node stands in the policy; an unlisted node is seen, never touched.
+    #[serde(default)]
+    pub listed: bool,
+}
