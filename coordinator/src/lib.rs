@@ -1,1 +1,1 @@
-//! x
+//! The coordinator: knows the fleet, decides, answers.
