@@ -1,8 +1,9 @@
 //! The composition root: builds everything and hands it down. No decision is taken here.
 
-use crate::{api, clock::Clock, config::Config, dashboard, shutdown::Shutdown};
+use crate::{api, clock::Clock, config::Config, dashboard, fleet::Fleet, shutdown::Shutdown};
 use axum::Router;
-use std::sync::Arc;
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What every way in may use. Built once; shared by reference.
 pub struct App {
@@ -12,9 +13,16 @@ pub struct App {
     pub config: Config,
     /// How it stops.
     pub shutdown: Shutdown,
+    fleet: Mutex<Fleet>,
 }
 
 impl App {
+    /// Looks at the fleet, or changes it, at this moment. The closure must be quick: everybody else waits.
+    pub fn with_fleet<T>(&self, look: impl FnOnce(&mut Fleet, Timestamp) -> T) -> T {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&mut fleet, self.clock.now())
+    }
+
     /// What operators reach: API and dashboard, on loopback and on the Unix socket.
     pub fn operators(self: &Arc<Self>) -> Router {
         api::operators().merge(dashboard::routes()).with_state(Arc::clone(self))

@@ -7,6 +7,9 @@ pub mod app;
 pub mod api;
 pub mod dashboard;
 
+pub mod fleet;
+pub mod view;
+
 pub mod clock;
 pub mod config;
 pub mod shutdown;
