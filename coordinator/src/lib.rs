@@ -7,9 +7,13 @@ pub mod app;
 pub mod api;
 pub mod dashboard;
 
+pub mod events;
 pub mod fleet;
 pub mod view;
 
 pub mod clock;
 pub mod config;
+pub mod metrics;
+pub mod serve;
 pub mod shutdown;
+pub mod telemetry;
