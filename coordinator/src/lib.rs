@@ -1,1 +1,3 @@
 //! The coordinator: knows the fleet, decides, answers.
+
+pub mod policy;
