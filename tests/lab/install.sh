@@ -133,9 +133,12 @@ build_mesos() {
         python3 "$here/mesos_shims.py" "$home/_scheduler.so" "$home/shims"
         touch "$home/shims/done"
     fi
-    if stale "$home/mesos-host" "$here/mesos_host.cpp"; then
+    if stale "$home/mesos-host" "$here/mesos_host.cpp" "$here/install.sh"; then
         say "building the Mesos host"
-        g++ -std=c++17 -O1 -Wall -rdynamic -o "$home/mesos-host.new" "$here/mesos_host.cpp" -ldl
+        # An old-style rpath also holds for what the Mesos library loads, and unlike LD_LIBRARY_PATH it is not
+        # inherited by the programs that Mesos starts, which want the real libraries.
+        g++ -std=c++17 -O1 -Wall -rdynamic -o "$home/mesos-host.new" "$here/mesos_host.cpp" -ldl \
+            -Wl,--disable-new-dtags,-rpath,"$home/shims"
         mv "$home/mesos-host.new" "$home/mesos-host"
     fi
 }
