@@ -18,12 +18,13 @@ mesos_version=1.11.0
 #   zookeeper                    the jar (its service is another package) and a Java to run it
 #   puppet-agent                 `puppet apply`
 #   e2fsprogs xfsprogs           file systems on loop devices
-#   chromium chromium-driver     the dashboard in a real browser, and a font to read it with
+#   chromium chromium-driver     the dashboard in a real browser, and a font to read it with; the headless shell
+#   chromium-headless-shell      is the same engine without a window, which would be at least 500 pixels wide
 #   libsvn1 libapr1 libsasl2-2   what the Mesos library links to and Debian still has
-#   g++ binutils python3-pip curl ca-certificates    to fetch that library and give it a main()
+#   g++ binutils python3 python3-pip curl ca-certificates    to fetch that library and give it a main()
 packages="docker.io iptables docker-registry busybox-static zookeeper puppet-agent e2fsprogs xfsprogs mount
-  chromium chromium-driver fonts-dejavu-core libsvn1 libapr1 libsasl2-2 g++ binutils python3 python3-pip curl
-  ca-certificates tar util-linux"
+  chromium chromium-driver chromium-headless-shell fonts-dejavu-core libsvn1 libapr1 libsasl2-2 g++ binutils
+  python3 python3-pip curl ca-certificates tar util-linux"
 
 say() { echo "lab: $*"; }
 

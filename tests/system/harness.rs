@@ -28,7 +28,7 @@ mod volume;
 mod wait;
 mod zookeeper;
 
-pub use browser::Browser;
+pub use browser::{Browser, View};
 pub use docker::{DockerDaemon, TEST_IMAGE};
 pub use http::{get, get_json};
 pub use machine::ready;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::harness::{
     Browser, DockerDaemon, FileSystem, LoopVolume, Mesos, MesosTask, Puppet, PuppetRun, Registry, Scratch,
-    TEST_IMAGE, TaskSpec, ZooKeeperEnsemble, get, get_json, ready, wait_for,
+    TEST_IMAGE, TaskSpec, View, ZooKeeperEnsemble, get, get_json, ready, wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -57,10 +57,18 @@ fn a_stopped_docker_comes_back_with_its_images_and_leaves_no_process_when_droppe
 fn an_image_is_pushed_to_the_registry_and_pulled_from_it() {
     let Some(docker) = ready(DockerDaemon::start()) else { return };
     let Some(registry) = ready(Registry::start()) else { return };
-    let builder = registry.offer(&docker, TEST_IMAGE, "alisw/slc7-builder:latest").unwrap();
-    assert!(docker.cli(&["image", "inspect", &builder]).is_err());
+    let id = |image: &str| docker.cli(&["inspect", "--format", "{{.Id}}", image]);
+    docker.make_image("first", 1).unwrap();
+    docker.make_image("second", 1).unwrap();
+    let builder = registry.offer(&docker, "first", "alisw/slc7-builder:latest").unwrap();
+    assert!(id(&builder).is_err());
     docker.cli(&["pull", &builder]).unwrap();
-    assert!(docker.cli(&["image", "inspect", &builder]).is_ok());
+    assert_eq!(id(&builder).unwrap(), id("first").unwrap());
+
+    // A newer image under the same name.
+    registry.offer(&docker, "second", "alisw/slc7-builder:latest").unwrap();
+    docker.cli(&["pull", &builder]).unwrap();
+    assert_eq!(id(&builder).unwrap(), id("second").unwrap());
     let (status, catalog) = get(&format!("{}/v2/_catalog", registry.url())).unwrap();
     assert_eq!(status, 200);
     assert!(catalog.contains("alisw/slc7-builder"), "{catalog}");
@@ -90,6 +98,9 @@ fn mesos_runs_tasks_of_two_frameworks_in_containers_on_the_agents_asked_for() {
 
     let containers = docker.cli(&["ps", "--format", "{{.Names}}"]).unwrap();
     assert_eq!(containers.lines().filter(|name| name.starts_with("mesos-")).count(), 3, "{containers}");
+
+    let on_second = get_json(&format!("{}/containers", mesos.agent_url(2))).unwrap();
+    assert_eq!(on_second.as_array().unwrap().len(), 2, "{on_second:#}");
 
     build.kill().unwrap();
     drop(check);
@@ -185,16 +196,17 @@ fn a_volume_of_xfs_has_a_uuid_and_is_gone_once_dropped() {
 }
 
 #[test]
-fn the_browser_runs_a_pages_script_and_takes_its_picture_at_the_width_asked_for() {
+fn the_browser_runs_a_pages_script_in_a_window_of_exactly_the_size_asked_for() {
     let Some(browser) = ready(Browser::find()) else { return };
     let scratch = Scratch::new("page").unwrap();
-    let page = scratch
-        .write("page.html", "<p id=w></p><script>w.textContent = 'width ' + innerWidth</script>")
-        .unwrap();
+    let script = "w.textContent = innerWidth + ' dark ' + matchMedia('(prefers-color-scheme: dark)').matches";
+    let page = scratch.write("page.html", &format!("<p id=w></p><script>{script}</script>")).unwrap();
     let url = format!("file://{}", page.display());
-    let html = browser.dump(&url, 1200).unwrap();
-    assert!(html.contains("width 1200"), "{html}");
-    let png = browser.screenshot(&url, 390, 844).unwrap();
+    let html = browser.html(&View::desktop(&url)).unwrap();
+    assert!(html.contains("1280 dark false"), "{html}");
+    let html = browser.html(&View::phone(&url).dark()).unwrap();
+    assert!(html.contains("390 dark true"), "{html}");
+    let png = browser.screenshot(&View::phone(&url)).unwrap();
     assert_eq!(png_size(&png), (390, 844));
 }
 

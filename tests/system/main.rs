@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a story ends where its expectation does, and says what it skipped"
+    reason = "a story ends, loudly, where its expectation does"
 )]
 
 mod harness;

@@ -88,6 +88,15 @@ impl DockerDaemon {
         self.cli(&["rm", "--force", name]).map(drop)
     }
 
+    /// Makes a new image of about `mebibytes`, like no other: its content is random, so it cannot be compressed either.
+    pub fn make_image(&self, name: &str, mebibytes: u32) -> Result<()> {
+        let fill = format!("head -c {} /dev/urandom >/filler", u64::from(mebibytes) * 1024 * 1024);
+        let container = format!("make-{}", name.replace(['/', ':'], "-"));
+        self.cli(&["run", "--network", "none", "--name", &container, TEST_IMAGE, "sh", "-c", &fill])?;
+        self.cli(&["commit", &container, name])?;
+        self.remove_container(&container)
+    }
+
     /// Gives an image another name; names that end in `:latest` may leave it out.
     pub fn tag(&self, image: &str, name: &str) -> Result<()> {
         self.cli(&["tag", image, name]).map(drop)

@@ -119,7 +119,9 @@ impl Puppet {
             command.arg(flag).arg(self.scratch.join(folder));
         }
         // A name of its own, or it would look the machine's up in DNS.
-        command.args(["--certname", "lab.example.org"]);
+        command.args(["--certname", "lab.example.org", "--color=false"]);
+        // Without root it makes folders in the home directory, whatever the flags say.
+        command.env("HOME", self.scratch.path());
         command
     }
 

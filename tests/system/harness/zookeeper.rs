@@ -116,7 +116,15 @@ impl Member {
         let mut command = Daemon::leashed(&needs_program("java", "default-jre-headless")?);
         command
             // Quick to start and small, since three of them share the machine with everything else.
-            .args(["-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", CLASSES, SERVER])
+            .args([
+                "-Xmx64m",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-XX:-UsePerfData",
+                "-cp",
+                CLASSES,
+                SERVER,
+            ])
             .arg(scratch.join(&format!("member-{}.cfg", self.number)));
         let log = scratch.join(&format!("member-{}.log", self.number));
         self.daemon = Some(Daemon::start(&name, &mut command, &log)?);
