@@ -58,7 +58,8 @@ impl Executor {
         };
         let ended = self.look_after(&task, &mut events).await;
         self.docker.remove().await?;
-        let (state, message) = ended?;
+        // Whoever waits for the task sees this message; a sandbox nobody reads would keep it.
+        let (state, message) = ended.unwrap_or_else(|error| ("TASK_FAILED", format!("{error:#}")));
         let update = self.report(&task, state, &message).await?;
         // The agent takes our end for the task's failure unless it has confirmed this update before.
         let _ = tokio::time::timeout(GOODBYE_LIMIT, acknowledged(&mut events, &update)).await;
@@ -73,7 +74,7 @@ impl Executor {
         let mut killed = false;
         loop {
             tokio::select! {
-                status = container.wait() => return Ok(outcome(status?, killed)),
+                status = container.wait() => return Ok(self.docker.outcome(status?, killed)),
                 () = self.docker.is_running(), if !reported => {
                     self.report(task, "TASK_RUNNING", "").await?;
                     reported = true;
@@ -186,6 +187,21 @@ impl Docker {
         Ok(())
     }
 
+    /// What the end of `docker run` means for the task. Its own complaints end up in the sandbox, where our output goes.
+    fn outcome(&self, status: ExitStatus, killed: bool) -> (&'static str, String) {
+        if killed {
+            return ("TASK_KILLED", String::new());
+        }
+        if status.success() {
+            return ("TASK_FINISHED", String::new());
+        }
+        let complaints = std::fs::read_to_string(format!("{}/stderr", self.sandbox)).unwrap_or_default();
+        (
+            "TASK_FAILED",
+            format!("docker run: {status}: {}", complaints.lines().last().unwrap_or("it said nothing")),
+        )
+    }
+
     /// Leaves nothing behind under this name.
     async fn remove(&self) -> Result<()> {
         self.command("rm")
@@ -194,14 +210,6 @@ impl Docker {
             .await
             .context("run docker rm")
             .map(drop)
-    }
-}
-
-fn outcome(status: ExitStatus, killed: bool) -> (&'static str, String) {
-    match (killed, status.success()) {
-        (true, _) => ("TASK_KILLED", String::new()),
-        (false, true) => ("TASK_FINISHED", String::new()),
-        (false, false) => ("TASK_FAILED", format!("docker run: {status}")),
     }
 }
 

@@ -116,11 +116,12 @@ fn a_task_of_mesos_that_ends_by_itself_is_finished_or_failed() {
     let Some(mesos) = ready(Mesos::start(&docker, 1)) else { return };
     let quick = |id: &str, command: &str| TaskSpec { command: command.to_owned(), ..TaskSpec::named(id) };
     let mut good = mesos.run_task(quick("good", "true")).unwrap();
-    let mut bad = mesos.run_task(quick("bad", "exit 3")).unwrap();
+    let mut bad = mesos.run_task(quick("bad", "echo no compiler >&2; exit 3")).unwrap();
     good.wait_state("TASK_FINISHED").unwrap();
     bad.wait_state("TASK_FAILED").unwrap();
     assert_eq!(good.ids(), ["good.0"]);
-    assert!(bad.wait_running().is_err());
+    let why = bad.wait_running().unwrap_err().to_string();
+    assert!(why.contains("no compiler"), "{why}");
 }
 
 #[test]
