@@ -22,14 +22,18 @@ impl Reader {
         Self { stream, text: String::new() }
     }
 
-    /// Reads until `part` has come; `false` when the stream ends first.
+    /// Reads until `part` has come; `false` when the stream ends first, or when nothing else could make a test that has
+    /// failed already end.
     async fn until(&mut self, part: &str) -> bool {
+        tokio::time::timeout(Duration::from_secs(20), self.read_until(part)).await.unwrap_or(false)
+    }
+
+    async fn read_until(&mut self, part: &str) -> bool {
         let mut buffer = [0; 4096];
         while !self.text.contains(part) {
-            // Only a test that has failed already waits so long.
-            match tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) | Err(_) => return false,
-                Ok(Ok(count)) => self.text.push_str(&String::from_utf8_lossy(&buffer[..count])),
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return false,
+                Ok(count) => self.text.push_str(&String::from_utf8_lossy(&buffer[..count])),
             }
         }
         true
