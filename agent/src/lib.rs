@@ -1,3 +1,5 @@
 //! The agent: checks one node, reports to the coordinator, pulls builder images, and nothing else.
 
 pub mod check;
+pub mod checks;
+pub mod config;
