@@ -3,3 +3,6 @@
 pub mod check;
 pub mod checks;
 pub mod config;
+pub mod docker;
+pub mod json;
+pub mod mesos;
