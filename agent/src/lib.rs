@@ -2,4 +2,6 @@
 
 pub mod check;
 pub mod checks;
+pub mod clock;
 pub mod config;
+pub mod ledger;
