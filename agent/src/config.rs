@@ -6,21 +6,31 @@
 //! (a test compares), and, where keys depend on each other, one line in [`Config::faults`].
 
 mod coordinator;
+mod docker;
 mod fragment;
+mod mesos;
 mod node;
 mod paths;
+mod prepull;
+mod puppet;
 mod status;
 mod system;
 pub mod units;
 mod volumes;
+mod zookeeper;
 
 pub use coordinator::{CoordinatorConfig, Endpoint};
+pub use docker::{ContainersConfig, DockerConfig};
 pub use fragment::{ConfigError, Fragment};
+pub use mesos::{MesosAgentConfig, MesosMasterConfig};
 pub use node::{NodeClass, NodeConfig, Protections};
 pub use paths::Paths;
+pub use prepull::PrePullConfig;
+pub use puppet::PuppetConfig;
 pub use status::StatusConfig;
 pub use system::{CertificateConfig, ProcessesConfig, SystemConfig};
 pub use volumes::{ExpectedVolume, MountsConfig, VolumesConfig};
+pub use zookeeper::ZooKeeperConfig;
 
 use serde::Deserialize;
 use std::{path::Path, time::Duration};
@@ -44,6 +54,8 @@ pub struct Config {
     pub paths: Paths,
     /// What is checked.
     pub checks: Checks,
+    /// Which images are kept on the node.
+    pub prepull: PrePullConfig,
 }
 
 /// One section a check, `[checks.NAME]`.
@@ -60,6 +72,18 @@ pub struct Checks {
     pub volumes: VolumesConfig,
     /// Mounts that are known to hang: cvmfs, NFS.
     pub mounts: MountsConfig,
+    /// Docker itself.
+    pub docker: DockerConfig,
+    /// Required containers, containers of tasks, orphans.
+    pub containers: ContainersConfig,
+    /// The Mesos agent of this node.
+    pub mesos_agent: MesosAgentConfig,
+    /// The Mesos master of this node.
+    pub mesos_master: MesosMasterConfig,
+    /// The ZooKeeper member of this node.
+    pub zookeeper: ZooKeeperConfig,
+    /// Puppet's last run.
+    pub puppet: PuppetConfig,
 }
 
 /// A key whose value is well formed but makes no sense.
@@ -125,6 +149,13 @@ impl Config {
             checks.certificate.faults(),
             checks.volumes.faults(),
             checks.mounts.faults(),
+            checks.docker.faults(),
+            checks.containers.faults(),
+            checks.mesos_agent.faults(),
+            checks.mesos_master.faults(),
+            checks.zookeeper.faults(),
+            checks.puppet.faults(),
+            self.prepull.faults(),
         ]
         .concat()
     }

@@ -25,6 +25,8 @@ pub struct AgentState {
     pub started_at_secs: Option<i64>,
     /// Living tasks.
     pub tasks: Vec<Task>,
+    /// Mesos' ids of the containers whose executors live.
+    pub containers: Vec<String>,
     /// How many frameworks have executors here.
     pub frameworks: usize,
     /// How many finished tasks it still remembers.
@@ -161,7 +163,7 @@ impl Harvest for Gatherer {
                 self.executor_is_named = false;
                 Want::Object
             }
-            "/*/executors/*/id" | "/*/executors/*/executor_id" => Want::Take,
+            "/*/executors/*/id" | "/*/executors/*/executor_id" | "/*/executors/*/container" => Want::Take,
             "/*/executors/*/tasks" | "/*/executors/*/queued_tasks" => Want::List,
             "/*/executors/*/tasks/*" | "/*/executors/*/queued_tasks/*" => Want::Take,
             _ => self.want_finished(path),
@@ -181,6 +183,7 @@ impl Harvest for Gatherer {
             "/frameworks/*/executors/*/id" | "/frameworks/*/executors/*/executor_id" => {
                 self.executor_is_named = true;
             }
+            "/frameworks/*/executors/*/container" => self.state.containers.push(text(json)?),
             _ => {
                 let is_queued = path.ends_with("/queued_tasks/*");
                 match task(json, is_queued)? {
@@ -305,7 +308,7 @@ mod tests {
         "completed_frameworks": [{"completed_executors": [{"completed_tasks": [{"id": "x"}], "tasks": []}]}],
         "frameworks": [
           {"executors": [
-             {"id": "e1", "tasks": [
+             {"id": "e1", "container": "c1", "tasks": [
                 {"id": "t1", "name": "one", "framework_id": "f1", "state": "TASK_RUNNING", "role": "*",
                  "resources": {"cpus": 1.5, "mem": "128", "disk": 0},
                  "labels": [{"key": "who", "value": "me"}],
@@ -337,6 +340,7 @@ mod tests {
         let state = read_state(STATE.as_bytes()).unwrap();
         assert_eq!((state.completed_count, state.frameworks, state.hidden_count), (5, 1, 0));
         assert_eq!(state.id.as_deref(), Some("a1-S0"));
+        assert_eq!(state.containers, ["c1"]);
         assert_eq!(state.attributes["rack"], "4");
         assert_eq!(state.started_at_secs, Some(1_500_000_000));
     }
