@@ -7,4 +7,5 @@ pub mod clock;
 pub mod config;
 pub mod identity;
 pub mod ledger;
+pub mod probe;
 pub mod runner;
