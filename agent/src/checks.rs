@@ -1,6 +1,9 @@
 //! The list of checks. A new check is a file below and one line in [`all`].
 
+mod certificate;
 mod mounts;
+mod processes;
+mod system;
 mod volumes;
 
 use crate::{check::Check, config::Config, probe::Probe};
@@ -37,5 +40,8 @@ pub fn all(context: &Context) -> Vec<Box<dyn Check>> {
     };
     add(checks.volumes.enabled, volumes::checks);
     add(checks.mounts.enabled, mounts::checks);
+    add(checks.system.enabled, system::checks);
+    add(checks.processes.enabled, processes::checks);
+    add(checks.certificate.enabled, certificate::checks);
     all
 }
