@@ -113,7 +113,8 @@ impl Engine {
         &self,
         repository: &str,
         tag: &str,
-    ) -> Result<impl Stream<Item = Result<impl AsRef<[u8]> + use<>, DockerError>> + Unpin + use<>, DockerError> {
+    ) -> Result<impl Stream<Item = Result<impl AsRef<[u8]> + use<>, DockerError>> + Unpin + use<>, DockerError>
+    {
         self.send("POST", &format!("/images/create?fromImage={}&tag={}", in_query(repository), in_query(tag)))
     }
 
@@ -125,7 +126,8 @@ impl Engine {
         &self,
         method: &'static str,
         path: &str,
-    ) -> Result<impl Stream<Item = Result<impl AsRef<[u8]> + use<>, DockerError>> + Unpin + use<>, DockerError> {
+    ) -> Result<impl Stream<Item = Result<impl AsRef<[u8]> + use<>, DockerError>> + Unpin + use<>, DockerError>
+    {
         let socket = self.socket.display().to_string();
         let path = path.to_owned();
         let docker = bollard::Docker::connect_with_unix(&socket, HEAD_TIMEOUT, API_DEFAULT_VERSION)
@@ -139,7 +141,9 @@ impl Engine {
                 request
             });
         Ok(Box::pin(
-            docker.export_image("millwright").map(move |piece| piece.map_err(|error| explain(&socket, &error))),
+            docker
+                .export_image("millwright")
+                .map(move |piece| piece.map_err(|error| explain(&socket, &error))),
         ))
     }
 }
@@ -149,7 +153,9 @@ fn in_query(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b':' => escaped.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b':' => {
+                escaped.push(char::from(byte))
+            }
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -158,10 +164,9 @@ fn in_query(text: &str) -> String {
 
 fn explain(socket: &str, error: &Error) -> DockerError {
     match error {
-        Error::DockerResponseServerError { status_code, message } => DockerError::Refused {
-            code: *status_code,
-            message: message.trim().chars().take(300).collect(),
-        },
+        Error::DockerResponseServerError { status_code, message } => {
+            DockerError::Refused { code: *status_code, message: message.trim().chars().take(300).collect() }
+        }
         Error::SocketNotFoundError(_) => {
             DockerError::Unreachable { socket: socket.to_owned(), why: "there is no such socket".to_owned() }
         }

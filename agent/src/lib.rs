@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod mesos;
 pub mod pattern;
 pub mod prepull;
+pub mod probe;
 pub mod puppet;
 pub mod runner;
 pub mod zookeeper;

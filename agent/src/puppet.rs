@@ -44,7 +44,9 @@ impl Outcome {
             Err(why) => return Self::Unknown(format!("no resource failed, but {why}")),
         };
         match report.status.as_str() {
-            "failed" if report.failing.is_empty() => Self::Failed("the catalog could not be applied".to_owned()),
+            "failed" if report.failing.is_empty() => {
+                Self::Failed("the catalog could not be applied".to_owned())
+            }
             "failed" => Self::Failed(format!("failed: {}", report.failing.join(", "))),
             "changed" | "unchanged" if report.completed == Some(false) => {
                 Self::Failed("the run did not come to its end".to_owned())
@@ -87,13 +89,15 @@ mod tests {
             Outcome::of(&summary(NO_FAILURES), Ok(&failed)),
             Outcome::Failed("the catalog could not be applied".to_owned())
         );
-        let fetched_nothing = summary("version:\n  config:\n  puppet: 4.9.2\ntime:\n  last_run: 1500000000\n");
+        let fetched_nothing =
+            summary("version:\n  config:\n  puppet: 4.9.2\ntime:\n  last_run: 1500000000\n");
         assert!(matches!(Outcome::of(&fetched_nothing, Err("x")), Outcome::Failed(_)));
     }
 
     #[test]
     fn a_run_is_clean_only_when_the_report_says_so() {
-        let clean = report("status: unchanged\ncached_catalog_status: not_used\ntransaction_completed: true\n");
+        let clean =
+            report("status: unchanged\ncached_catalog_status: not_used\ntransaction_completed: true\n");
         assert_eq!(Outcome::of(&summary(NO_FAILURES), Ok(&clean)), Outcome::Clean);
         assert_eq!(Outcome::of(&summary(NO_FAILURES), Err("there is no report")).is_clean(), None);
     }

@@ -62,7 +62,9 @@ pub fn read_srvr(answer: &[u8]) -> Result<Member, ZooKeeperError> {
         let value = value.trim();
         match key {
             "Zookeeper version" => member.version = short_version(value),
-            "Zxid" => member.zxid = value.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok()),
+            "Zxid" => {
+                member.zxid = value.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            }
             "Mode" => member.mode = Some(value.to_owned()).filter(|mode| !mode.is_empty()),
             "Outstanding" => member.outstanding = value.parse().ok(),
             "Node count" => member.nodes = value.parse().ok(),
@@ -112,7 +114,9 @@ fn words(answer: &[u8]) -> Result<&str, ZooKeeperError> {
 
 fn complete(member: Member) -> Result<Member, ZooKeeperError> {
     if member.mode.is_none() && member.version.is_empty() {
-        return Err(ZooKeeperError::Unreadable("neither a version nor a mode: no answer of ZooKeeper's".to_owned()));
+        return Err(ZooKeeperError::Unreadable(
+            "neither a version nor a mode: no answer of ZooKeeper's".to_owned(),
+        ));
     }
     Ok(member)
 }
@@ -159,7 +163,10 @@ mod tests {
     #[test]
     fn srvr_of_every_version_reads_alike() {
         let old = read_srvr(b"Zookeeper version: 3.4.13-2d71af4, built on 06/29/2018 04:05 GMT\nLatency min/avg/max: 0/0/0\nReceived: 4\nOutstanding: 0\nZxid: 0x100000000\nMode: leader\nNode count: 4\n").unwrap();
-        assert_eq!((old.version.as_str(), old.mode.as_deref(), old.epoch()), ("3.4.13", Some("leader"), Some(1)));
+        assert_eq!(
+            (old.version.as_str(), old.mode.as_deref(), old.epoch()),
+            ("3.4.13", Some("leader"), Some(1))
+        );
         let new = read_srvr(b"Zookeeper version: 3.6.2--803c7f1, built on 09/04/2020 12:44 GMT\r\nLatency min/avg/max: 0/2.5699/514\r\nZxid: 0x500040dc8\r\nMode: follower\r\nNode count: 44\r\n").unwrap();
         assert_eq!((new.mode.as_deref(), new.epoch(), new.nodes), (Some("follower"), Some(5), Some(44)));
     }

@@ -1,12 +1,12 @@
 //! Which containers run, for what, and are the required ones well? (R7)
 
-use super::shared::{Owned, Shared};
+use super::{
+    Context,
+    shared::{Owned, Shared},
+};
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
-    config::{
-        ContainersConfig, DockerConfig, NodeClass,
-        units::spoken,
-    },
+    config::{ContainersConfig, DockerConfig, NodeClass, units::spoken},
     docker::{DockerError, Engine, Inspected, Listed, read_inspect, read_list},
     pattern,
 };
@@ -113,7 +113,8 @@ impl ContainersCheck {
         let mut observations: Vec<Observation> =
             self.required.clone().iter().map(|pattern| self.of_required(pattern, list, now)).collect();
         let (containers, orphans) = self.classify(list, now);
-        let tasks = containers.iter().filter(|one| one.role == ContainerRole::Task && one.is_running()).count();
+        let tasks =
+            containers.iter().filter(|one| one.role == ContainerRole::Task && one.is_running()).count();
         observations.push(of_all(list, tasks, &orphans));
         let engine = self.shared.engine.borrow().clone();
         let facts = ContainerFacts {
@@ -133,7 +134,9 @@ impl ContainersCheck {
                 .item(pattern)
                 .gating()
                 .debounce(BETWEEN_RUNS)
-                .next(format!("start it; Puppet usually does: `puppet agent -t`, then `docker ps -a | grep {pattern}`"));
+                .next(format!(
+                    "start it; Puppet usually does: `puppet agent -t`, then `docker ps -a | grep {pattern}`"
+                ));
         };
         let closer = self.known.get(&one.id).cloned();
         if let Some(closer) = &closer {
@@ -162,7 +165,8 @@ impl ContainersCheck {
         }
         if state != "running" {
             let code = closer.and_then(|closer| closer.exit_code);
-            let how = code.filter(|_| state == "exited").map_or(String::new(), |code| format!(" with code {code}"));
+            let how =
+                code.filter(|_| state == "exited").map_or(String::new(), |code| format!(" with code {code}"));
             return Observation::new(Status::Crit, format!("container {name} is {state}{how}, not running"))
                 .debounce(BETWEEN_RUNS)
                 .evidence("state", state, "docker")
@@ -171,12 +175,18 @@ impl ContainersCheck {
         let is_unhealthy = closer.is_some_and(|closer| closer.health.as_deref() == Some("unhealthy"))
             || one.status.contains("(unhealthy)");
         if is_unhealthy {
-            return Observation::new(Status::Crit, format!("container {name} runs but its health check fails"))
-                .evidence("health", "unhealthy", "docker")
-                .next(logs);
+            return Observation::new(
+                Status::Crit,
+                format!("container {name} runs but its health check fails"),
+            )
+            .evidence("health", "unhealthy", "docker")
+            .next(logs);
         }
         let Some(started_at) = closer.and_then(|closer| closer.started_at) else {
-            return Observation::new(Status::Unknown, format!("container {name} runs; Docker does not say since when"));
+            return Observation::new(
+                Status::Unknown,
+                format!("container {name} runs; Docker does not say since when"),
+            );
         };
         let seconds = u64::try_from(now.as_second() - started_at.as_second()).unwrap_or_default();
         let since = Duration::from_secs(seconds);
@@ -210,7 +220,9 @@ impl ContainersCheck {
                     } else if one.state == "running" {
                         orphans.push(one.name.clone());
                     }
-                } else if owned.is_none() && let Some(since) = self.ownerless.get(&one.name) {
+                } else if owned.is_none()
+                    && let Some(since) = self.ownerless.get(&one.name)
+                {
                     ownerless.insert(one.name.clone(), *since);
                 }
                 Container {
@@ -233,8 +245,13 @@ impl ContainersCheck {
             (Some(id), Some(owned)) if owned.ids.contains(id) => ContainerRole::Task,
             (Some(_), Some(_)) => ContainerRole::Orphan,
             (None, _) => {
-                let is_listed = self.config.infrastructure.iter().any(|pattern| pattern::matches(pattern, name));
-                if is_listed || self.is_required(name) { ContainerRole::Infrastructure } else { ContainerRole::Other }
+                let is_listed =
+                    self.config.infrastructure.iter().any(|pattern| pattern::matches(pattern, name));
+                if is_listed || self.is_required(name) {
+                    ContainerRole::Infrastructure
+                } else {
+                    ContainerRole::Other
+                }
             }
         }
     }
@@ -248,7 +265,8 @@ fn mesos_id(name: &str) -> Option<&str> {
 fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    lengths == [8, 4, 4, 4, 12]
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The finding about the containers as a whole; it never gates.
@@ -259,7 +277,9 @@ fn of_all(list: &[Listed], tasks: usize, orphans: &[String]) -> Observation {
         let others = if more > 0 { format!(" and {more} more") } else { String::new() };
         return Observation::new(
             Status::Warn,
-            format!("container {first}{others} is a task's, but no living task of this node's Mesos agent owns it"),
+            format!(
+                "container {first}{others} is a task's, but no living task of this node's Mesos agent owns it"
+            ),
         )
         .item("orphans")
         .evidence("orphans", orphans.join(", "), "docker")
@@ -268,6 +288,13 @@ fn of_all(list: &[Listed], tasks: usize, orphans: &[String]) -> Observation {
     Observation::new(Status::Ok, format!("{running} containers run, {tasks} of them for tasks"))
         .item("orphans")
         .evidence("containers", list.len(), "docker")
+}
+
+/// The check of this node's containers.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    let config = &context.config;
+    let (containers, docker) = (&config.checks.containers, &config.checks.docker);
+    vec![Box::new(ContainersCheck::new(containers, docker, config.node.class, context.shared.clone()))]
 }
 
 impl Check for ContainersCheck {
@@ -296,9 +323,12 @@ impl Check for ContainersCheck {
                 Err(_) => format!("no answer within {}", spoken(self.config.deadline)),
             };
             let unknown = |item: &str| {
-                Observation::new(Status::Unknown, format!("Docker cannot be asked about containers: {problem}"))
-                    .item(item)
-                    .next("see the finding `docker`")
+                Observation::new(
+                    Status::Unknown,
+                    format!("Docker cannot be asked about containers: {problem}"),
+                )
+                .item(item)
+                .next("see the finding `docker`")
             };
             let mut observations: Vec<Observation> =
                 self.required.iter().map(|pattern| unknown(pattern).gating()).collect();

@@ -1,7 +1,11 @@
 //! Does Docker answer, list and inspect in time, and has it room? Docker can say its version while `ps` hangs, so
 //! each is asked by itself and the sentence names the one that hangs.
 
-use super::{patience::Patience, shared::{EngineWords, Shared}};
+use super::{
+    Context,
+    patience::Patience,
+    shared::{EngineWords, Shared},
+};
 use crate::{
     check::{Check, Look, Looking, Observation, Rhythm},
     config::{
@@ -68,7 +72,8 @@ impl DockerCheck {
         let engine = &self.engine;
         in_time(until, "answer a ping", engine.get("/_ping")).await?;
         let info = in_time(until, "describe itself", engine.read("/info", read_info)).await?;
-        let list = in_time(until, "list containers", engine.read("/containers/json?all=1", read_list)).await?;
+        let list =
+            in_time(until, "list containers", engine.read("/containers/json?all=1", read_list)).await?;
         let inspected = list.iter().find(|one| one.state == "running").or_else(|| list.first());
         if let Some(one) = inspected {
             let path = format!("/containers/{}/json", one.id);
@@ -87,7 +92,8 @@ impl DockerCheck {
             return;
         }
         let until = Instant::now() + self.config.deadline.mul_f64(0.5);
-        if let Ok(images) = in_time(until, "list images", self.engine.read("/images/json", read_images)).await {
+        if let Ok(images) = in_time(until, "list images", self.engine.read("/images/json", read_images)).await
+        {
             let bytes = images.iter().map(|image| image.size_bytes).sum();
             self.images = Some(ImagesSeen { at: Instant::now(), count: images.len(), bytes });
         }
@@ -129,7 +135,10 @@ impl DockerCheck {
         let (status, sentence) = if seen.took > self.config.slow_after {
             (Status::Warn, format!("Docker {version} is slow: it took {took} to answer, list and inspect"))
         } else {
-            (Status::Ok, format!("Docker {version} answers, lists {} containers and inspects", seen.containers))
+            (
+                Status::Ok,
+                format!("Docker {version} answers, lists {} containers and inspects", seen.containers),
+            )
         };
         Observation::new(status, sentence.replace("  ", " "))
             .gating()
@@ -163,8 +172,7 @@ impl DockerCheck {
         let status = self.grade(data.percent()).max(self.grade(metadata.percent()));
         let say = |fill: Fill| format!("{} % of {}", fill.percent(), spoken_size(fill.total));
         let kind = if pool.is_loopback { "thin pool on loopback files" } else { "thin pool" };
-        let sentence =
-            format!("Docker's {kind} is used: data {}, metadata {}", say(data), say(metadata));
+        let sentence = format!("Docker's {kind} is used: data {}, metadata {}", say(data), say(metadata));
         let observation = Observation::new(status, sentence)
             .item("storage")
             .evidence("data_used", spoken_size(data.used), "/info")
@@ -219,6 +227,12 @@ async fn in_time<T>(
         Ok(answer) => answer.map_err(|error| Trouble::Fails(stage, error)),
         Err(_) => Err(Trouble::Hangs(stage)),
     }
+}
+
+/// The check of this node's Docker.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    let config = &context.config;
+    vec![Box::new(DockerCheck::new(&config.checks.docker, &config.paths, context.shared.clone()))]
 }
 
 impl Check for DockerCheck {
@@ -296,8 +310,13 @@ mod tests {
     #[tokio::test]
     async fn no_socket_is_crit_at_once() {
         let config = DockerConfig { socket: "/nonexistent/docker.sock".into(), ..DockerConfig::default() };
-        let look = DockerCheck::new(&config, &Paths::default(), Rc::default()).look(Timestamp::UNIX_EPOCH).await;
+        let look =
+            DockerCheck::new(&config, &Paths::default(), Rc::default()).look(Timestamp::UNIX_EPOCH).await;
         assert_eq!(look.observations[0].status, Status::Crit);
-        assert!(look.observations[0].sentence.contains("no such socket"), "{}", look.observations[0].sentence);
+        assert!(
+            look.observations[0].sentence.contains("no such socket"),
+            "{}",
+            look.observations[0].sentence
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Which wanted images are here, and how pulling the others goes. Looks only; pulling is `prepull`'s business.
 
+use super::Context;
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{
@@ -34,18 +35,26 @@ fn of(fact: &ImageFact, now: Timestamp) -> Observation {
     let pull = fact.pull.as_ref().map_or(String::new(), |pull| format!("; {}", in_words(pull, now)));
     let size = spoken_size(fact.size_bytes);
     let observation = match (fact.present, fact.pull.as_ref().map(|pull| pull.state)) {
-        (true, Some(PullState::Failed | PullState::NoRoom)) => {
-            Observation::new(Status::Warn, format!("{name} is here ({size}) but cannot be brought up to date{pull}"))
+        (true, Some(PullState::Failed | PullState::NoRoom)) => Observation::new(
+            Status::Warn,
+            format!("{name} is here ({size}) but cannot be brought up to date{pull}"),
+        ),
+        (true, Some(PullState::Done)) | (true, None) => {
+            Observation::new(Status::Ok, format!("{name} is here ({size})"))
         }
-        (true, Some(PullState::Done)) | (true, None) => Observation::new(Status::Ok, format!("{name} is here ({size})")),
         (true, Some(_)) => Observation::new(Status::Ok, format!("{name} is here ({size}){pull}")),
-        (false, _) => Observation::new(Status::Warn, format!("{name} is not here{pull}; a first task would wait for it")),
+        (false, _) => Observation::new(
+            Status::Warn,
+            format!("{name} is not here{pull}; a first task would wait for it"),
+        ),
     };
     let observation = observation.item(name).evidence("id", fact.id.as_deref().unwrap_or("none"), "docker");
     match (observation.status, &fact.pull) {
         (Status::Ok, _) => observation,
         (_, Some(_)) => observation.next("see the reason; pulling is tried again by itself"),
-        (_, None) => observation.next(format!("pull it: `docker pull {name}`, or set `enabled = true` in [prepull]")),
+        (_, None) => {
+            observation.next(format!("pull it: `docker pull {name}`, or set `enabled = true` in [prepull]"))
+        }
     }
 }
 
@@ -70,6 +79,11 @@ fn in_words(pull: &PullProgress, now: Timestamp) -> String {
         PullState::Done => "pulled".to_owned(),
         PullState::Unknown => "in a state this version does not know".to_owned(),
     }
+}
+
+/// The check of the wanted images.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    vec![Box::new(ImagesCheck::new(context.images.clone(), &context.config.checks.docker))]
 }
 
 impl Check for ImagesCheck {
@@ -104,11 +118,12 @@ impl Check for ImagesCheck {
                 .iter()
                 .map(|fact| match unknown.iter().find(|(name, _)| *name == fact.name) {
                     None => of(fact, now),
-                    Some((name, why)) => {
-                        Observation::new(Status::Unknown, format!("whether {name} is here is not known: {why}"))
-                            .item(name)
-                            .next("see the finding `docker`")
-                    }
+                    Some((name, why)) => Observation::new(
+                        Status::Unknown,
+                        format!("whether {name} is here is not known: {why}"),
+                    )
+                    .item(name)
+                    .next("see the finding `docker`"),
                 })
                 .collect();
             Look { observations, facts: vec![FactPart::Images(facts)] }
@@ -137,7 +152,11 @@ mod tests {
         for (fact, status, words) in [
             (fact(true, Some(PullState::Done)), Status::Ok, "is here"),
             (fact(true, None), Status::Ok, "is here"),
-            (fact(true, Some(PullState::Failed)), Status::Warn, "try 2 failed: toomanyrequests, next try in 30 s"),
+            (
+                fact(true, Some(PullState::Failed)),
+                Status::Warn,
+                "try 2 failed: toomanyrequests, next try in 30 s",
+            ),
             (fact(false, Some(PullState::Pulling)), Status::Warn, "being pulled, 40 % of 100"),
             (fact(false, Some(PullState::NoRoom)), Status::Warn, "too little room"),
             (fact(false, None), Status::Warn, "is not here"),

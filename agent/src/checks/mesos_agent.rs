@@ -1,6 +1,7 @@
 //! Is this node's Mesos agent registered, which tasks live on it, and do they get going?
 
 use super::{
+    Context,
     patience::Patience,
     shared::{Owned, Shared},
 };
@@ -27,7 +28,8 @@ const BETWEEN_RUNS: Duration = Duration::from_secs(60);
 /// The check `mesos_agent`.
 pub struct MesosAgentCheck {
     config: MesosAgentConfig,
-    client: Client,
+    /// Why there is no client, if there is none.
+    client: Result<Client, String>,
     shared: Rc<Shared>,
     patience: Patience,
     /// The agent id seen last.
@@ -62,7 +64,7 @@ enum Trouble {
 
 impl MesosAgentCheck {
     /// The check, with its section, a client, and where it leaves the containers it knows.
-    pub fn new(config: &MesosAgentConfig, client: Client, shared: Rc<Shared>) -> Self {
+    pub fn new(config: &MesosAgentConfig, client: Result<Client, String>, shared: Rc<Shared>) -> Self {
         Self {
             config: config.clone(),
             client,
@@ -76,24 +78,25 @@ impl MesosAgentCheck {
     }
 
     async fn ask(&self) -> Result<(AgentMetrics, AgentState), Trouble> {
+        let client = self.client.as_ref().map_err(|why| Trouble::NoAnswer(why.clone()))?;
         let health = self.config.url.endpoint("health");
-        let response = mesos::ask(&self.client, &health).await.map_err(Trouble::NoAnswer)?;
+        let response = mesos::ask(client, &health).await.map_err(Trouble::NoAnswer)?;
         expect_success(&health, response.status())?;
         // In a test cluster several agents share one program and its metrics.
         let metrics = self.config.url.root_endpoint("metrics/snapshot");
-        let (status, body) = mesos::fetch(&self.client, &metrics).await.map_err(Trouble::NoAnswer)?;
+        let (status, body) = mesos::fetch(client, &metrics).await.map_err(Trouble::NoAnswer)?;
         expect_success(&metrics, status)?;
         let metrics = read_agent_metrics(&body).map_err(Trouble::Unreadable)?;
-        Ok((metrics, self.ask_state().await?))
+        Ok((metrics, self.ask_state(client).await?))
     }
 
     /// Reads `/state` as it comes; before 0.25 it was called `/state.json`.
-    async fn ask_state(&self) -> Result<AgentState, Trouble> {
+    async fn ask_state(&self, client: &Client) -> Result<AgentState, Trouble> {
         let mut url = self.config.url.endpoint("state");
-        let mut response = mesos::ask(&self.client, &url).await.map_err(Trouble::NoAnswer)?;
+        let mut response = mesos::ask(client, &url).await.map_err(Trouble::NoAnswer)?;
         if response.status() == StatusCode::NOT_FOUND {
             url = self.config.url.endpoint("state.json");
-            response = mesos::ask(&self.client, &url).await.map_err(Trouble::NoAnswer)?;
+            response = mesos::ask(client, &url).await.map_err(Trouble::NoAnswer)?;
         }
         expect_success(&url, response.status())?;
         let unreadable = |why: String| Trouble::Unreadable(format!("{url}: {why}"));
@@ -120,9 +123,11 @@ impl MesosAgentCheck {
         let observation = match trouble {
             Trouble::Recovering => Observation::new(Status::Unknown, "the Mesos agent is recovering")
                 .next("wait; if it lasts, look at the agent's log"),
-            Trouble::NoAnswer(why) => Observation::new(Status::Crit, format!("the Mesos agent does not answer: {why}"))
-                .debounce(BETWEEN_RUNS)
-                .next("see that its container or service runs, then look at its log"),
+            Trouble::NoAnswer(why) => {
+                Observation::new(Status::Crit, format!("the Mesos agent does not answer: {why}"))
+                    .debounce(BETWEEN_RUNS)
+                    .next("see that its container or service runs, then look at its log")
+            }
             Trouble::Unreadable(why) => {
                 Observation::new(Status::Unknown, format!("the Mesos agent's answer cannot be read: {why}"))
                     .next("check `checks.mesos_agent.url`; if it is right, please report this")
@@ -131,7 +136,9 @@ impl MesosAgentCheck {
                 Status::Unknown,
                 format!("the Mesos agent hides {count} frameworks, executors or tasks from us"),
             )
-            .next("allow this agent to view them (VIEW_EXECUTOR, VIEW_TASK), or switch http authorisation off"),
+            .next(
+                "allow this agent to view them (VIEW_EXECUTOR, VIEW_TASK), or switch http authorisation off",
+            ),
         };
         let observation = observation.gating().evidence("url", &url, "agent.toml");
         Look { observations: vec![observation], facts: vec![FactPart::MesosAgent(None)] }
@@ -177,7 +184,10 @@ impl MesosAgentCheck {
         let observation = match registered {
             Some(true) => Observation::new(
                 Status::Ok,
-                format!("the Mesos agent{version} is registered as {id} and runs {}", tasks(state.tasks.len())),
+                format!(
+                    "the Mesos agent{version} is registered as {id} and runs {}",
+                    tasks(state.tasks.len())
+                ),
             ),
             Some(false) => Observation::new(
                 Status::Crit,
@@ -197,8 +207,11 @@ impl MesosAgentCheck {
 
     /// Tasks that do not get going: a stuck Docker or registry shows here first.
     fn of_staging(&mut self, tasks: &[Task], uptime: Option<f64>, now: Timestamp) -> Observation {
-        let staging: BTreeSet<&str> =
-            tasks.iter().filter(|task| task.state == TaskState::Staging).map(|task| task.id.as_str()).collect();
+        let staging: BTreeSet<&str> = tasks
+            .iter()
+            .filter(|task| task.state == TaskState::Staging)
+            .map(|task| task.id.as_str())
+            .collect();
         self.staging_since.retain(|task, _| staging.contains(task.as_str()));
         for task in &staging {
             self.staging_since.entry((*task).to_owned()).or_insert(now);
@@ -268,6 +281,12 @@ fn expect_success(url: &str, status: StatusCode) -> Result<(), Trouble> {
     }
 }
 
+/// The check of this node's Mesos agent.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    let config = &context.config.checks.mesos_agent;
+    vec![Box::new(MesosAgentCheck::new(config, mesos::client(), context.shared.clone()))]
+}
+
 impl Check for MesosAgentCheck {
     fn name(&self) -> &'static str {
         "mesos_agent"
@@ -292,7 +311,8 @@ impl Check for MesosAgentCheck {
                 Ok(Err(trouble)) => self.of_trouble(trouble),
                 Err(_) => {
                     let deadline = spoken(self.config.deadline);
-                    let sentence = format!("the Mesos agent accepts connections but does not answer within {deadline}");
+                    let sentence =
+                        format!("the Mesos agent accepts connections but does not answer within {deadline}");
                     let observation = Observation::new(self.patience.late(now), sentence)
                         .gating()
                         .evidence("url", &self.config.url, "agent.toml")
@@ -310,7 +330,7 @@ mod tests {
     use crate::mesos::read_state;
 
     fn check() -> MesosAgentCheck {
-        MesosAgentCheck::new(&MesosAgentConfig::default(), Client::default(), Rc::default())
+        MesosAgentCheck::new(&MesosAgentConfig::default(), mesos::client(), Rc::default())
     }
 
     fn at(second: i64) -> Timestamp {
@@ -336,7 +356,9 @@ mod tests {
 
     #[test]
     fn a_registered_agent_is_well_and_one_without_a_master_is_not() {
-        for (registered, seen) in [(Some(1.0), Status::Ok), (Some(0.0), Status::Crit), (None, Status::Unknown)] {
+        for (registered, seen) in
+            [(Some(1.0), Status::Ok), (Some(0.0), Status::Crit), (None, Status::Unknown)]
+        {
             let metrics = AgentMetrics { registered, uptime_secs: Some(9000.0) };
             let look = check().saw(metrics, state("S0", &[]), at(0));
             assert_eq!(status_of(&look, None), seen, "{registered:?}");
@@ -347,8 +369,9 @@ mod tests {
     #[test]
     fn more_than_two_tasks_staging_for_five_minutes_are_told() {
         let mut check = check();
-        let mut status_at =
-            |second, staging: &[&str]| status_of(&check.saw(REGISTERED, state("S0", staging), at(second)), Some("staging"));
+        let mut status_at = |second, staging: &[&str]| {
+            status_of(&check.saw(REGISTERED, state("S0", staging), at(second)), Some("staging"))
+        };
         assert_eq!(status_at(0, &["a", "b", "c"]), Status::Ok);
         assert_eq!(status_at(299, &["a", "b", "d"]), Status::Ok);
         assert_eq!(status_at(300, &["a", "b", "d"]), Status::Warn);
@@ -361,7 +384,10 @@ mod tests {
         let mut check = check();
         let young = AgentMetrics { uptime_secs: Some(250.0), ..REGISTERED };
         check.saw(young, state("S0", &["a", "b", "c"]), at(0));
-        assert_eq!(status_of(&check.saw(young, state("S0", &["a", "b", "c"]), at(400)), Some("staging")), Status::Ok);
+        assert_eq!(
+            status_of(&check.saw(young, state("S0", &["a", "b", "c"]), at(400)), Some("staging")),
+            Status::Ok
+        );
     }
 
     #[test]

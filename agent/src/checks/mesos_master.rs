@@ -1,6 +1,6 @@
 //! Is this node's Mesos master one that can lead, and who leads? (R3, R4: every ensemble member counts.)
 
-use super::patience::Patience;
+use super::{Context, patience::Patience};
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{MesosMasterConfig, units::spoken},
@@ -21,7 +21,8 @@ const SAME_START: i64 = 5;
 /// The check `mesos_master`.
 pub struct MesosMasterCheck {
     config: MesosMasterConfig,
-    client: Client,
+    /// Why there is no client, if there is none.
+    client: Result<Client, String>,
     patience: Patience,
     /// When the master started, each start within the last hour that was seen.
     starts: Vec<Timestamp>,
@@ -36,23 +37,24 @@ struct Seen {
 
 impl MesosMasterCheck {
     /// The check, with its section and a client.
-    pub fn new(config: &MesosMasterConfig, client: Client) -> Self {
+    pub fn new(config: &MesosMasterConfig, client: Result<Client, String>) -> Self {
         Self { config: config.clone(), client, patience: Patience::default(), starts: Vec::new() }
     }
 
     async fn ask(&self) -> Result<Seen, String> {
+        let client = self.client.as_ref().map_err(Clone::clone)?;
         let health = self.config.url.endpoint("health");
-        let response = mesos::ask(&self.client, &health).await?;
+        let response = mesos::ask(client, &health).await?;
         if !response.status().is_success() {
             return Err(format!("{health} answers {}", response.status()));
         }
         let snapshot = self.config.url.root_endpoint("metrics/snapshot");
-        let (status, body) = mesos::fetch(&self.client, &snapshot).await?;
+        let (status, body) = mesos::fetch(client, &snapshot).await?;
         if !status.is_success() {
             return Err(format!("{snapshot} answers {status}"));
         }
         let metrics = read_master_metrics(&body)?;
-        let leader = mesos::leader(&self.client, &self.config.url).await?;
+        let leader = mesos::leader(client, &self.config.url).await?;
         Ok(Seen { metrics, leader })
     }
 
@@ -61,7 +63,8 @@ impl MesosMasterCheck {
         let metrics = seen.metrics;
         let is = |gauge: Option<f64>| gauge.map(|gauge| gauge > 0.0);
         let leads = is(metrics.elected);
-        let uptime = metrics.uptime_secs.filter(|uptime| (0.0..1e12).contains(uptime)).map(|uptime| uptime as u64);
+        let uptime =
+            metrics.uptime_secs.filter(|uptime| (0.0..1e12).contains(uptime)).map(|uptime| uptime as u64);
         self.remember_start(uptime, now);
 
         let mut observations = vec![self.of_role(seen, leads, is(metrics.registrar_recovered))];
@@ -97,8 +100,10 @@ impl MesosMasterCheck {
             (Some(false), _, None) => Observation::new(Status::Crit, "this Mesos master knows of no leader")
                 .debounce(within)
                 .next("look at the findings `zookeeper` of all masters"),
-            (None, _, _) => Observation::new(Status::Unknown, "this Mesos master does not say whether it leads")
-                .next("look at its /metrics/snapshot: master/elected is missing"),
+            (None, _, _) => {
+                Observation::new(Status::Unknown, "this Mesos master does not say whether it leads")
+                    .next("look at its /metrics/snapshot: master/elected is missing")
+            }
         };
         let leader = seen.leader.as_deref().unwrap_or("nobody");
         observation.gating().evidence("leader", leader, &url)
@@ -121,8 +126,11 @@ impl MesosMasterCheck {
     fn of_starts(&self) -> Observation {
         let count = self.starts.len();
         let observation = if count > self.config.starts_per_hour {
-            Observation::new(Status::Warn, format!("this Mesos master started {count} times within an hour: it flaps"))
-                .next("look at its log; losing ZooKeeper makes it end itself on purpose")
+            Observation::new(
+                Status::Warn,
+                format!("this Mesos master started {count} times within an hour: it flaps"),
+            )
+            .next("look at its log; losing ZooKeeper makes it end itself on purpose")
         } else {
             Observation::new(Status::Ok, "this Mesos master keeps running")
         };
@@ -134,13 +142,21 @@ impl MesosMasterCheck {
         let is_young = uptime.is_none_or(|uptime| uptime < self.config.grace_after_start.as_secs());
         let minimum = self.config.minimum_agents;
         let observation = if active < minimum && !is_young {
-            Observation::new(Status::Crit, format!("only {active} Mesos agents are active, {minimum} are the minimum"))
-                .next("see which nodes are missing: `millwright nodes`")
+            Observation::new(
+                Status::Crit,
+                format!("only {active} Mesos agents are active, {minimum} are the minimum"),
+            )
+            .next("see which nodes are missing: `millwright nodes`")
         } else {
             Observation::new(Status::Ok, format!("{active} Mesos agents are active"))
         };
         Some(observation.item("agents").evidence("agents_active", active, &self.config.url.to_string()))
     }
+}
+
+/// The check of this node's Mesos master.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    vec![Box::new(MesosMasterCheck::new(&context.config.checks.mesos_master, mesos::client()))]
 }
 
 impl Check for MesosMasterCheck {
@@ -166,13 +182,17 @@ impl Check for MesosMasterCheck {
                 Ok(Ok(seen)) => return self.saw(&seen, now),
                 Ok(Err(why)) => {
                     self.patience.answered();
-                    Observation::new(Status::Crit, format!("the Mesos master of this node does not answer: {why}"))
-                        .debounce(BETWEEN_RUNS)
+                    Observation::new(
+                        Status::Crit,
+                        format!("the Mesos master of this node does not answer: {why}"),
+                    )
+                    .debounce(BETWEEN_RUNS)
                 }
                 Err(_) => {
                     let deadline = spoken(self.config.deadline);
-                    let sentence =
-                        format!("the Mesos master of this node accepts connections but does not answer within {deadline}");
+                    let sentence = format!(
+                        "the Mesos master of this node accepts connections but does not answer within {deadline}"
+                    );
                     Observation::new(self.patience.late(now), sentence)
                 }
             };
@@ -190,7 +210,7 @@ mod tests {
     use super::*;
 
     fn check() -> MesosMasterCheck {
-        MesosMasterCheck::new(&MesosMasterConfig::default(), Client::default())
+        MesosMasterCheck::new(&MesosMasterConfig::default(), mesos::client())
     }
 
     fn at(second: i64) -> Timestamp {

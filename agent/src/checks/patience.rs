@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn three_time_outs_in_a_row_over_a_minute_are_crit() {
         let mut patience = Patience::default();
-        let at = |second| Timestamp::from_second(1_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_000 + second).unwrap();
         assert_eq!([0, 10, 20, 59].map(|second| patience.late(at(second))), [Status::Unknown; 4]);
         assert_eq!(patience.late(at(60)), Status::Crit);
         patience.answered();

@@ -2,10 +2,13 @@
 //!
 //! Only failing for a day gates: a node must not drop out because one run met a server that was away.
 
+use super::Context;
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{Paths, PuppetConfig, units::spoken},
-    puppet::{Found, Outcome, Places, Report, Streak, Summary, read_disabled, read_pid, read_report, read_summary},
+    puppet::{
+        Found, Outcome, Places, Report, Streak, Summary, read_disabled, read_pid, read_report, read_summary,
+    },
 };
 use jiff::Timestamp;
 use millwright_protocol::{PuppetFacts, Status};
@@ -59,9 +62,10 @@ impl PuppetCheck {
     }
 
     fn look_once(&mut self, now: Timestamp) -> Look {
-        let disabled = self.places.newest("agent_disabled.lock").map(|found| {
-            read_disabled(&read_up_to(&found, LARGEST_SUMMARY).unwrap_or_default())
-        });
+        let disabled = self
+            .places
+            .newest("agent_disabled.lock")
+            .map(|found| read_disabled(&read_up_to(&found, LARGEST_SUMMARY).unwrap_or_default()));
         let run = self.read_run();
         if let Ok(run) = &run
             && let Some(last_run) = run.summary.last_run
@@ -79,9 +83,10 @@ impl PuppetCheck {
     }
 
     fn read_run(&mut self) -> Result<ReadRun, String> {
-        let summary_file = self.places.newest("last_run_summary.yaml").ok_or_else(|| {
-            format!("there is no last_run_summary.yaml in {}", self.places.named())
-        })?;
+        let summary_file = self
+            .places
+            .newest("last_run_summary.yaml")
+            .ok_or_else(|| format!("there is no last_run_summary.yaml in {}", self.places.named()))?;
         let report_file = self.places.newest("last_run_report.yaml");
         if let Some(read) = &self.read
             && read.summary_file == summary_file
@@ -182,8 +187,11 @@ impl PuppetCheck {
             Observation::new(Status::Warn, format!("Puppet's lock names process {pid}, which is gone"))
                 .next(format!("remove {path}"))
         } else if age > self.config.lock_age {
-            Observation::new(Status::Warn, format!("one Puppet run has been holding the lock for {}", spoken(age)))
-                .next("look at what the run waits for: `ps --forest`")
+            Observation::new(
+                Status::Warn,
+                format!("one Puppet run has been holding the lock for {}", spoken(age)),
+            )
+            .next("look at what the run waits for: `ps --forest`")
         } else {
             return None;
         };
@@ -236,8 +244,14 @@ fn read_report_of(summary: &Found, report: Option<&Found>) -> Result<Report, Str
     if report.length > LARGEST_REPORT {
         return Err(format!("{} is larger than 8 MiB and is not read", report.path.display()));
     }
-    let file = fs::File::open(&report.path).map_err(|error| format!("read {}: {error}", report.path.display()))?;
+    let file =
+        fs::File::open(&report.path).map_err(|error| format!("read {}: {error}", report.path.display()))?;
     read_report(file.take(LARGEST_REPORT))
+}
+
+/// The check of Puppet on this node.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    vec![Box::new(PuppetCheck::new(&context.config.checks.puppet, &context.config.paths))]
 }
 
 impl Check for PuppetCheck {
@@ -303,7 +317,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_run(folder.path(), 0, 0, "unchanged");
         let mut check = check(folder.path());
-        for (age, seen) in [(60, Status::Ok), (3601, Status::Warn), (86_401, Status::Crit), (-301, Status::Warn)] {
+        for (age, seen) in
+            [(60, Status::Ok), (3601, Status::Warn), (86_401, Status::Crit), (-301, Status::Warn)]
+        {
             let look = check.look_once(at(age));
             assert_eq!(status_of(&look, None), Some(seen), "{age}");
             assert_eq!(status_of(&look, Some("failing")), Some(Status::Ok));
@@ -361,14 +377,18 @@ mod tests {
         fs::write(folder.path().join("state/last_run_report.yaml"), b"\x00\xff\x01").unwrap();
         assert_eq!(status_of(&check(folder.path()).look_once(at(60)), None), Some(Status::Unknown));
         fs::write(folder.path().join("state/last_run_summary.yaml"), b"\x00\xff\x01").unwrap();
-        assert_eq!(status_of(&check(folder.path()).look_once(at(60)), Some("failing")), Some(Status::Unknown));
+        assert_eq!(
+            status_of(&check(folder.path()).look_once(at(60)), Some("failing")),
+            Some(Status::Unknown)
+        );
     }
 
     #[test]
     fn a_disabled_puppet_is_told_with_its_reason_and_a_dead_lock_is_told_too() {
         let folder = tempfile::tempdir().unwrap();
         write_run(folder.path(), 0, 0, "unchanged");
-        fs::write(folder.path().join("state/agent_disabled.lock"), br#"{"disabled_message":"disk swap"}"#).unwrap();
+        fs::write(folder.path().join("state/agent_disabled.lock"), br#"{"disabled_message":"disk swap"}"#)
+            .unwrap();
         fs::write(folder.path().join("state/agent_catalog_run.lock"), "4242").unwrap();
         let look = check(folder.path()).look_once(at(60));
         assert_eq!(status_of(&look, Some("disabled")), Some(Status::Warn));

@@ -1,6 +1,6 @@
 //! Is this node's ZooKeeper member in a quorum, in what role, and in sync? (R4: every ensemble member counts.)
 
-use super::patience::Patience;
+use super::{Context, patience::Patience};
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{ZooKeeperConfig, units::spoken},
@@ -65,9 +65,13 @@ impl ZooKeeperCheck {
         let address = self.config.address.to_string();
         let observation = match &found {
             Found::Member(member) => self.of_member(member),
-            Found::NotServing => Observation::new(Status::Crit, "ZooKeeper on this node runs but is in no quorum")
-                .debounce(BETWEEN_QUORUMS)
-                .next("see that a majority of members runs and that they reach each other on 2888 and 3888"),
+            Found::NotServing => {
+                Observation::new(Status::Crit, "ZooKeeper on this node runs but is in no quorum")
+                    .debounce(BETWEEN_QUORUMS)
+                    .next(
+                        "see that a majority of members runs and that they reach each other on 2888 and 3888",
+                    )
+            }
             Found::NoAnswer(why) => {
                 Observation::new(Status::Crit, format!("ZooKeeper on this node does not answer: {why}"))
                     .debounce(BETWEEN_QUORUMS)
@@ -156,6 +160,11 @@ impl ZooKeeperCheck {
     }
 }
 
+/// The check of this node's ZooKeeper member.
+pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
+    vec![Box::new(ZooKeeperCheck::new(&context.config.checks.zookeeper))]
+}
+
 impl Check for ZooKeeperCheck {
     fn name(&self) -> &'static str {
         "zookeeper"
@@ -214,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_member_without_a_quorum_is_crit_and_its_facts_have_no_mode() {
-        let look = ZooKeeperCheck::new(&ZooKeeperConfig::default()).of(Found::NotServing, Timestamp::UNIX_EPOCH);
+        let look =
+            ZooKeeperCheck::new(&ZooKeeperConfig::default()).of(Found::NotServing, Timestamp::UNIX_EPOCH);
         assert_eq!(look.observations[0].status, Status::Crit);
         assert_eq!(look.facts, [FactPart::ZooKeeper(Some(ZooKeeperFacts::default()))]);
     }

@@ -83,13 +83,23 @@ pub struct ContainersConfig {
 }
 
 /// R7: what a master runs, at least.
-const MASTER_CONTAINERS: [&str; 5] = ["mesos-master", "zookeeper", "marathon", "aurora-scheduler", "mesos-dns"];
+const MASTER_CONTAINERS: [&str; 5] =
+    ["mesos-master", "zookeeper", "marathon", "aurora-scheduler", "mesos-dns"];
 
 impl Default for ContainersConfig {
     fn default() -> Self {
         let infrastructure = [
-            "mesos-master", "mesos-slave", "mesos-agent", "zookeeper", "marathon", "aurora-scheduler",
-            "aurora-observer", "thermos-observer", "mesos-dns", "vault", "docker-gc",
+            "mesos-master",
+            "mesos-slave",
+            "mesos-agent",
+            "zookeeper",
+            "marathon",
+            "aurora-scheduler",
+            "aurora-observer",
+            "thermos-observer",
+            "mesos-dns",
+            "vault",
+            "docker-gc",
         ];
         Self {
             enabled: true,

@@ -13,6 +13,8 @@ pub struct Paths {
     pub proc: Option<PathBuf>,
     /// The kernel's view of devices; `/sys` below `root`.
     pub sys: Option<PathBuf>,
+    /// Device nodes; `/dev` below `root`.
+    pub dev: Option<PathBuf>,
     /// The id of this boot; `sys/kernel/random/boot_id` below `proc`.
     pub boot_id: Option<PathBuf>,
     /// The machine's id; `/etc/machine-id` below `root`.
@@ -31,6 +33,7 @@ impl Default for Paths {
             root: "/".into(),
             proc: None,
             sys: None,
+            dev: None,
             boot_id: None,
             machine_id: None,
             server_uuid: None,
@@ -55,6 +58,11 @@ impl Paths {
     /// A path below `/sys`, such as `block`.
     pub fn sys(&self, path: impl AsRef<Path>) -> PathBuf {
         self.sys.clone().unwrap_or_else(|| self.rooted("/sys")).join(path)
+    }
+
+    /// A path below `/dev`, such as `disk/by-uuid`.
+    pub fn dev(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.dev.clone().unwrap_or_else(|| self.rooted("/dev")).join(path)
     }
 
     /// The file with the id of this boot.

@@ -62,7 +62,10 @@ impl PuppetConfig {
         let mut faults: Vec<Fault> =
             Fault::of_rhythm("checks.puppet", self.every, self.deadline).into_iter().collect();
         if self.folders.is_empty() {
-            faults.push(Fault::new("checks.puppet.folders", "is empty; name a folder, or set `enabled = false`"));
+            faults.push(Fault::new(
+                "checks.puppet.folders",
+                "is empty; name a folder, or set `enabled = false`",
+            ));
         }
         if self.warn_age > self.crit_age {
             faults.push(Fault::new(

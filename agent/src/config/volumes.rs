@@ -24,10 +24,10 @@ pub struct VolumesConfig {
     pub warn_used_percent: u8,
     /// Crit when more is used, in percent.
     pub crit_used_percent: u8,
-    /// Warn when less is free, on volumes at least twice this large.
+    /// Warn when less is free, on volumes at least one and a half times this large: below, percent say more.
     #[serde(with = "units::size")]
     pub warn_free: u64,
-    /// Crit when less is free, on volumes at least twice this large.
+    /// Crit when less is free, on the same volumes.
     #[serde(with = "units::size")]
     pub crit_free: u64,
     /// Warn when the volume will be full sooner at the slope of the last hours.

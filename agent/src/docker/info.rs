@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn a_pool_without_figures_is_not_an_empty_pool() {
-        let pool = read_info(br#"{"Driver":"devicemapper","DriverStatus":[["Data Space Total","x"]]}"#).unwrap().pool;
+        let pool = read_info(br#"{"Driver":"devicemapper","DriverStatus":[["Data Space Total","x"]]}"#)
+            .unwrap()
+            .pool;
         assert_eq!(pool.unwrap().data, None);
     }
 

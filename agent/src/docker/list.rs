@@ -49,7 +49,13 @@ pub fn read_list(body: &[u8]) -> Result<Vec<Listed>, String> {
                 return Err("read Docker's containers: one has no id".to_owned());
             }
             let state = if raw.state.0.is_empty() { state_of(&raw.status.0).to_owned() } else { raw.state.0 };
-            Ok(Listed { name: own_name(&raw.names), id: raw.id.0, image: raw.image.0, state, status: raw.status.0 })
+            Ok(Listed {
+                name: own_name(&raw.names),
+                id: raw.id.0,
+                image: raw.image.0,
+                state,
+                status: raw.status.0,
+            })
         })
         .collect()
 }
@@ -57,7 +63,12 @@ pub fn read_list(body: &[u8]) -> Result<Vec<Listed>, String> {
 /// Of `/web`, `/other/alias`, the one without a further slash.
 fn own_name(names: &[Text]) -> String {
     let bare = |name: &Text| name.0.trim_start_matches('/').to_owned();
-    names.iter().map(bare).find(|name| !name.contains('/')).or_else(|| names.first().map(bare)).unwrap_or_default()
+    names
+        .iter()
+        .map(bare)
+        .find(|name| !name.contains('/'))
+        .or_else(|| names.first().map(bare))
+        .unwrap_or_default()
 }
 
 /// What engines before API 1.23 say only in words.

@@ -106,7 +106,11 @@ impl PullStream {
             return Ok(());
         }
         let record: Record = json::object(line).map_err(|error| format!("read the pull: {error}"))?;
-        let message = if record.error_detail.message.0.is_empty() { record.error.0 } else { record.error_detail.message.0 };
+        let message = if record.error_detail.message.0.is_empty() {
+            record.error.0
+        } else {
+            record.error_detail.message.0
+        };
         if !message.is_empty() {
             self.error = Some(message.chars().take(500).collect());
         }

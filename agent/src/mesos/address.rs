@@ -2,7 +2,7 @@
 
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde::Deserialize;
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// An answer longer than this is refused, unless it is read as a stream.
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -77,7 +77,14 @@ impl fmt::Display for Address {
 /// # Errors
 /// The client cannot be built.
 pub fn client() -> Result<Client, String> {
+    // Without a provider named here, reqwest panics when nobody has installed one for the whole process.
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("prepare to ask Mesos: {error}"))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
     Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .pool_max_idle_per_host(1)
@@ -115,7 +122,10 @@ pub async fn fetch(client: &Client, url: &str) -> Result<(StatusCode, Vec<u8>), 
 ///
 /// # Errors
 /// The answer breaks off.
-pub async fn next_piece(response: &mut Response, url: &str) -> Result<Option<impl AsRef<[u8]> + use<>>, String> {
+pub async fn next_piece(
+    response: &mut Response,
+    url: &str,
+) -> Result<Option<impl AsRef<[u8]> + use<>>, String> {
     response.chunk().await.map_err(|error| format!("read {url}: {}", explain(&error)))
 }
 
@@ -158,7 +168,8 @@ enum Leader {
 /// Reads the `Location` of `/redirect`; it is protocol relative, `//host:port`.
 fn leader_of(asked: &str, location: &str) -> Result<Leader, String> {
     let base = Url::parse(asked).map_err(|error| format!("{asked}: {error}"))?;
-    let url = base.join(location).map_err(|error| format!("ask {asked}: a redirect to {location:?}: {error}"))?;
+    let url =
+        base.join(location).map_err(|error| format!("ask {asked}: a redirect to {location:?}: {error}"))?;
     if url.scheme() != "http" && url.scheme() != "https" {
         return Err(format!("ask {asked}: a redirect to {location:?}, which is no master"));
     }
@@ -193,7 +204,11 @@ mod tests {
                 "http://127.0.0.1:5051/slave(1)/state",
                 "http://127.0.0.1:5051/metrics/snapshot",
             ),
-            ("http://localhost:5051", "http://127.0.0.1:5051/state", "http://127.0.0.1:5051/metrics/snapshot"),
+            (
+                "http://localhost:5051",
+                "http://127.0.0.1:5051/state",
+                "http://127.0.0.1:5051/metrics/snapshot",
+            ),
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.endpoint("state"), state, "{text}");
@@ -212,9 +227,15 @@ mod tests {
     fn a_protocol_relative_redirect_names_the_leader() {
         let asked = "http://127.0.0.1:5050/redirect";
         let named = |location: &str| leader_of(asked, location);
-        assert_eq!(named("//alimesos02.cern.ch:5050"), Ok(Leader::Named("alimesos02.cern.ch:5050".to_owned())));
+        assert_eq!(
+            named("//alimesos02.cern.ch:5050"),
+            Ok(Leader::Named("alimesos02.cern.ch:5050".to_owned()))
+        );
         assert_eq!(named("http://10.0.0.1:5050/"), Ok(Leader::Named("10.0.0.1:5050".to_owned())));
-        assert_eq!(named("//m2:5050/master/redirect"), Ok(Leader::AskThere("http://m2:5050/master/redirect".to_owned())));
+        assert_eq!(
+            named("//m2:5050/master/redirect"),
+            Ok(Leader::AskThere("http://m2:5050/master/redirect".to_owned()))
+        );
         assert!(named("file:///etc/passwd").is_err());
         assert!(named("//").is_err());
     }

@@ -164,8 +164,10 @@ impl<H: Harvest> Picker<H> {
         let mut rest = piece;
         loop {
             if let Place::Text { is_key } = self.place {
-                let plain =
-                    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+                let plain = rest
+                    .iter()
+                    .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
+                    .unwrap_or(rest.len());
                 let (text, after) = rest.split_at(plain);
                 if self.taking.is_some() || (is_key && self.skipping.is_none()) {
                     self.hold(text)?;
@@ -424,10 +426,12 @@ impl<H: Harvest> Picker<H> {
         quoted.push(b'"');
         quoted.extend_from_slice(&self.held);
         quoted.push(b'"');
-        let key: String = serde_json::from_slice(&quoted).map_err(|_| self.malformed("a key that is no text"))?;
+        let key: String =
+            serde_json::from_slice(&quoted).map_err(|_| self.malformed("a key that is no text"))?;
         self.path.push('/');
         // A slash or star inside a key must not look like a step of the path.
-        self.path.extend(key.chars().map(|letter| if matches!(letter, '/' | '*') { '\u{fffd}' } else { letter }));
+        self.path
+            .extend(key.chars().map(|letter| if matches!(letter, '/' | '*') { '\u{fffd}' } else { letter }));
         Ok(())
     }
 }
@@ -491,9 +495,26 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_even_where_it_is_passed_over() {
         for document in [
-            "", "{", "[1", r#"{"z":}"#, r#"{"z":01}"#, r#"{"z":1.}"#, r#"{"z":tru}"#, r#"{"z":[1,]}"#,
-            r#"{"z":{"a" 1}}"#, r#"{"z":"\x"}"#, r#"{"z":"\u12g4"}"#, "{\"z\":\"a\nb\"}", r#"{"z":[1}}"#,
-            r#"{} {}"#, r#"{"z":1"#, r#"{"a":[{"x":1}"#, r#"{"z":nulll}"#, "\u{feff}{}", r#"{,}"#, r#"{"z":-}"#,
+            "",
+            "{",
+            "[1",
+            r#"{"z":}"#,
+            r#"{"z":01}"#,
+            r#"{"z":1.}"#,
+            r#"{"z":tru}"#,
+            r#"{"z":[1,]}"#,
+            r#"{"z":{"a" 1}}"#,
+            r#"{"z":"\x"}"#,
+            r#"{"z":"\u12g4"}"#,
+            "{\"z\":\"a\nb\"}",
+            r#"{"z":[1}}"#,
+            r#"{} {}"#,
+            r#"{"z":1"#,
+            r#"{"a":[{"x":1}"#,
+            r#"{"z":nulll}"#,
+            "\u{feff}{}",
+            r#"{,}"#,
+            r#"{"z":-}"#,
         ] {
             assert!(pick(document.as_bytes(), 3).is_err(), "{document}");
             assert!(serde_json::from_str::<serde_json::Value>(document).is_err(), "{document}");

@@ -244,7 +244,8 @@ impl Gatherer {
 
 /// One task, or none where it is an empty object: one we may not see.
 fn task(json: &[u8], is_queued: bool) -> Result<Option<Task>, String> {
-    let raw: RawTask = serde_json::from_slice(json).map_err(|error| format!("a task that cannot be read: {error}"))?;
+    let raw: RawTask =
+        serde_json::from_slice(json).map_err(|error| format!("a task that cannot be read: {error}"))?;
     if raw.id.0.is_empty() {
         return Ok(None);
     }
@@ -327,7 +328,10 @@ mod tests {
             state.tasks.iter().map(|task| (task.id.as_str(), task.framework.as_str(), task.state)).collect();
         assert_eq!(
             tasks,
-            [("t1", "Jenkins Scheduler", TaskState::Running), ("t3", "Jenkins Scheduler", TaskState::Staging)]
+            [
+                ("t1", "Jenkins Scheduler", TaskState::Running),
+                ("t3", "Jenkins Scheduler", TaskState::Staging)
+            ]
         );
         assert_eq!(state.tasks[0].resources, Resources { cpus: 1.5, mem_mib: 128.0, disk_mib: 0.0 });
         assert_eq!(state.tasks[0].started_at_secs, Some(11));
@@ -367,7 +371,8 @@ mod tests {
 
     #[test]
     fn an_unknown_state_counts_as_living() {
-        let body = r#"{"frameworks":[{"id":"f","executors":[{"id":"e","tasks":[{"id":"t","state":"TASK_NEW"}]}]}]}"#;
+        let body =
+            r#"{"frameworks":[{"id":"f","executors":[{"id":"e","tasks":[{"id":"t","state":"TASK_NEW"}]}]}]}"#;
         assert_eq!(read_state(body.as_bytes()).unwrap().tasks[0].state, TaskState::Unknown);
     }
 

@@ -239,7 +239,8 @@ mod tests {
     }
 
     fn started() -> PrePull {
-        let mut prepull = PrePull::new(&PrePullConfig { images: names().to_vec(), ..PrePullConfig::default() });
+        let mut prepull =
+            PrePull::new(&PrePullConfig { images: names().to_vec(), ..PrePullConfig::default() });
         prepull.start(at(0), 0.5);
         prepull
     }
@@ -286,12 +287,18 @@ mod tests {
         for _ in 0..9 {
             prepull.began(&first);
             prepull.failed(&first, "toomanyrequests", at(1000), 1.0);
-            waits.push(prepull.facts()[0].pull.as_ref().unwrap().next_try_at.unwrap().as_second() - at(1000).as_second());
+            waits.push(
+                prepull.facts()[0].pull.as_ref().unwrap().next_try_at.unwrap().as_second()
+                    - at(1000).as_second(),
+            );
         }
         assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         assert_eq!(prepull.next(at(1000)), Next::Pull(second));
         let fact = prepull.facts().remove(0).pull.unwrap();
-        assert_eq!((fact.state, fact.attempts, fact.error.as_deref()), (PullState::Failed, 9, Some("toomanyrequests")));
+        assert_eq!(
+            (fact.state, fact.attempts, fact.error.as_deref()),
+            (PullState::Failed, 9, Some("toomanyrequests"))
+        );
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl ImageName {
             _ => (text, "latest"),
         };
         let is_plain = |text: &str, more: &str| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(char::from(byte)))
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(char::from(byte)))
         };
         let has_empty_part = repository.split('/').any(str::is_empty);
         if !is_plain(repository, "-_./:") || !is_plain(tag, "-_.") || has_empty_part || tag.len() > 128 {
@@ -82,7 +83,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused_with_the_accepted_form() {
-        for text in ["", ":latest", "x:", "a b", "x?fromSrc=y", "x&tag=y", "../x#y", "a//b", "x@sha256:1", "/x"] {
+        for text in
+            ["", ":latest", "x:", "a b", "x?fromSrc=y", "x&tag=y", "../x#y", "a//b", "x@sha256:1", "/x"]
+        {
             assert!(ImageName::parse(text).unwrap_err().contains(ACCEPTED), "{text}");
         }
     }

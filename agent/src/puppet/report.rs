@@ -118,7 +118,9 @@ impl<'de> Deserialize<'de> for Statuses {
                     let status = status.unwrap_or_default();
                     statuses.count += 1;
                     let is = |flag: Option<f64>| flag.is_some_and(|flag| flag > 0.0);
-                    if (is(status.failed) || is(status.failed_to_restart)) && statuses.failing.len() < MOST_NAMES {
+                    if (is(status.failed) || is(status.failed_to_restart))
+                        && statuses.failing.len() < MOST_NAMES
+                    {
                         statuses.failing.push(name);
                     }
                 }
@@ -164,16 +166,22 @@ mod tests {
 
     #[test]
     fn an_old_catalog_is_told_by_its_word() {
-        assert!(read_report(&b"status: changed\ncached_catalog_status: on_failure\n"[..]).unwrap().is_cached());
+        assert!(
+            read_report(&b"status: changed\ncached_catalog_status: on_failure\n"[..]).unwrap().is_cached()
+        );
         assert!(!read_report(&b"status: changed\n"[..]).unwrap().is_cached());
     }
 
     #[test]
     fn what_is_no_report_or_too_large_is_refused() {
-        for body in [&b""[..], b"a: b\n", b"\x00\x01\x02", b"\xff\xfe\xfd", b"status: [", b"status: {a: b}\n"] {
+        for body in [&b""[..], b"a: b\n", b"\x00\x01\x02", b"\xff\xfe\xfd", b"status: [", b"status: {a: b}\n"]
+        {
             assert!(read_report(body).is_err(), "{:?}", String::from_utf8_lossy(body));
         }
-        let large = format!("status: changed\nlogs:\n{}", "- aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n".repeat(220_000));
+        let large = format!(
+            "status: changed\nlogs:\n{}",
+            "- aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n".repeat(220_000)
+        );
         assert!(read_report(large.as_bytes()).is_err());
     }
 }

@@ -36,7 +36,9 @@ pub struct Resources {
 impl Summary {
     /// What failed, as far as the summary tells.
     pub fn failure(&self) -> Option<String> {
-        let Some(resources) = self.resources else { return Some("the catalog could not be fetched".to_owned()) };
+        let Some(resources) = self.resources else {
+            return Some("the catalog could not be fetched".to_owned());
+        };
         match resources.failed.max(resources.failed_to_restart).max(self.failed_events) {
             0 => None,
             1 => Some("1 resource failed".to_owned()),
@@ -147,14 +149,24 @@ mod tests {
 
     #[test]
     fn a_run_without_a_catalog_has_no_resources() {
-        let summary = read_summary(b"version:\n  config: \n  puppet: 4.9.2\ntime:\n  last_run: 1500000000\n").unwrap();
+        let summary =
+            read_summary(b"version:\n  config: \n  puppet: 4.9.2\ntime:\n  last_run: 1500000000\n").unwrap();
         assert_eq!(summary.failure().as_deref(), Some("the catalog could not be fetched"));
     }
 
     #[test]
     fn what_is_no_summary_is_refused() {
         let bomb = format!("a: &a [x,x]\n{}", "b: [*a,*a]\n".repeat(3));
-        for body in [&b""[..], b"---\n", b"a: b\n", b"[1]", b"\x7fELF\x00\x01", b"\xff\xfe", b"time: [", bomb.as_bytes()] {
+        for body in [
+            &b""[..],
+            b"---\n",
+            b"a: b\n",
+            b"[1]",
+            b"\x7fELF\x00\x01",
+            b"\xff\xfe",
+            b"time: [",
+            bomb.as_bytes(),
+        ] {
             assert!(read_summary(body).is_err(), "{:?}", String::from_utf8_lossy(body));
         }
         let deep = "[".repeat(100_000);

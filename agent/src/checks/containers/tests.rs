@@ -142,7 +142,8 @@ fn a_container_without_a_living_task_is_an_orphan_only_after_half_an_hour() {
     let mut check = master();
     let name = format!("mesos-{FORGOTTEN}");
     let mut role_at = |second: i64, is_mesos_known: bool| {
-        *check.shared.owned.borrow_mut() = is_mesos_known.then(|| Owned { ids: BTreeSet::new(), at: at(second) });
+        *check.shared.owned.borrow_mut() =
+            is_mesos_known.then(|| Owned { ids: BTreeSet::new(), at: at(second) });
         roles(&mut check, std::slice::from_ref(&name), at(second))[0]
     };
     assert_eq!(role_at(0, true), ContainerRole::Task);
@@ -171,7 +172,8 @@ fn orphans_are_told_and_never_gate() {
 #[tokio::test]
 async fn without_docker_nothing_is_known_about_required_containers() {
     let docker = DockerConfig { socket: "/nonexistent/docker.sock".into(), ..DockerConfig::default() };
-    let mut check = ContainersCheck::new(&ContainersConfig::default(), &docker, NodeClass::Master, Rc::default());
+    let mut check =
+        ContainersCheck::new(&ContainersConfig::default(), &docker, NodeClass::Master, Rc::default());
     let look = check.look(at(0)).await;
     assert!(look.observations.iter().all(|one| one.status == Status::Unknown));
     assert_eq!(look.facts, [FactPart::Containers(None)]);
