@@ -144,8 +144,9 @@ impl MesosAgentCheck {
         Look { observations: vec![observation], facts: vec![FactPart::MesosAgent(None)] }
     }
 
-    fn saw(&mut self, metrics: AgentMetrics, state: AgentState, now: Timestamp) -> Look {
+    fn saw(&mut self, metrics: AgentMetrics, mut state: AgentState, now: Timestamp) -> Look {
         self.patience.answered();
+        state.tasks.retain(|task| task.state.is_living());
         self.remember(&state, now);
         let registered = metrics.registered.map(|registered| registered > 0.0);
         let mut observations = vec![self.of_registration(registered, &state)];

@@ -23,7 +23,7 @@ pub struct AgentState {
     pub attributes: BTreeMap<String, String>,
     /// When its process started, seconds since 1970.
     pub started_at_secs: Option<i64>,
-    /// Living tasks.
+    /// Tasks of its executors, queued ones too; some may have ended without their framework knowing yet.
     pub tasks: Vec<Task>,
     /// Mesos' ids of the containers whose executors live.
     pub containers: Vec<String>,
@@ -187,8 +187,7 @@ impl Harvest for Gatherer {
             _ => {
                 let is_queued = path.ends_with("/queued_tasks/*");
                 match task(json, is_queued)? {
-                    Some(task) if task.state.is_living() => self.framework.tasks.push(task),
-                    Some(_) => self.state.completed_count += 1,
+                    Some(task) => self.framework.tasks.push(task),
                     None => self.state.hidden_count += 1,
                 }
             }
@@ -322,7 +321,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn living_tasks_carry_their_frameworks_name_even_when_it_comes_after_them() {
+    fn tasks_carry_their_frameworks_name_even_when_it_comes_after_them() {
         let state = read_state(STATE.as_bytes()).unwrap();
         let tasks: Vec<_> =
             state.tasks.iter().map(|task| (task.id.as_str(), task.framework.as_str(), task.state)).collect();
@@ -336,13 +335,13 @@ mod tests {
         assert_eq!(state.tasks[0].resources, Resources { cpus: 1.5, mem_mib: 128.0, disk_mib: 0.0 });
         assert_eq!(state.tasks[0].started_at_secs, Some(11));
         assert_eq!(state.tasks[0].labels["who"], "me");
-        assert_eq!(state.tasks[1].framework_id, "f1");
+        assert_eq!(state.tasks[2].framework_id, "f1");
     }
 
     #[test]
     fn finished_work_is_counted_wherever_it_is_kept() {
         let state = read_state(STATE.as_bytes()).unwrap();
-        assert_eq!((state.completed_count, state.frameworks, state.hidden_count), (5, 1, 0));
+        assert_eq!((state.completed_count, state.frameworks, state.hidden_count), (4, 1, 0));
         assert_eq!(state.id.as_deref(), Some("a1-S0"));
         assert_eq!(state.containers, ["c1"]);
         assert_eq!(state.attributes["rack"], "4");
