@@ -1,0 +1,71 @@
+//! Worth knowing, and no objection (R5, R19, R22, R23 among them).
+
+use crate::{
+    action::{Action, Volumes},
+    case::{Case, Subject},
+    code::Code,
+    policy::Source,
+    verdict::Note,
+};
+
+/// Notes about one node.
+pub(crate) fn about(case: &Case<'_>, subject: &Subject<'_>, notes: &mut Vec<Note>) {
+    let name = subject.display();
+    let mut note = |code, sentence| notes.push(Note { code, node: Some(name.to_owned()), sentence });
+    let agent = subject.node.and_then(|node| node.agent.as_ref());
+    let action = case.action();
+    if action.ends_tasks() && agent.is_some_and(|agent| agent.leads_mesos) {
+        note(
+            Code::IsLeader,
+            format!("{name} leads Mesos; another master takes over by itself, or move the leadership first"),
+        );
+    }
+    let takes_tasks = subject.requires(Source::MesosMaster) && !subject.is_master();
+    if action.ends_tasks() && takes_tasks && !super::tasks::is_cordoned(case, subject) {
+        note(
+            Code::NotCordoned,
+            format!("{name} still gets offers; a drain or the operation itself cordons it"),
+        );
+    }
+    if action == Action::Delete {
+        note(
+            Code::RebuildInstead,
+            format!("a rebuild of {name} repairs as well and keeps its name, volumes and place"),
+        );
+        let mounts: Vec<&str> =
+            agent.into_iter().flat_map(|agent| &agent.volumes).map(|volume| volume.mount.as_str()).collect();
+        if case.request.volumes == Volumes::Keep && !mounts.is_empty() {
+            note(Code::VolumesLeft, format!("the volumes of {name} stay behind: {}", mounts.join(", ")));
+        }
+    }
+    if let Some(why) = subject.node.and_then(|node| node.known_dead.as_ref()) {
+        note(Code::KnownDead, format!("{name} is known to be dead: {why}"));
+    }
+    for given in case
+        .snapshot
+        .attestations
+        .iter()
+        .filter(|given| given.node == *subject.name && case.now < given.until)
+    {
+        note(
+            Code::Attested,
+            format!("{} vouches for {} about {name} until {}", given.by, given.source, given.until),
+        );
+    }
+}
+
+/// Notes about the request as a whole.
+pub(crate) fn about_all(case: &Case<'_>, notes: &mut Vec<Note>) {
+    let mut note = |code, sentence| notes.push(Note { code, node: None, sentence });
+    let action = case.action();
+    if let Some(hint) = case.policy.reboot_hint.as_ref().filter(|_| action == Action::Reboot) {
+        note(Code::RebootHint, hint.clone());
+    }
+    let of_the_cloud = matches!(action, Action::Rebuild | Action::Delete | Action::Create);
+    if let Some(hint) = case.policy.rights_hint.as_ref().filter(|_| of_the_cloud) {
+        note(Code::RightsNeeded, hint.clone());
+    }
+    for check in &case.snapshot.counts.blamed {
+        note(Code::OutsideBlamed, format!("many nodes fail {check} at once, so the trouble is outside them"));
+    }
+}

@@ -1,0 +1,78 @@
+//! When nothing is taken at all: paused, just started, Mesos just changed its leader.
+
+use crate::{
+    action::Action,
+    case::{Case, Subject},
+    code::Code,
+    fleet::PATIENCE,
+    verdict::{Reason, Severity},
+};
+
+/// DESIGN 3.10: the off switch.
+pub(crate) fn paused(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(pause) = case.snapshot.pause.as_ref().filter(|_| case.action() != Action::Prepull) else {
+        return;
+    };
+    reasons.push(
+        Reason::new(
+            Code::Paused,
+            Severity::NeedsPeople,
+            format!("{} has paused Millwright: {}", pause.by, pause.reason),
+            "`millwright resume` by a person",
+        )
+        .owner(pause.by.clone())
+        .since(Some(pause.since))
+        .fact("pause", &pause.reason, "people", case.age(pause.since)),
+    );
+}
+
+/// S6: no action from partial facts. Two full rounds after a start, and the nodes that were healthy before.
+pub(crate) fn warming_up(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(warm_up) = case.snapshot.warm_up.as_ref().filter(|_| case.action().is_disruptive()) else {
+        return;
+    };
+    let severity = case.patience(warm_up.since);
+    let missing: Vec<&str> = warm_up.missing.iter().take(5).map(|name| case.policy.spell(name)).collect();
+    let sentence = if warm_up.rounds < 2 || missing.is_empty() {
+        format!("the coordinator has just started and has heard {} of two full rounds", warm_up.rounds)
+    } else {
+        format!(
+            "{} nodes that were healthy before the start have not been heard of: {}",
+            warm_up.missing.len(),
+            missing.join(", ")
+        )
+    };
+    let clears = match severity {
+        Severity::NeedsPeople => {
+            "reports from the missing nodes, or a person who accepts each of them by name"
+        }
+        _ => "two full rounds of reports",
+    };
+    reasons.push(
+        Reason::new(Code::WarmingUp, severity, sentence, clears)
+            .owner(if severity == Severity::Wait { "millwright" } else { "operators" })
+            .since(Some(warm_up.since))
+            .fact("rounds", warm_up.rounds, "fleet", 0)
+            .fact("missing", warm_up.missing.len(), "fleet", 0),
+    );
+}
+
+/// After a change of leader agents have ten minutes to come back (protocols.md 1.8): nothing is judged meanwhile.
+pub(crate) fn leader_changed(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(changed) = case.snapshot.leader_changed_at.filter(|_| case.action().is_disruptive()) else {
+        return;
+    };
+    let Some(until) = changed.checked_add(PATIENCE).ok().filter(|until| case.now < *until) else { return };
+    reasons.push(
+        Reason::new(
+            Code::LeaderChanged,
+            Severity::Wait,
+            "Mesos has changed its leader, and agents have 10 min to register again".to_owned(),
+            "ten quiet minutes after the change",
+        )
+        .owner("mesos")
+        .since(Some(changed))
+        .expected_at(Some(until))
+        .fact("leader_changed", changed, "mesos_master", case.age(changed)),
+    );
+}

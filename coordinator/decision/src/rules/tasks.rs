@@ -1,0 +1,277 @@
+//! R11: what runs on the node, whether that may end, and whether nothing runs at all.
+
+use crate::{
+    action::Stage,
+    case::{Case, Subject, spell},
+    code::Code,
+    fleet::{APART, EmptySpan, Listing, NodeTask, STALE, View},
+    policy::{Source, TaskClass},
+    verdict::{Reason, Severity},
+};
+use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+/// A checker is left at its boundary; after this long a person is asked (DESIGN section 4, Tasks).
+const CHECKER_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Living tasks of the node, whoever names them: what either view has is there.
+pub(crate) fn living<'a>(subject: &Subject<'a>) -> Vec<&'a NodeTask> {
+    let Some(node) = subject.node else { return Vec::new() };
+    let own = node.agent.as_ref().and_then(|agent| agent.tasks.known()).into_iter().flatten();
+    let master = node.master.iter().flat_map(|view| &view.tasks);
+    let by_id: BTreeMap<&str, &NodeTask> = master.chain(own).map(|task| (task.id.as_str(), task)).collect();
+    by_id.into_values().collect()
+}
+
+/// Each task objects according to its class; disposable ones never do.
+pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
+    if !case.action().ends_tasks() {
+        return;
+    }
+    for task in living(subject) {
+        if let Some((code, severity, story, unblocked_by)) = objection(case, subject, task) {
+            let age = task.started_at.map(|started| case.now.duration_since(started));
+            let ran = age.map_or_else(String::new, |age| format!(", running for {}", spell(age)));
+            reasons.push(
+                Reason::new(
+                    code,
+                    severity,
+                    format!("{} ({}{ran}) {story}", task.id, task.framework),
+                    unblocked_by,
+                )
+                .rule("R11")
+                .owner(if severity == Severity::Wait { "mesos" } else { "operators" })
+                .since(task.started_at)
+                .fact("task", &task.id, "mesos", 0)
+                .fact(
+                    "class",
+                    task.class.as_str(),
+                    task.rule.as_deref().unwrap_or("no rule knows it"),
+                    0,
+                ),
+            );
+        }
+    }
+}
+
+type Objection = (Code, Severity, String, String);
+
+fn objection(case: &Case<'_>, subject: &Subject<'_>, task: &NodeTask) -> Option<Objection> {
+    let (code, severity, story, unblocked_by) = match task.class {
+        TaskClass::Disposable => return None,
+        TaskClass::Protected => {
+            let story = match &task.rule {
+                Some(rule) => format!("must finish: {rule}"),
+                None => "is a task no rule knows, so it must finish".to_owned(),
+            };
+            (Code::TaskProtected, Severity::Wait, story, "the end of the task".to_owned())
+        }
+        TaskClass::Checker => {
+            let waited = case.operation.and_then(|own| own.cordoned_at).map(|at| case.now.duration_since(at));
+            let severity = if waited.is_some_and(|waited| waited >= CHECKER_PATIENCE) {
+                Severity::NeedsPeople
+            } else {
+                Severity::Wait
+            };
+            let story = "builds pull requests and is left alone until a boundary".to_owned();
+            (
+                Code::TaskChecker,
+                severity,
+                story,
+                "the end of its build, or after 1 h a person who lets it go".to_owned(),
+            )
+        }
+        TaskClass::Service if has_sibling(case, task) => (
+            Code::TaskService,
+            Severity::Wait,
+            "is a service that has to move; another instance is healthy".to_owned(),
+            "the service running elsewhere".to_owned(),
+        ),
+        TaskClass::Service => (
+            Code::TaskService,
+            Severity::NeedsPeople,
+            "is a service without another healthy instance".to_owned(),
+            "another instance elsewhere, or a person who lets it stop".to_owned(),
+        ),
+        TaskClass::Pinned => (
+            Code::TaskPinned,
+            Severity::NeedsPeople,
+            format!("lives on {} only", subject.display()),
+            "a person who lets it stop".to_owned(),
+        ),
+    };
+    (!is_overridden(case, code, task)).then_some((code, severity, story, unblocked_by))
+}
+
+/// Whether a person has named this very task and let it go (DESIGN 3.5); a yes for the node as a whole is none.
+fn is_overridden(case: &Case<'_>, code: Code, task: &NodeTask) -> bool {
+    case.operation.is_some_and(|own| {
+        own.grants.iter().any(|grant| grant.code == code && grant.task.as_deref() == Some(task.id.as_str()))
+    })
+}
+
+/// Whether the service runs on an in-service node that is not asked about.
+fn has_sibling(case: &Case<'_>, task: &NodeTask) -> bool {
+    case.snapshot
+        .counts
+        .services
+        .get(&task.service())
+        .is_some_and(|nodes| nodes.iter().any(|node| !case.request.nodes.contains(node)))
+}
+
+/// Containers that nobody owns may be somebody's work.
+pub(crate) fn stray_containers(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
+    if !case.action().ends_tasks() || super::protection::granted(case, Code::OrphanContainer) {
+        return;
+    }
+    let agent = subject.node.and_then(|node| node.agent.as_ref());
+    for container in agent.and_then(|agent| agent.containers.known()).into_iter().flat_map(|all| &all.stray) {
+        reasons.push(
+            Reason::new(
+                Code::OrphanContainer,
+                Severity::NeedsPeople,
+                format!(
+                    "the container {} ({}) belongs to no task and is on no list",
+                    container.name, container.image
+                ),
+                "its removal, an entry in the agent's list of infrastructure, or a person who lets it stop",
+            )
+            .owner("operators")
+            .fact(
+                "container",
+                &container.name,
+                "agent",
+                agent.map_or(0, |agent| case.age(agent.at)),
+            ),
+        );
+    }
+}
+
+/// Empty is proven by every view, twice, a minute apart, and lately.
+pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
+    // Masters take no tasks, and what runs without anybody's yes objects in its own words.
+    if !case.action().ends_tasks() || subject.is_master() || something_objects(case, subject) {
+        return;
+    }
+    let asks_agent =
+        subject.requires(Source::Agent) && !super::freshness::attested(case, subject, Source::Agent);
+    let asks_master = subject.requires(Source::MesosMaster);
+    if !subject.requires(Source::Agent) && !asks_master {
+        let story = "no source that could tell";
+        return reasons.push(unproven(
+            subject,
+            Severity::NeedsPeople,
+            story,
+            None,
+            "a source in policy.toml",
+        ));
+    }
+    // A stale view is freshness's to say.
+    let agent_fresh = subject.node.is_some_and(|node| node.is_fresh(case.now));
+    let master_fresh =
+        case.snapshot.sources.get(&Source::MesosMaster).is_some_and(|state| state.unknown_since.is_none());
+    let agent_empty = subject.node.and_then(|node| node.agent_empty);
+    let master_empty = subject.node.and_then(|node| node.master_empty);
+    for (asked, source, span) in [
+        (asks_agent && agent_fresh && !is_known_busy(subject), Source::Agent, agent_empty),
+        (asks_master && master_fresh && !is_listed_busy(subject), Source::MesosMaster, master_empty),
+    ] {
+        if asked && !is_proven(case, span) {
+            let story = match span {
+                None => format!("{source} cannot tell yet"),
+                Some(span) => {
+                    format!("{source} has seen it empty for {}", spell(span.last.duration_since(span.first)))
+                }
+            };
+            let expected =
+                span.and_then(|span| begins(case, span).checked_add(APART).ok()).filter(|at| *at > case.now);
+            reasons.push(
+                unproven(subject, Severity::Wait, &story, span, "two looks ≥ 60 s apart that find it empty")
+                    .expected_at(expected),
+            );
+        }
+    }
+}
+
+/// Whether the agent knows of work; when nothing objects to it, people have let it go by name.
+fn is_known_busy(subject: &Subject<'_>) -> bool {
+    let Some(agent) = subject.node.and_then(|node| node.agent.as_ref()) else { return false };
+    let works = agent.tasks.known().is_some_and(|tasks| is_busy(tasks));
+    let strays = agent.containers.known().is_some_and(|containers| !containers.stray.is_empty());
+    // One unknown half leaves the whole unknown.
+    (works || strays) && agent.tasks != View::Unknown && agent.containers != View::Unknown
+}
+
+/// Whether the Mesos master knows of work.
+fn is_listed_busy(subject: &Subject<'_>) -> bool {
+    subject.node.and_then(|node| node.master.as_ref()).is_some_and(|view| is_busy(&view.tasks))
+}
+
+fn is_busy(tasks: &[NodeTask]) -> bool {
+    tasks.iter().any(|task| task.class != TaskClass::Disposable)
+}
+
+fn unproven(
+    subject: &Subject<'_>,
+    severity: Severity,
+    story: &str,
+    span: Option<EmptySpan>,
+    unblocked_by: &str,
+) -> Reason {
+    Reason::new(
+        Code::EmptyNotProven,
+        severity,
+        format!("{} is not proven empty: {story}", subject.display()),
+        unblocked_by,
+    )
+    .rule("R12")
+    .since(span.map(|span| span.first))
+}
+
+fn something_objects(case: &Case<'_>, subject: &Subject<'_>) -> bool {
+    let mut objections = Vec::new();
+    tasks(case, subject, &mut objections);
+    stray_containers(case, subject, &mut objections);
+    !objections.is_empty()
+}
+
+/// Once a node is cordoned, only what was seen after that proves anything.
+fn begins(case: &Case<'_>, span: EmptySpan) -> jiff::Timestamp {
+    match (case.request.stage, case.operation.and_then(|own| own.cordoned_at)) {
+        (Stage::Permit, Some(cordoned)) => span.first.max(cordoned),
+        _ => span.first,
+    }
+}
+
+fn is_proven(case: &Case<'_>, span: Option<EmptySpan>) -> bool {
+    span.is_some_and(|span| {
+        span.last.duration_since(begins(case, span)) >= APART && case.now.duration_since(span.last) <= STALE
+    })
+}
+
+/// At the permit the node must not be getting new work. Before that it is a note.
+pub(crate) fn not_cordoned(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
+    let asked = case.action().ends_tasks() && case.request.stage == Stage::Permit && !subject.is_master();
+    if !asked || !subject.requires(Source::MesosMaster) || is_cordoned(case, subject) {
+        return;
+    }
+    reasons.push(
+        Reason::new(
+            Code::NotCordoned,
+            Severity::Wait,
+            format!("{} still gets offers, so it can get a new task at any moment", subject.display()),
+            "a cordon that the Mesos master reads back",
+        )
+        .fact("listing", listing(subject), "mesos_master", 0),
+    );
+}
+
+/// Whether the node's offers are known to be stopped.
+pub(super) fn is_cordoned(case: &Case<'_>, subject: &Subject<'_>) -> bool {
+    case.operation.is_some_and(|own| own.nodes.contains(subject.name) && own.cordoned_at.is_some())
+        || subject.node.and_then(|node| node.master.as_ref()).is_some_and(|view| view.deactivated)
+}
+
+fn listing(subject: &Subject<'_>) -> &'static str {
+    subject.node.and_then(|node| node.master.as_ref()).map_or("unknown", |view| Listing::as_str(view.listing))
+}
