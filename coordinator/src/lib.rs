@@ -1,3 +1,4 @@
 //! The coordinator: knows the fleet, decides, answers.
 
+pub mod integrations;
 pub mod policy;
