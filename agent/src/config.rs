@@ -140,3 +140,6 @@ fn fragments(mut below: Vec<Fragment>, settings: &[String]) -> Result<Vec<Fragme
     }
     Ok(below)
 }
+
+#[cfg(test)]
+mod tests;
