@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator_client;
 pub mod heartbeat;
+pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod probe;
