@@ -1,4 +1,5 @@
 //! The coordinator: knows the fleet, decides, answers.
 
 pub mod fleet;
+pub mod policy;
 pub mod view;
