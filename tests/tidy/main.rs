@@ -1,6 +1,11 @@
 //! Rules of the repository, as tests.
 
-#![expect(clippy::unwrap_used, reason = "a file that does not read is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a file that does not read is a failed test"
+)]
 
 use std::{
     fs,
