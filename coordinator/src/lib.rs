@@ -1,5 +1,7 @@
 //! The coordinator: knows the fleet, decides, answers.
 
 pub mod fleet;
+pub mod integrations;
 pub mod policy;
+pub mod store;
 pub mod view;
