@@ -16,14 +16,22 @@ pub fn read<T: DeserializeOwned>(document: impl Read) -> Result<T, String> {
             max_reader_input_bytes: Some(LARGEST),
             max_events: 2_000_000,
             max_nodes: 1_000_000,
+            // Anchored pieces are kept in memory until the end.
+            max_recorded_anchor_events: 100_000,
+            max_recorded_anchor_bytes: 4 << 20,
             // Puppet shares the tags of resources by alias, thousands of times.
             max_aliases: 200_000,
             enforce_alias_anchor_ratio: false,
         },
     };
     serde_saphyr::from_reader_with_options(document, options).map_err(|error| {
-        // The first line says what; the rest is a picture of the place.
-        let message = error.to_string();
+        // A reader's error says only that there was one; its cause says what. Of a message the first line says
+        // what, the rest is a picture of the place.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let message = cause.to_string();
         message.lines().next().unwrap_or_default().chars().take(200).collect()
     })
 }
