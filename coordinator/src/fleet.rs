@@ -22,7 +22,7 @@ mod report;
 mod show;
 mod tasks;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod warm_up;
@@ -134,8 +134,7 @@ impl Fleet {
     fn list_sources(&mut self) {
         let required = self.policy.classes.values().flat_map(|class| class.required.iter().copied());
         for source in required.filter(|source| *source != Source::Agent) {
-            let unheard =
-                SourceState { last_answer: None, unknown_since: Some(self.snapshot.started_at) };
+            let unheard = SourceState { last_answer: None, unknown_since: Some(self.snapshot.started_at) };
             self.snapshot.sources.entry(source).or_insert(unheard);
         }
     }

@@ -11,6 +11,7 @@ pub mod events;
 pub mod fleet;
 pub mod integrations;
 pub mod policy;
+pub mod store;
 pub mod view;
 
 pub mod clock;

@@ -65,7 +65,12 @@ impl Fleet {
     ///
     /// # Errors
     /// It is not on.
-    pub fn reset_brake(&mut self, class: Class, by: &str, now: Timestamp) -> Result<Vec<Transition>, super::NotTaken> {
+    pub fn reset_brake(
+        &mut self,
+        class: Class,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Transition>, super::NotTaken> {
         if self.snapshot.brakes.remove(&class).is_none() {
             return Err(super::NotTaken::Nothing(format!("the brake of {class} is not on")));
         }

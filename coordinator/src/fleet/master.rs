@@ -104,7 +104,12 @@ impl Fleet {
             .sources
             .insert(Source::MesosMaster, SourceState { last_answer: Some(now), unknown_since: None });
         if before.is_some_and(|state| state.last_answer.is_some() && state.unknown_since.is_some()) {
-            transitions.push(about_mesos(now, "source", "the Mesos master answers again".to_owned(), "fresh"));
+            transitions.push(about_mesos(
+                now,
+                "source",
+                "the Mesos master answers again".to_owned(),
+                "fresh",
+            ));
         }
         self.mesos.polls = self.mesos.polls.saturating_add(1).min(2);
         self.mesos.error = None;

@@ -67,6 +67,7 @@ impl Packed {
     }
 
     /// Its size in bytes.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
     }

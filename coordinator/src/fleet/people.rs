@@ -150,7 +150,14 @@ impl Fleet {
     }
 
     /// What a person said, and what it changes.
-    fn said(&mut self, name: &NodeName, what: &str, to: &str, sentence: String, now: Timestamp) -> Vec<Transition> {
+    fn said(
+        &mut self,
+        name: &NodeName,
+        what: &str,
+        to: &str,
+        sentence: String,
+        now: Timestamp,
+    ) -> Vec<Transition> {
         self.counts_stale = true;
         let mut transitions = vec![self.transition(name, now, what, None, to, sentence)];
         self.settle_state(name, now, &mut transitions);

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use millwright_decision::fleet::{APART, AgentView};
 use millwright_protocol::{Report, VolumeFact};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Everything of one node that [`millwright_decision::Node`] does not hold.
 #[derive(Debug, Default)]
@@ -55,12 +54,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub fn of(said: &Said, now: Timestamp) -> Self {
-        Self {
-            machine_id: said.machine_id.clone(),
-            server_uuid: said.server_uuid.clone(),
-            recorded_at: now,
-        }
+    pub(super) fn of(said: &Said, now: Timestamp) -> Self {
+        Self { machine_id: said.machine_id.clone(), server_uuid: said.server_uuid.clone(), recorded_at: now }
     }
 
     /// What is different, in words; a UUID that is not told is no difference.
@@ -89,7 +84,7 @@ pub struct Said {
     /// The boot before, so that its late reports are known for what they are.
     pub previous_boot: Option<String>,
     /// See [`Report`].
-    pub agent_version: Arc<str>,
+    pub agent_version: String,
     /// See [`Report`].
     pub sequence: u64,
     /// See [`Report`].
@@ -111,7 +106,7 @@ pub(super) enum Order {
 
 impl Said {
     /// Sequence numbers are compared within one machine and one boot; a late report was also sent earlier.
-    pub fn order(&self, next: &Report) -> Order {
+    pub(super) fn order(&self, next: &Report) -> Order {
         let same_boot =
             self.boot_id == next.boot_id || self.previous_boot.as_deref() == Some(next.boot_id.as_str());
         if self.machine_id != next.machine_id || !same_boot {

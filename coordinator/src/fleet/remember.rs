@@ -131,10 +131,7 @@ impl Fleet {
             packed: Packed::new(&stored.findings, &stored.facts, &mut self.words, &mut self.scratch),
             identity: stored.identity,
             state: stored.state,
-            was_healthy: matches!(
-                stored.state,
-                Some((NodeState::Healthy | NodeState::Draining, _))
-            ),
+            was_healthy: matches!(stored.state, Some((NodeState::Healthy | NodeState::Draining, _))),
             own_mesos_id: own_mesos_id.as_deref().map(Into::into),
             saved_at: Some(now),
             ..Record::default()

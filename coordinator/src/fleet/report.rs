@@ -10,9 +10,7 @@ use crate::view::{FindingCounts, Transition};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
     Action, Class, Node, Policy, TaskClass,
-    fleet::{
-        AgentView, AttachedVolume, GatingFinding, Image, Progress, PuppetRuns, STALE, View,
-    },
+    fleet::{AgentView, AttachedVolume, GatingFinding, Image, Progress, PuppetRuns, STALE, View},
 };
 use millwright_protocol::{Facts, Finding, NodeName, Report, Status};
 use std::{
@@ -78,7 +76,8 @@ impl Fleet {
         transitions: &mut Vec<Transition>,
     ) {
         let expected = self.snapshot.operation_on(name).is_some_and(|operation| {
-            matches!(operation.action, Action::Rebuild | Action::Create) && operation.progress >= Progress::Out
+            matches!(operation.action, Action::Rebuild | Action::Create)
+                && operation.progress >= Progress::Out
         });
         let Some(record) = self.records.get_mut(name) else { return };
         let Some(known) = &mut record.identity else { return };
@@ -87,7 +86,8 @@ impl Fleet {
             known.server_uuid.clone_from(&report.server_uuid);
         }
         let Some(what) = difference.or_else(|| {
-            (order == Order::Rewound).then(|| "it counts from an earlier point: it came back from a snapshot".to_owned())
+            (order == Order::Rewound)
+                .then(|| "it counts from an earlier point: it came back from a snapshot".to_owned())
         }) else {
             return;
         };
@@ -123,16 +123,12 @@ impl Fleet {
             Some(said) => said.previous_boot.clone(),
             None => None,
         };
-        let agent_version = match &before {
-            Some(said) if *said.agent_version == *report.agent_version => said.agent_version.clone(),
-            _ => report.agent_version.as_str().into(),
-        };
         let said = Said {
             machine_id: report.machine_id.clone(),
             server_uuid: report.server_uuid.clone(),
             boot_id: report.boot_id.clone(),
             previous_boot,
-            agent_version,
+            agent_version: report.agent_version.clone(),
             sequence: report.sequence,
             sent_at: report.sent_at,
             uptime_seconds: report.uptime_seconds,
@@ -164,12 +160,8 @@ impl Fleet {
         if std::mem::replace(&mut record.fingerprint, digest) == digest {
             return;
         }
-        let before: BTreeMap<String, Finding> = record
-            .packed
-            .findings(&self.words)
-            .into_iter()
-            .map(|finding| (finding.key(), finding))
-            .collect();
+        let before: BTreeMap<String, Finding> =
+            record.packed.findings(&self.words).into_iter().map(|finding| (finding.key(), finding)).collect();
         let mut gone: BTreeSet<&String> = before.keys().collect();
         for finding in findings {
             let key = finding.key();
@@ -220,7 +212,9 @@ impl Fleet {
             (Some(facts), own) if facts.agent_id.is_some() => facts.agent_id.as_deref() != own.as_deref(),
             _ => false,
         };
-        if moved && let Some(id) = report.facts.mesos_agent.as_ref().and_then(|facts| facts.agent_id.as_deref()) {
+        if moved
+            && let Some(id) = report.facts.mesos_agent.as_ref().and_then(|facts| facts.agent_id.as_deref())
+        {
             if let Some(old) = record.own_mesos_id.replace(id.into()) {
                 self.mesos.owners.remove(&old);
             }
@@ -228,11 +222,14 @@ impl Fleet {
         }
         let was_healthy = node.is_proven_healthy(now);
         let before = node.agent.take();
-        let tasks_before = before.as_ref().and_then(|agent| agent.tasks.known()).map_or(&[][..], Vec::as_slice);
+        let tasks_before =
+            before.as_ref().and_then(|agent| agent.tasks.known()).map_or(&[][..], Vec::as_slice);
         let tasks = tasks::own_tasks(&self.policy, class, &report.facts, tasks_before);
         let tasks_changed = !tasks::same(tasks_before, tasks.known().map_or(&[][..], Vec::as_slice));
         let services_changed = tasks_changed && {
-            let is_service = |task: &&_| matches!(task, millwright_decision::fleet::NodeTask { class: TaskClass::Service, .. });
+            let is_service = |task: &&_| {
+                matches!(task, millwright_decision::fleet::NodeTask { class: TaskClass::Service, .. })
+            };
             tasks_before.iter().find(is_service).is_some()
                 || tasks.known().into_iter().flatten().find(is_service).is_some()
         };
@@ -246,8 +243,9 @@ impl Fleet {
         agent.healthy_since = healthy_since(heard_before, &agent, &report, now);
         record.verify(&mut agent, now);
         tasks::watch_own_emptiness(node, &agent, &report.facts, now);
-        let failing_changed =
-            before.as_ref().is_none_or(|before| before.failing_checks != agent.failing_checks || now.duration_since(before.at) > STALE);
+        let failing_changed = before.as_ref().is_none_or(|before| {
+            before.failing_checks != agent.failing_checks || now.duration_since(before.at) > STALE
+        });
         node.agent = Some(agent);
         // Heard of: whatever TCP 22 said while it was silent is history.
         node.ssh = None;
@@ -310,7 +308,11 @@ fn cut_sizes(report: &mut Report) {
 }
 
 /// What decisions need of a report. Boot, verification and health are the caller's.
-pub(super) fn agent_view(report: &Report, tasks: View<Vec<millwright_decision::fleet::NodeTask>>, now: Timestamp) -> AgentView {
+pub(super) fn agent_view(
+    report: &Report,
+    tasks: View<Vec<millwright_decision::fleet::NodeTask>>,
+    now: Timestamp,
+) -> AgentView {
     let facts = &report.facts;
     AgentView {
         at: now,

@@ -27,7 +27,8 @@ pub(super) fn fleet(fleet: &Fleet, now: Timestamp, own_troubles: Vec<OwnTrouble>
     let snapshot = &fleet.snapshot;
     let policy = &fleet.policy;
     let spell = |name: &NodeName| policy.spell(name).to_owned();
-    let classes: Vec<ClassView> = Class::ALL.iter().filter_map(|class| class_view(fleet, *class, now)).collect();
+    let classes: Vec<ClassView> =
+        Class::ALL.iter().filter_map(|class| class_view(fleet, *class, now)).collect();
     let unlisted = snapshot
         .nodes
         .keys()
@@ -207,7 +208,11 @@ fn worst_finding(fleet: &Fleet, name: &NodeName) -> Option<Finding> {
     }
     let findings = record.packed.findings(&fleet.words);
     findings.into_iter().filter(|finding| finding.status != Status::Ok).max_by(|a, b| {
-        (a.status, a.gating, std::cmp::Reverse(a.since)).cmp(&(b.status, b.gating, std::cmp::Reverse(b.since)))
+        (a.status, a.gating, std::cmp::Reverse(a.since)).cmp(&(
+            b.status,
+            b.gating,
+            std::cmp::Reverse(b.since),
+        ))
     })
 }
 

@@ -90,10 +90,9 @@ pub(super) fn containers(report: &Report) -> View<Containers> {
         match container.role {
             ContainerRole::Infrastructure => {}
             ContainerRole::Task => seen.of_tasks += 1,
-            ContainerRole::Orphan | ContainerRole::Other => seen.stray.push(StrayContainer {
-                name: container.name.clone(),
-                image: container.image.clone(),
-            }),
+            ContainerRole::Orphan | ContainerRole::Other => seen
+                .stray
+                .push(StrayContainer { name: container.name.clone(), image: container.image.clone() }),
         }
     }
     View::Known(seen)

@@ -1,1 +1,9 @@
-//! x
+//! Stories about the fleet, told in rounds of ten seconds with a clock that is turned by hand.
+
+mod brake;
+mod empty;
+mod health;
+mod identity;
+mod size;
+mod start;
+mod views;

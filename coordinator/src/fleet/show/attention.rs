@@ -145,7 +145,8 @@ fn about_node(fleet: &Fleet, summary: &NodeSummary, now: Timestamp, lines: &mut 
         if fleet.acknowledgements.get(&id).is_some_and(|given| now < given.until) {
             continue;
         }
-        let mut found = line(finding.status, finding.sentence.clone(), Some(finding.since), finding.next.clone());
+        let mut found =
+            line(finding.status, finding.sentence.clone(), Some(finding.since), finding.next.clone());
         found.finding = Some(finding_name(fleet, &name, &finding));
         lines.push((urgency, found));
     }

@@ -18,7 +18,12 @@ const LINES: [(&str, &str, &[&str]); 6] = [
 ];
 
 /// The whole list for one node.
-pub(super) fn list(fleet: &Fleet, name: &NodeName, findings: &[Finding], now: Timestamp) -> Vec<ChecklistItem> {
+pub(super) fn list(
+    fleet: &Fleet,
+    name: &NodeName,
+    findings: &[Finding],
+    now: Timestamp,
+) -> Vec<ChecklistItem> {
     let node = fleet.snapshot.nodes.get(name);
     let class = fleet.policy.nodes.get(name).map(|listed| listed.class);
     let mut items = vec![report(node, now), ssh(node, now)];
@@ -33,7 +38,13 @@ pub(super) fn list(fleet: &Fleet, name: &NodeName, findings: &[Finding], now: Ti
     items
 }
 
-fn item(step: &str, title: &str, state: ChecklistState, sentence: String, evidence: Vec<Evidence>) -> ChecklistItem {
+fn item(
+    step: &str,
+    title: &str,
+    state: ChecklistState,
+    sentence: String,
+    evidence: Vec<Evidence>,
+) -> ChecklistItem {
     ChecklistItem { step: step.to_owned(), title: title.to_owned(), state, sentence, evidence }
 }
 
@@ -48,7 +59,9 @@ fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
         Some(at) if node.is_some_and(|node| node.is_fresh(now)) => {
             (ChecklistState::Done, format!("last report {} s ago", seconds(now, at)))
         }
-        Some(at) => (ChecklistState::Failed, format!("last report {} s ago; stale after 60 s", seconds(now, at))),
+        Some(at) => {
+            (ChecklistState::Failed, format!("last report {} s ago; stale after 60 s", seconds(now, at)))
+        }
     };
     let evidence = at.map(|at| Evidence::new("last_report", at, "agent"));
     item("report", "Its agent reports", state, sentence, evidence.into_iter().collect())

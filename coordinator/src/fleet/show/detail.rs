@@ -80,9 +80,8 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
         }),
         images: facts.images,
         puppet: facts.puppet,
-        machine: facts.system.zip(agent).zip(record.said.as_ref()).map(|((facts, agent), said)| MachineView {
-            facts,
-            clock_offset_seconds: said.sent_at.duration_since(agent.at).as_secs(),
+        machine: facts.system.zip(agent).zip(record.said.as_ref()).map(|((facts, agent), said)| {
+            MachineView { facts, clock_offset_seconds: said.sent_at.duration_since(agent.at).as_secs() }
         }),
         mesos_master: facts.mesos_master,
         zookeeper: facts.zookeeper,
@@ -215,7 +214,9 @@ fn cannot_see(fleet: &Fleet, name: &NodeName, node: Option<&Node>, facts: &Facts
         return list;
     };
     match agent.tasks {
-        View::Unknown => add("mesos_agent", false, "its own Mesos agent has not been read, so its tasks are not known"),
+        View::Unknown => {
+            add("mesos_agent", false, "its own Mesos agent has not been read, so its tasks are not known")
+        }
         View::NotConfigured => add("mesos_agent", true, "it runs no Mesos agent"),
         View::Known(_) => {}
     }
