@@ -1,4 +1,15 @@
 //! The coordinator: knows the fleet, decides, answers.
+//!
+//! [`app`] builds everything; [`api`] and [`dashboard`] are two ways in that do not know each other.
+
+pub mod app;
+
+pub mod api;
+pub mod dashboard;
 
 pub mod fleet;
 pub mod view;
+
+pub mod clock;
+pub mod config;
+pub mod shutdown;
