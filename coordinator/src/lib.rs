@@ -7,9 +7,14 @@ pub mod app;
 pub mod api;
 pub mod dashboard;
 
+pub mod events;
 pub mod fleet;
+pub mod policy;
 pub mod view;
 
 pub mod clock;
 pub mod config;
+pub mod metrics;
+pub mod serve;
 pub mod shutdown;
+pub mod telemetry;

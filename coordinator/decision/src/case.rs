@@ -82,7 +82,7 @@ impl<'a> Subject<'a> {
         let is_silent = case.action() == Action::Reboot
             && listed.class != Class::Master
             && node.is_some_and(|node| is_silent(case, class, node));
-        let is_known_out = case.snapshot.is_taken(name) || node.is_none_or(|node| is_known_bad(case, node));
+        let is_known_out = case.snapshot.is_taken(name) || node.is_some_and(|node| is_known_bad(case, node));
         Self { name, listed, class, node, is_silent, is_known_out }
     }
 
@@ -114,12 +114,12 @@ fn is_silent(case: &Case<'_>, class: &ClassPolicy, node: &Node) -> bool {
     quiet && unreachable && mesos_agrees
 }
 
-/// Known to be bad, as opposed to not known: a fresh `crit`, or silence. A node whose facts are merely incomplete
-/// (one check timed out, not yet verified since boot) counts as out, and still costs its slot: otherwise forgetting
-/// a fact could allow what knowing it forbids.
+/// Known to be bad, as opposed to not known: a fresh report with a `crit`. A node whose facts are incomplete or old
+/// counts as out, and still costs its slot: otherwise forgetting a fact could allow what knowing it forbids.
 fn is_known_bad(case: &Case<'_>, node: &Node) -> bool {
-    !node.is_fresh(case.now)
-        || node.agent.as_ref().is_none_or(|agent| agent.gating.iter().any(|finding| finding.is_crit))
+    let has_crit =
+        node.agent.as_ref().is_some_and(|agent| agent.gating.iter().any(|finding| finding.is_crit));
+    node.is_fresh(case.now) && has_crit
 }
 
 #[cfg(test)]

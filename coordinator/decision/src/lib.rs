@@ -9,6 +9,8 @@ mod action;
 mod case;
 mod code;
 pub mod counts;
+#[cfg(any(test, feature = "testing"))]
+pub mod example;
 pub mod fleet;
 mod judge;
 mod policy;

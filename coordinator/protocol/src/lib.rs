@@ -8,6 +8,7 @@ mod facts;
 mod finding;
 mod ids;
 pub mod lenient;
+mod orders;
 mod report;
 mod task;
 
@@ -18,5 +19,6 @@ pub use facts::{
 };
 pub use finding::{Evidence, Finding, Status, finding_id};
 pub use ids::{InvalidName, NodeName};
+pub use orders::{Order, Orders};
 pub use report::{PROTOCOL_VERSION, Report, ReportAnswer};
 pub use task::{Resources, Task, TaskState};

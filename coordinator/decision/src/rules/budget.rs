@@ -36,8 +36,11 @@ pub(crate) fn budget_spent(case: &Case<'_>, subjects: &[Subject<'_>], reasons: &
         let counts = case.snapshot.counts.class(class);
         let Some(limit) = taken.first().map(|subject| subject.class.out.of(counts.listed)) else { continue };
         let mut after = counts.out.clone();
-        after.extend(taken.iter().filter(|subject| !subject.is_silent).map(|subject| subject.name.clone()));
-        if taken.iter().all(|subject| subject.is_silent) || count(&after) <= limit {
+        // The silence of a node is its own question, whatever the budget.
+        let mut costly = taken.iter().filter(|subject| !subject.is_silent).peekable();
+        let is_free = costly.peek().is_none();
+        after.extend(costly.map(|subject| subject.name.clone()));
+        if is_free || count(&after) <= limit {
             continue;
         }
         reasons.push(

@@ -4,7 +4,7 @@ use crate::{
     action::Stage,
     case::{Case, Subject, spell},
     code::Code,
-    fleet::{APART, EmptySpan, Listing, NodeTask, STALE},
+    fleet::{APART, EmptySpan, Listing, NodeTask, STALE, View},
     policy::{Source, TaskClass},
     verdict::{Reason, Severity},
 };
@@ -100,10 +100,14 @@ fn objection(case: &Case<'_>, subject: &Subject<'_>, task: &NodeTask) -> Option<
             "a person who lets it stop".to_owned(),
         ),
     };
-    let overridden = case.operation.is_some_and(|own| {
+    (!is_overridden(case, code, task)).then_some((code, severity, story, unblocked_by))
+}
+
+/// Whether a person has named this very task and let it go (DESIGN 3.5); a yes for the node as a whole is none.
+fn is_overridden(case: &Case<'_>, code: Code, task: &NodeTask) -> bool {
+    case.operation.is_some_and(|own| {
         own.grants.iter().any(|grant| grant.code == code && grant.task.as_deref() == Some(task.id.as_str()))
-    });
-    (!overridden).then_some((code, severity, story, unblocked_by))
+    })
 }
 
 /// Whether the service runs on an in-service node that is not asked about.
@@ -145,34 +149,34 @@ pub(crate) fn stray_containers(case: &Case<'_>, subject: &Subject<'_>, reasons: 
 
 /// Empty is proven by every view, twice, a minute apart, and lately.
 pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
-    // Masters take no tasks. A known task or container objects in its own words, and a stale view is freshness's to say.
-    if !case.action().ends_tasks() || subject.is_master() || something_runs(subject) {
+    // Masters take no tasks, and what runs without anybody's yes objects in its own words.
+    if !case.action().ends_tasks() || subject.is_master() || something_objects(case, subject) {
         return;
     }
     let asks_agent =
         subject.requires(Source::Agent) && !super::freshness::attested(case, subject, Source::Agent);
     let asks_master = subject.requires(Source::MesosMaster);
-    let node = subject.node;
-    let agent_fresh = node.is_some_and(|node| node.is_fresh(case.now));
-    let master_fresh =
-        case.snapshot.sources.get(&Source::MesosMaster).is_some_and(|state| state.unknown_since.is_none());
-    let agent_empty = node.and_then(|node| node.agent_empty);
-    let master_empty = node.and_then(|node| node.master_empty);
     if !subject.requires(Source::Agent) && !asks_master {
-        reasons.push(unproven(
+        let story = "no source that could tell";
+        return reasons.push(unproven(
             subject,
             Severity::NeedsPeople,
-            "no source that could tell",
+            story,
             None,
             "a source in policy.toml",
         ));
-        return;
     }
-    for (asked, fresh, source, span) in [
-        (asks_agent, agent_fresh, Source::Agent, agent_empty),
-        (asks_master, master_fresh, Source::MesosMaster, master_empty),
+    // A stale view is freshness's to say.
+    let agent_fresh = subject.node.is_some_and(|node| node.is_fresh(case.now));
+    let master_fresh =
+        case.snapshot.sources.get(&Source::MesosMaster).is_some_and(|state| state.unknown_since.is_none());
+    let agent_empty = subject.node.and_then(|node| node.agent_empty);
+    let master_empty = subject.node.and_then(|node| node.master_empty);
+    for (asked, source, span) in [
+        (asks_agent && agent_fresh && !is_known_busy(subject), Source::Agent, agent_empty),
+        (asks_master && master_fresh && !is_listed_busy(subject), Source::MesosMaster, master_empty),
     ] {
-        if asked && fresh && !is_proven(case, span) {
+        if asked && !is_proven(case, span) {
             let story = match span {
                 None => format!("{source} cannot tell yet"),
                 Some(span) => {
@@ -187,6 +191,24 @@ pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: 
             );
         }
     }
+}
+
+/// Whether the agent knows of work; when nothing objects to it, people have let it go by name.
+fn is_known_busy(subject: &Subject<'_>) -> bool {
+    let Some(agent) = subject.node.and_then(|node| node.agent.as_ref()) else { return false };
+    let works = agent.tasks.known().is_some_and(|tasks| is_busy(tasks));
+    let strays = agent.containers.known().is_some_and(|containers| !containers.stray.is_empty());
+    // One unknown half leaves the whole unknown.
+    (works || strays) && agent.tasks != View::Unknown && agent.containers != View::Unknown
+}
+
+/// Whether the Mesos master knows of work.
+fn is_listed_busy(subject: &Subject<'_>) -> bool {
+    subject.node.and_then(|node| node.master.as_ref()).is_some_and(|view| is_busy(&view.tasks))
+}
+
+fn is_busy(tasks: &[NodeTask]) -> bool {
+    tasks.iter().any(|task| task.class != TaskClass::Disposable)
 }
 
 fn unproven(
@@ -206,10 +228,11 @@ fn unproven(
     .since(span.map(|span| span.first))
 }
 
-fn something_runs(subject: &Subject<'_>) -> bool {
-    let stray = subject.node.and_then(|node| node.agent.as_ref()).and_then(|agent| agent.containers.known());
-    living(subject).iter().any(|task| task.class != TaskClass::Disposable)
-        || stray.is_some_and(|containers| !containers.stray.is_empty())
+fn something_objects(case: &Case<'_>, subject: &Subject<'_>) -> bool {
+    let mut objections = Vec::new();
+    tasks(case, subject, &mut objections);
+    stray_containers(case, subject, &mut objections);
+    !objections.is_empty()
 }
 
 /// Once a node is cordoned, only what was seen after that proves anything.

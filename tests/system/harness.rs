@@ -1,0 +1,42 @@
+//! Starts and stops the real systems, one file per system, each in its own temporary folder on its own ports, so
+//! that stories run side by side.
+//!
+//! ```text
+//! let Some(docker) = ready(DockerDaemon::start()) else { return };
+//! let Some(mesos) = ready(Mesos::start(&docker, 2)) else { return };
+//! let task = mesos.run_task(TaskSpec::named("slc7-builder").on_agent(1))?;
+//! task.wait_running()?;
+//! ```
+//!
+//! Every constructor returns when its system answers, or with an error that ends in the tail of its log. An error
+//! that begins with "needs" says what this machine lacks: `ready` turns it into a skipped story. Every value
+//! cleans up when it is dropped: processes by id, mounts, folders. Drop Mesos before its Docker; locals do so by
+//! themselves.
+
+mod browser;
+mod docker;
+mod http;
+mod machine;
+mod mesos;
+mod mesos_task;
+mod ports;
+mod process;
+mod puppet;
+mod registry;
+mod scratch;
+mod volume;
+mod wait;
+mod zookeeper;
+
+pub use browser::{Browser, View};
+pub use docker::{DockerDaemon, TEST_IMAGE};
+pub use http::{get, get_json};
+pub use machine::ready;
+pub use mesos::Mesos;
+pub use mesos_task::{MesosTask, TaskSpec};
+pub use puppet::{Puppet, PuppetRun};
+pub use registry::Registry;
+pub use scratch::Scratch;
+pub use volume::{FileSystem, LoopVolume};
+pub use wait::wait_for;
+pub use zookeeper::ZooKeeperEnsemble;

@@ -1,0 +1,11 @@
+//! Stories against the real systems: Docker, a registry, Mesos, ZooKeeper, Puppet, file systems, a browser.
+//! `README.md` beside this file says how to run them and how to add one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a story ends, loudly, where its expectation does"
+)]
+
+mod harness;
+mod lab;
