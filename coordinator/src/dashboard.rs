@@ -17,8 +17,13 @@ mod words;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
+#[cfg(test)]
+mod tests;
 
-use crate::view::{FleetView, NodeDetail};
+use crate::{
+    app::App,
+    view::{FleetView, NodeDetail},
+};
 use axum::{
     Router,
     extract::{Path, Query, State},
@@ -28,7 +33,7 @@ use axum::{
 };
 use fleet::{FleetPage, Show};
 use manual::ManualPage;
-use millwright_decision::Verdict;
+use millwright_decision::{Action, Request, Verdict};
 use millwright_protocol::NodeName;
 use node::NodePage;
 use render::Problem;
@@ -45,6 +50,25 @@ pub trait PageData: Send + Sync + 'static {
     /// The verdicts on draining, rebooting, rebuilding and deleting a node, in this order; none for a node that nobody
     /// knows.
     fn verdicts(&self, name: &NodeName) -> Vec<Verdict>;
+}
+
+impl PageData for App {
+    fn fleet(&self) -> FleetView {
+        self.fleet_view()
+    }
+
+    async fn node(&self, name: &NodeName) -> Option<NodeDetail> {
+        self.node_detail(name)
+    }
+
+    fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {
+        self.with_fleet(|fleet, now| {
+            Action::DISRUPTIVE
+                .into_iter()
+                .filter_map(|action| fleet.judge(&Request::one(action, name.clone()), now).ok())
+                .collect()
+        })
+    }
 }
 
 /// The pages and their assets; merged with the API, whose `/api/v1/events` tells the script when to look again.

@@ -12,9 +12,11 @@ pub struct Asset {
 }
 
 /// How pages look.
-pub const STYLE: Asset = Asset { content_type: "text/css; charset=utf-8", text: include_str!("assets/style.css") };
+pub const STYLE: Asset =
+    Asset { content_type: "text/css; charset=utf-8", text: include_str!("assets/style.css") };
 /// How pages stay fresh.
-pub const LIVE: Asset = Asset { content_type: "text/javascript; charset=utf-8", text: include_str!("assets/live.js") };
+pub const LIVE: Asset =
+    Asset { content_type: "text/javascript; charset=utf-8", text: include_str!("assets/live.js") };
 /// The icon of a browser's tab.
 pub const ICON: Asset = Asset { content_type: "image/svg+xml", text: include_str!("assets/icon.svg") };
 
@@ -23,7 +25,8 @@ impl Asset {
     pub fn answer(&self, asked: &HeaderMap) -> Response {
         let tag = format!("\"{:016x}\"", digest(self.text.as_bytes()));
         let known = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let is_known = known.is_some_and(|tags| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag));
+        let is_known = known
+            .is_some_and(|tags| tags.split(',').any(|given| given.trim().trim_start_matches("W/") == tag));
         let mut answer =
             if is_known { StatusCode::NOT_MODIFIED.into_response() } else { self.text.into_response() };
         let headers = answer.headers_mut();
@@ -39,7 +42,9 @@ impl Asset {
 
 /// FNV-1a: tells versions of our own files apart, and guards nothing.
 fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -31,7 +31,10 @@ pub(super) fn puppet(node: &NodeDetail, now: Timestamp) -> Option<Pairs> {
         pairs.push(("failed runs in a row", puppet.failed_streak.to_string()));
     }
     if let Some(why) = &puppet.disabled {
-        pairs.push(("disabled", if why.is_empty() { "yes, without a reason".to_owned() } else { why.clone() }));
+        pairs.push((
+            "disabled",
+            if why.is_empty() { "yes, without a reason".to_owned() } else { why.clone() },
+        ));
     }
     pairs.extend(puppet.environment.clone().map(|environment| ("environment", environment)));
     pairs.extend(puppet.version.clone().map(|version| ("version", version)));

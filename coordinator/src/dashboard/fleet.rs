@@ -74,7 +74,6 @@ struct Group {
     title: String,
     counts: Vec<String>,
     mode: Option<&'static str>,
-    is_managed: bool,
     zones: Vec<Zone>,
     hidden: usize,
 }
@@ -157,7 +156,11 @@ impl FleetPage {
             attention,
             groups,
             sources: fleet.sources.iter().map(|source| source_line(source, now)).collect(),
-            not_configured: fleet.not_configured.iter().map(|source| source.as_str().replace('_', " ")).collect(),
+            not_configured: fleet
+                .not_configured
+                .iter()
+                .map(|source| source.as_str().replace('_', " "))
+                .collect(),
             policy_version: fleet.policy.version.chars().take(12).collect(),
             policy_listed: fleet.policy.listed,
             is_policy_readable: fleet.policy.unreadable.is_none(),
@@ -213,7 +216,6 @@ fn group(class: &ClassView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Sho
         title: title(class.class).to_owned(),
         counts,
         mode: is_managed.then(|| class.mode.as_str()),
-        is_managed,
         hidden: class.nodes.len() - shown.len(),
         zones: by_zone(&shown, verdicts, now),
     }
@@ -236,17 +238,12 @@ fn unlisted(fleet: &FleetView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: 
         title: "Not in the policy".to_owned(),
         counts: vec![words::count(fleet.unlisted.len(), "node"), "shown, never touched".to_owned()],
         mode: None,
-        is_managed: false,
         hidden: 0,
         zones: by_zone(&shown, verdicts, fleet.asked_at),
     }
 }
 
-fn by_zone(
-    nodes: &[&NodeSummary],
-    verdicts: &BTreeMap<String, Vec<Verdict>>,
-    now: Timestamp,
-) -> Vec<Zone> {
+fn by_zone(nodes: &[&NodeSummary], verdicts: &BTreeMap<String, Vec<Verdict>>, now: Timestamp) -> Vec<Zone> {
     let mut zones: BTreeMap<Option<&str>, Vec<Row>> = BTreeMap::new();
     for node in nodes {
         let of_node = verdicts.get(&node.key).map_or(&[][..], Vec::as_slice);
@@ -257,7 +254,8 @@ fn by_zone(
 
 fn row(node: &NodeSummary, verdicts: &[Verdict], now: Timestamp) -> Row {
     let mark = Mark::from(node.state);
-    let is_fine = matches!(node.state, NodeState::Healthy) && node.worst.is_none_or(|worst| worst == Status::Ok);
+    let is_fine =
+        matches!(node.state, NodeState::Healthy) && node.worst.is_none_or(|worst| worst == Status::Ok);
     Row {
         name: node.name.clone(),
         key: node.key.clone(),
@@ -323,7 +321,12 @@ fn glyph(verdict: &Verdict) -> Glyph {
         0 | 1 => why,
         more => format!("{why} (and {})", words::count(more - 1, "other reason")),
     };
-    Glyph { action: verdict.action.as_str(), mark: verdict.verdict.into(), short: short(verdict.verdict), why }
+    Glyph {
+        action: verdict.action.as_str(),
+        mark: verdict.verdict.into(),
+        short: short(verdict.verdict),
+        why,
+    }
 }
 
 fn short(severity: Severity) -> &'static str {

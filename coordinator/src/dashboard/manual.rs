@@ -138,7 +138,10 @@ mod tests {
                 })
                 .collect();
             assert_eq!(headings.first(), Some(&"What it means"), "{code}");
-            assert!(matches!(headings.get(1), Some(&"How to clear it" | &"What to do")), "{code}: {headings:?}");
+            assert!(
+                matches!(headings.get(1), Some(&"How to clear it" | &"What to do")),
+                "{code}: {headings:?}"
+            );
             assert_eq!(headings.last(), Some(&"Example"), "{code}");
         }
     }

@@ -199,7 +199,9 @@ mod tests {
 
     #[test]
     fn links_to_anywhere_else_and_lonely_marks_stay_text() {
-        for odd in ["[a](javascript:alert(1))", "[a](reasons/no_such.md)", "a ` b", "2 * 3 * 4", "*", "[", "ä*"] {
+        for odd in
+            ["[a](javascript:alert(1))", "[a](reasons/no_such.md)", "a ` b", "2 * 3 * 4", "*", "[", "ä*"]
+        {
             assert_eq!(spans(odd, &page), [text(odd)], "{odd}");
         }
     }

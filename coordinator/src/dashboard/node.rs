@@ -132,7 +132,8 @@ impl NodePage {
             findings.into_iter().map(|finding| finding_line(finding, now)).collect()
         };
         let checklist: Vec<Check> = node.checklist.iter().map(check).collect();
-        let in_state = |wanted: ChecklistState| node.checklist.iter().filter(|item| item.state == wanted).count();
+        let in_state =
+            |wanted: ChecklistState| node.checklist.iter().filter(|item| item.state == wanted).count();
         Self {
             shell: Shell::about(
                 fleet,
@@ -162,7 +163,11 @@ impl NodePage {
             tasks_story: tasks_story(node, now),
             tasks_disagree: node.living_tasks.disagree_since.map(|at| Moment::new(at, now)),
             containers: node.containers.as_ref().map(|seen| Containers {
-                story: format!("Docker {}, storage driver {}", or_unknown(&seen.version), or_unknown(&seen.storage_driver)),
+                story: format!(
+                    "Docker {}, storage driver {}",
+                    or_unknown(&seen.version),
+                    or_unknown(&seen.storage_driver)
+                ),
                 shown: containers(&seen.containers, now),
             }),
             images: node.images.iter().map(|seen| image(seen, now)).collect(),
@@ -211,10 +216,9 @@ fn finding_line(finding: &FindingView, now: Timestamp) -> FindingLine {
         evidence: finding.evidence.iter().map(evidence).collect(),
         since: Moment::new(finding.since, now),
         next: finding.next.clone(),
-        acknowledged: finding
-            .acknowledged
-            .as_ref()
-            .map(|known| format!("acknowledged by {} until {}", known.by, Moment::new(known.until, now).absolute)),
+        acknowledged: finding.acknowledged.as_ref().map(|known| {
+            format!("acknowledged by {} until {}", known.by, Moment::new(known.until, now).absolute)
+        }),
     }
 }
 
@@ -264,7 +268,9 @@ fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
     let view = |who: &str, known: Option<bool>, empty_since: Option<Timestamp>| match (known, empty_since) {
         (None, _) => None,
         (Some(false), _) => Some(format!("{who} cannot tell")),
-        (Some(true), Some(since)) => Some(format!("{who} has seen it empty for {}", words::length(now.duration_since(since)))),
+        (Some(true), Some(since)) => {
+            Some(format!("{who} has seen it empty for {}", words::length(now.duration_since(since))))
+        }
         (Some(true), None) => Some(format!("{who} names tasks or has not seen it empty yet")),
     };
     let stories: Vec<String> = [
@@ -274,7 +280,11 @@ fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
     .into_iter()
     .flatten()
     .collect();
-    if stories.is_empty() { "No source tells what runs here.".to_owned() } else { super::verdict::capital(&format!("{}.", stories.join("; "))) }
+    if stories.is_empty() {
+        "No source tells what runs here.".to_owned()
+    } else {
+        super::verdict::capital(&format!("{}.", stories.join("; ")))
+    }
 }
 
 /// What may be somebody's work first, infrastructure last.
@@ -286,7 +296,9 @@ fn containers(seen: &[Container], now: Timestamp) -> Vec<ContainerLine> {
         ContainerRole::Task => 2,
         ContainerRole::Infrastructure => 3,
     };
-    sorted.sort_by(|a, b| (!a.is_running(), rank(a.role), &a.name).cmp(&(!b.is_running(), rank(b.role), &b.name)));
+    sorted.sort_by(|a, b| {
+        (!a.is_running(), rank(a.role), &a.name).cmp(&(!b.is_running(), rank(b.role), &b.name))
+    });
     sorted.into_iter().map(|container| container_line(container, now)).collect()
 }
 
@@ -312,10 +324,13 @@ fn image(seen: &ImageFact, now: Timestamp) -> Image {
     let pull = seen.pull.as_ref();
     let pulling = pull.filter(|pull| pull.state == PullState::Pulling);
     let percent = pulling.filter(|pull| pull.total_bytes > 0).map(|pull| {
-        u8::try_from(pull.done_bytes.min(pull.total_bytes).saturating_mul(100) / pull.total_bytes).unwrap_or(100)
+        u8::try_from(pull.done_bytes.min(pull.total_bytes).saturating_mul(100) / pull.total_bytes)
+            .unwrap_or(100)
     });
     let mark = match (seen.present, pull.map(|pull| pull.state)) {
-        (_, Some(PullState::Failed | PullState::NoRoom)) => Mark { word: "pull failed", symbol: "✕", tone: Tone::Notice },
+        (_, Some(PullState::Failed | PullState::NoRoom)) => {
+            Mark { word: "pull failed", symbol: "✕", tone: Tone::Notice }
+        }
         (_, Some(PullState::Pulling)) => Mark { word: "pulling", symbol: "◔", tone: Tone::Busy },
         (true, _) => Mark { word: "present", symbol: "✓", tone: Tone::Good },
         (false, _) => Mark { word: "missing", symbol: "!", tone: Tone::Notice },

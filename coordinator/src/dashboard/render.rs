@@ -1,37 +1,22 @@
-//! From a page to an answer: rendered, with headers that forbid whatever a page of ours does not need.
+//! From a page to an answer, and the pages that say why there is none. Headers are the guard's business.
 
 use super::shell::Shell;
 use askama::Template;
 use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 
-/// Nothing from elsewhere, nothing inline.
-const CONTENT_SECURITY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-     img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (header::CACHE_CONTROL, "no-store"),
-];
-
 /// The answer that carries a page.
 pub fn page(status: StatusCode, page: &impl Template) -> Response {
-    let mut answer = match page.render() {
+    match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => {
             log::error!("rendering a page failed: {error}");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; the log says why").into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; the log says why")
+                .into_response()
         }
-    };
-    for (name, value) in HEADERS {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    answer
 }
 
 /// What is shown instead of a page that does not exist.

@@ -99,11 +99,23 @@ fn banners(fleet: &FleetView) -> Vec<Banner> {
     }
     for trouble in &fleet.own_troubles {
         let sentence = format!("{}: {}", trouble.what.replace('_', " "), trouble.sentence);
-        banners.push(Banner::new(BAD, "The coordinator is in trouble", sentence, moment(trouble.since), None));
+        banners.push(Banner::new(
+            BAD,
+            "The coordinator is in trouble",
+            sentence,
+            moment(trouble.since),
+            None,
+        ));
     }
     for brake in &fleet.brakes {
         let sentence = format!("class {}: {}", brake.class, brake.why);
-        banners.push(Banner::new(BAD, "The storm brake is on", sentence, moment(brake.since), Some("brake_tripped")));
+        banners.push(Banner::new(
+            BAD,
+            "The storm brake is on",
+            sentence,
+            moment(brake.since),
+            Some("brake_tripped"),
+        ));
     }
     if let Some(pause) = &fleet.paused {
         let sentence = format!("by {}: {}", pause.by, pause.reason);
@@ -137,7 +149,13 @@ fn banners(fleet: &FleetView) -> Vec<Banner> {
     }
     if !fleet.outside_blamed.is_empty() {
         let sentence = format!("many nodes fail {} at once", some(&fleet.outside_blamed));
-        banners.push(Banner::new(NOTICE, "Trouble outside the nodes", sentence, None, Some("outside_blamed")));
+        banners.push(Banner::new(
+            NOTICE,
+            "Trouble outside the nodes",
+            sentence,
+            None,
+            Some("outside_blamed"),
+        ));
     }
     banners
 }

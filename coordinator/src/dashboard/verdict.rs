@@ -140,7 +140,9 @@ fn meaning(verdict: &Verdict) -> String {
     match (verdict.verdict, verdict.may_start) {
         (Severity::Allowed, _) => "Nothing objects.".to_owned(),
         (Severity::Refused, _) => "Only a change of the policy could allow it.".to_owned(),
-        (_, Severity::Allowed) => format!("{step} is not possible yet; an operation may begin and wait for it."),
+        (_, Severity::Allowed) => {
+            format!("{step} is not possible yet; an operation may begin and wait for it.")
+        }
         (Severity::Wait, _) => "It clears by itself, or when something happens.".to_owned(),
         (Severity::NeedsPeople, _) => "A person can decide.".to_owned(),
     }
@@ -152,7 +154,10 @@ fn cost(cost: &Cost) -> Vec<String> {
         lines.push(format!("{} of images to pull again", words::size(cost.images_to_pull_bytes)));
     }
     for (class, capacity) in &cost.capacity_left {
-        lines.push(format!("{} of {} {class} nodes would stay in service", capacity.in_service, capacity.listed));
+        lines.push(format!(
+            "{} of {} {class} nodes would stay in service",
+            capacity.in_service, capacity.listed
+        ));
     }
     lines
 }

@@ -123,8 +123,7 @@ function soon() {
 
 function listen() {
   const events = new EventSource("/api/v1/events");
-  for (const name of ["message", "transition"]) events.addEventListener(name, soon);
-  events.addEventListener("open", soon);
+  for (const name of ["hello", "reset", "node", "verdict"]) events.addEventListener(name, soon);
   events.addEventListener("error", () => {
     soon();
     // A stream that was refused for good is opened again later; meanwhile the clock below keeps the page fresh.

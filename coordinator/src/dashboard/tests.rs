@@ -1,0 +1,1 @@
+//! What the pages mean, on example fleets.
