@@ -86,8 +86,10 @@ impl Example {
     /// A policy with a fault in it.
     pub fn unreadable() -> Self {
         let mut story = Story::new();
-        story.fleet.policy.unreadable =
-            Some("line 14: unknown key `protectoins`; the keys are …, `protections`, …".to_owned());
+        story.fleet.policy.unreadable = Some(
+            "/etc/millwright/policy.toml line 14: unknown key protectoins; did you mean protections?"
+                .to_owned(),
+        );
         story.told()
     }
 
@@ -331,7 +333,7 @@ impl Story {
     }
 
     fn class(&self, class: Class) -> ClassView {
-        let nodes: Vec<NodeSummary> = self
+        let mut nodes: Vec<NodeSummary> = self
             .fleet
             .policy
             .nodes_of(class)
@@ -340,6 +342,7 @@ impl Story {
                 self.summary(&node.display, class, node.zone.as_deref(), &protections)
             })
             .collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
         let out = nodes.iter().filter(|node| node.state != NodeState::Healthy).count();
         let number = |count: usize| u32::try_from(count).unwrap();
         let policy = self.fleet.policy.classes.get(&class);

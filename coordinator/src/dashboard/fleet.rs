@@ -1,6 +1,7 @@
 //! The fleet page: what needs a human first, then every node by class and zone.
 
 use super::{
+    markdown::{self, Span},
     shell::Shell,
     words::{self, Mark, Moment, Tone},
 };
@@ -10,6 +11,9 @@ use jiff::Timestamp;
 use millwright_decision::{Class, Protection, Severity, Verdict};
 use millwright_protocol::Status;
 use std::collections::BTreeMap;
+
+/// Things that need a human before the rest folds away: in a storm the first ones tell the story.
+const SHOWN: usize = 10;
 
 /// Above this many nodes the page shows those with trouble, unless all are asked for.
 const ALL_UP_TO: usize = 250;
@@ -47,7 +51,9 @@ pub struct FleetPage {
     shell: Shell,
     headline: String,
     headline_tone: Tone,
+    lead: String,
     attention: Vec<AttentionView>,
+    more_attention: Vec<AttentionView>,
     groups: Vec<Group>,
     sources: Vec<SourceLine>,
     not_configured: Vec<String>,
@@ -64,7 +70,7 @@ struct AttentionView {
     node: Option<(String, String)>,
     sentence: String,
     since: Option<Moment>,
-    next: Option<String>,
+    next: Option<Vec<Span>>,
     finding: Option<String>,
 }
 
@@ -75,6 +81,8 @@ struct Group {
     counts: Vec<String>,
     mode: Option<&'static str>,
     zones: Vec<Zone>,
+    /// Whether zones have lines of their own; where every node has its own zone, the zone stands beside the node.
+    has_zone_lines: bool,
     hidden: usize,
 }
 
@@ -135,9 +143,11 @@ impl FleetPage {
     /// The page; `verdicts` are those of the nodes that [`Show::includes`], by canonical name.
     pub fn new(fleet: &FleetView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Show) -> Self {
         let now = fleet.asked_at;
-        let attention: Vec<AttentionView> =
+        let mut attention: Vec<AttentionView> =
             fleet.attention.iter().map(|attention| attention_view(attention, now)).collect();
-        let (headline, headline_tone) = headline(fleet);
+        let more_attention = attention.split_off(attention.len().min(SHOWN));
+        let shell = Shell::new(fleet);
+        let (headline, headline_tone) = headline(fleet, &shell);
         let mut groups: Vec<Group> = Vec::new();
         if !fleet.unlisted.is_empty() {
             groups.push(unlisted(fleet, verdicts, show));
@@ -150,10 +160,12 @@ impl FleetPage {
                 .map(|class| group(class, verdicts, show, now)),
         );
         Self {
-            shell: Shell::about(fleet, "", &headline),
+            shell: shell.about("", &headline),
             headline,
             headline_tone,
+            lead: lead(fleet),
             attention,
+            more_attention,
             groups,
             sources: fleet.sources.iter().map(|source| source_line(source, now)).collect(),
             not_configured: fleet
@@ -171,15 +183,27 @@ impl FleetPage {
     }
 }
 
-/// What a tired person reads first.
-fn headline(fleet: &FleetView) -> (String, Tone) {
+/// What a tired person reads first. Calm is claimed only when nothing at all stands against it.
+fn headline(fleet: &FleetView, shell: &Shell) -> (String, Tone) {
     let worst = fleet.attention.iter().map(|attention| attention.status).max();
-    match (fleet.attention.len(), worst) {
-        (0, _) if fleet.nodes().next().is_none() => ("No nodes yet".to_owned(), Tone::Quiet),
-        (0, _) => ("Nothing needs a human".to_owned(), Tone::Good),
-        (1, worst) => ("1 thing needs a human".to_owned(), tone(worst)),
-        (more, worst) => (format!("{more} things need a human"), tone(worst)),
+    match (fleet.attention.len(), shell.banners.first()) {
+        (0, Some(banner)) => (banner.headline.to_owned(), banner.tone),
+        (0, None) if fleet.nodes().next().is_none() => ("No nodes yet".to_owned(), Tone::Quiet),
+        (0, None) => ("Nothing needs a human".to_owned(), Tone::Good),
+        (1, _) => ("1 thing needs a human".to_owned(), tone(worst)),
+        (more, _) => (format!("{more} things need a human"), tone(worst)),
     }
+}
+
+/// The fleet in numbers: nodes that Millwright looks after, by state.
+fn lead(fleet: &FleetView) -> String {
+    let mut numbers: BTreeMap<NodeState, usize> = BTreeMap::new();
+    for node in fleet.nodes().filter(|node| node.state != NodeState::Physical) {
+        *numbers.entry(node.state).or_default() += 1;
+    }
+    let listed: Vec<String> =
+        numbers.iter().rev().map(|(state, number)| format!("{number} {}", state.label())).collect();
+    listed.join(", ")
 }
 
 fn tone(worst: Option<Status>) -> Tone {
@@ -192,7 +216,7 @@ fn attention_view(attention: &crate::view::Attention, now: Timestamp) -> Attenti
         node: attention.node.clone().zip(attention.key.clone()),
         sentence: attention.sentence.clone(),
         since: attention.since.map(|at| Moment::new(at, now)),
-        next: attention.next.clone(),
+        next: attention.next.as_deref().map(markdown::line),
         finding: attention.finding.clone(),
     }
 }
@@ -211,13 +235,15 @@ fn group(class: &ClassView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Sho
         counts.push("seen through Mesos, never acted on".to_owned());
     }
     let shown: Vec<&NodeSummary> = class.nodes.iter().filter(|node| show.includes(node)).collect();
+    let zones = by_zone(&shown, verdicts, now);
     Group {
         id: class.class.as_str(),
         title: title(class.class).to_owned(),
         counts,
         mode: is_managed.then(|| class.mode.as_str()),
         hidden: class.nodes.len() - shown.len(),
-        zones: by_zone(&shown, verdicts, now),
+        has_zone_lines: zones.iter().any(|zone| zone.nodes.len() > 1),
+        zones,
     }
 }
 
@@ -238,6 +264,7 @@ fn unlisted(fleet: &FleetView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: 
         title: "Not in the policy".to_owned(),
         counts: vec![words::count(fleet.unlisted.len(), "node"), "shown, never touched".to_owned()],
         mode: None,
+        has_zone_lines: false,
         hidden: 0,
         zones: by_zone(&shown, verdicts, fleet.asked_at),
     }

@@ -87,6 +87,11 @@ pub fn read(text: &str, is_page: impl Fn(&str) -> bool) -> Document {
     document
 }
 
+/// Reads one line, such as what to do next about a finding: code between marks, the rest as it is.
+pub fn line(text: &str) -> Vec<Span> {
+    spans(text, &|name: &str| super::manual::has_page(name))
+}
+
 impl Document {
     fn end_paragraph(&mut self, paragraph: &mut String, is_page: &impl Fn(&str) -> bool) {
         if !paragraph.is_empty() {

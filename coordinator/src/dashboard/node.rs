@@ -2,6 +2,7 @@
 
 use super::{
     fleet::{Gauge, protection_word},
+    markdown::{self, Span},
     shell::Shell,
     verdict::{Card, EvidenceView},
     words::{self, Mark, Moment, Tone},
@@ -31,7 +32,7 @@ pub struct NodePage {
     is_stale: bool,
     known_dead: Option<String>,
     identity_changed: Option<String>,
-    cards: Vec<Card>,
+    stacks: Vec<Vec<Card>>,
     checklist: Vec<Check>,
     checklist_done: usize,
     checklist_applies: usize,
@@ -65,7 +66,7 @@ struct FindingLine {
     sentence: String,
     evidence: Vec<EvidenceView>,
     since: Moment,
-    next: Option<String>,
+    next: Option<Vec<Span>>,
     acknowledged: Option<String>,
 }
 
@@ -135,11 +136,8 @@ impl NodePage {
         let in_state =
             |wanted: ChecklistState| node.checklist.iter().filter(|item| item.state == wanted).count();
         Self {
-            shell: Shell::about(
-                fleet,
-                &summary.key,
-                &format!("{} is {}: {}", summary.name, state.word, summary.sentence),
-            ),
+            shell: Shell::new(fleet)
+                .about(&summary.key, &format!("{} is {}: {}", summary.name, state.word, summary.sentence)),
             name: summary.name.clone(),
             key: summary.key.clone(),
             state,
@@ -152,7 +150,10 @@ impl NodePage {
             is_stale: node.is_stale,
             known_dead: node.known_dead.clone(),
             identity_changed: node.identity.as_ref().and_then(|identity| identity.changed.clone()),
-            cards: verdicts.iter().map(|verdict| Card::new(verdict, now)).collect(),
+            stacks: verdicts
+                .chunks(3)
+                .map(|stack| stack.iter().map(|verdict| Card::new(verdict, now)).collect())
+                .collect(),
             checklist_done: in_state(ChecklistState::Done),
             checklist_applies: checklist.len() - in_state(ChecklistState::NotConfigured),
             checklist,
@@ -215,7 +216,7 @@ fn finding_line(finding: &FindingView, now: Timestamp) -> FindingLine {
         sentence: finding.sentence.clone(),
         evidence: finding.evidence.iter().map(evidence).collect(),
         since: Moment::new(finding.since, now),
-        next: finding.next.clone(),
+        next: finding.next.as_deref().map(markdown::line),
         acknowledged: finding.acknowledged.as_ref().map(|known| {
             format!("acknowledged by {} until {}", known.by, Moment::new(known.until, now).absolute)
         }),

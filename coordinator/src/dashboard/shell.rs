@@ -36,7 +36,7 @@ pub struct Banner {
 
 impl Shell {
     /// The frame of a page about the fleet at the moment of `fleet`.
-    fn new(fleet: &FleetView) -> Self {
+    pub fn new(fleet: &FleetView) -> Self {
         let now = fleet.asked_at;
         let clock = now.strftime("%H:%M:%S UTC").to_string();
         Self {
@@ -47,12 +47,11 @@ impl Shell {
         }
     }
 
-    /// The same with what changed in words: the page's own, then the banners'.
-    pub fn about(fleet: &FleetView, node: &str, summary: &str) -> Self {
-        let shell = Self::new(fleet);
-        let headlines = shell.banners.iter().map(|banner| banner.headline);
+    /// The same for a page about `node` (nothing for the fleet), whose own summary comes before the banners'.
+    pub fn about(self, node: &str, summary: &str) -> Self {
+        let headlines = self.banners.iter().map(|banner| banner.headline);
         let summary = std::iter::once(summary).chain(headlines).collect::<Vec<_>>().join(". ");
-        Self { summary, node: node.to_owned(), ..shell }
+        Self { summary, node: node.to_owned(), ..self }
     }
 
     /// The frame of a page that needs no fleet, such as the manual's.
@@ -75,6 +74,7 @@ impl Banner {
         since: Option<Moment>,
         code: Option<&'static str>,
     ) -> Self {
+        let sentence = sentence.trim_end_matches('.').to_owned();
         Self { tone: mark.tone, symbol: mark.symbol, headline, sentence, since, code }
     }
 }

@@ -1,6 +1,9 @@
 //! A verdict as a card: the word, every reason with what would clear it, notes, cost, the line to paste.
 
-use super::words::{self, Mark, Moment};
+use super::{
+    markdown::{self, Span},
+    words::{self, Mark, Moment},
+};
 use jiff::Timestamp;
 use millwright_decision::{Action, Cost, Evidence, Reason, Severity, Verdict};
 
@@ -44,7 +47,7 @@ pub struct ReasonView {
     /// What objects.
     pub sentence: String,
     /// What would clear it.
-    pub unblocked_by: String,
+    pub unblocked_by: Vec<Span>,
     /// Who can.
     pub owner: String,
     /// Since when.
@@ -70,10 +73,16 @@ pub struct EvidenceView {
 }
 
 impl EvidenceView {
-    /// From its parts.
+    /// From its parts; numbers whose name ends in their unit are said in words.
     pub fn new(fact: &str, value: &str, source: &str, age_seconds: u64) -> Self {
+        let number: Option<u64> = value.parse().ok();
+        let (fact, value) = match (fact.strip_suffix("_bytes"), fact.strip_suffix("_seconds"), number) {
+            (Some(fact), _, Some(bytes)) => (fact, words::size(bytes)),
+            (_, Some(fact), Some(seconds)) => (fact, words::seconds(seconds)),
+            _ => (fact, value.to_owned()),
+        };
         let age = if age_seconds == 0 { String::new() } else { words::seconds(age_seconds) };
-        Self { fact: fact.replace('_', " "), value: value.to_owned(), source: source.replace('_', " "), age }
+        Self { fact: fact.replace('_', " "), value, source: source.replace('_', " "), age }
     }
 }
 
@@ -125,7 +134,7 @@ impl ReasonView {
             rule: reason.rule,
             mark: reason.severity.into(),
             sentence: reason.sentence.clone(),
-            unblocked_by: reason.unblocked_by.clone(),
+            unblocked_by: markdown::line(&reason.unblocked_by),
             owner: reason.owner.clone(),
             since: reason.since.map(|at| Moment::new(at, now)),
             expected_at: reason.expected_at.map(|at| Moment::new(at, now)),
@@ -178,4 +187,21 @@ fn tasks_lost(cost: &Cost) -> Vec<String> {
 pub fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_with_a_unit_in_their_name_are_said_in_words() {
+        let said = |fact, value| {
+            let view = EvidenceView::new(fact, value, "agent", 0);
+            format!("{} {}", view.fact, view.value)
+        };
+        assert_eq!(said("free_bytes", "1536"), "free 1.5 KiB");
+        assert_eq!(said("window_seconds", "1800"), "window 30 min");
+        assert_eq!(said("free_bytes", "a lot"), "free bytes a lot");
+        assert_eq!(said("mesos_listing", "not listed"), "mesos listing not listed");
+    }
 }
