@@ -98,7 +98,9 @@ struct Row {
     state: Mark,
     since: Option<Moment>,
     sentence: String,
-    needs_look: bool,
+    /// How the whole row stands out, where it does.
+    look: Option<Tone>,
+    identity_changed: Option<Moment>,
     tasks: Option<Vec<TaskCount>>,
     disk: Option<Gauge>,
     verdicts: Vec<Glyph>,
@@ -290,7 +292,11 @@ fn row(node: &NodeSummary, verdicts: &[Verdict], now: Timestamp) -> Row {
         state: mark,
         since: node.since.map(|at| Moment::new(at, now)),
         sentence: if is_fine { String::new() } else { node.sentence.clone() },
-        needs_look: matches!(mark.tone, Tone::Bad | Tone::Unknown | Tone::Notice),
+        look: match mark.tone {
+            Tone::Bad | Tone::Unknown | Tone::Notice => Some(mark.tone),
+            _ => node.identity_changed_at.map(|_| Tone::Notice),
+        },
+        identity_changed: node.identity_changed_at.map(|at| Moment::new(at, now)),
         tasks: node.tasks.as_ref().map(|tasks| {
             tasks
                 .iter()

@@ -74,7 +74,8 @@ impl Banner {
         since: Option<Moment>,
         code: Option<&'static str>,
     ) -> Self {
-        let sentence = sentence.trim_end_matches('.').to_owned();
+        let ends = sentence.ends_with(['.', '!', '?']);
+        let sentence = if ends { sentence } else { sentence + "." };
         Self { tone: mark.tone, symbol: mark.symbol, headline, sentence, since, code }
     }
 }

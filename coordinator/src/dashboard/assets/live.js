@@ -19,8 +19,8 @@ function meta() {
   return document.getElementById("freshness").dataset;
 }
 
-function markLive() {
-  document.getElementById("link-word").textContent = "live, data from";
+function tellAge(word) {
+  document.getElementById("link-word").textContent = word + " data from";
 }
 
 function say(text) {
@@ -32,6 +32,7 @@ function showLost() {
   lost.textContent = "Connection lost. What you see is from " + meta().clock + " and may not be true now.";
   lost.hidden = false;
   document.body.classList.add("is-lost");
+  tellAge("lost,");
 }
 
 function showFound() {
@@ -77,7 +78,7 @@ function show(fresh) {
   for (const part of document.querySelectorAll("[data-live]")) {
     if (!seen.has(part.id)) part.remove();
   }
-  markLive();
+  tellAge("live,");
   document.title = fresh.title;
   if (meta().summary !== before) say(meta().summary);
 }
@@ -134,7 +135,7 @@ function listen() {
   });
 }
 
-markLive();
+tellAge("live,");
 document.addEventListener("visibilitychange", soon);
 setInterval(soon, WITHOUT_EVENTS_MS);
 listen();
