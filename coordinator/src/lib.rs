@@ -9,6 +9,7 @@ pub mod dashboard;
 
 pub mod events;
 pub mod fleet;
+pub mod integrations;
 pub mod policy;
 pub mod view;
 
