@@ -201,7 +201,7 @@ impl App {
 
     /// What operators reach: API and dashboard, on loopback and on the Unix socket.
     pub fn operators(self: &Arc<Self>) -> Router {
-        api::operators(self, dashboard::routes())
+        api::operators(self, dashboard::routes::<Self>())
     }
 
     /// What agents reach.
