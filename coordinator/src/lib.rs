@@ -21,4 +21,3 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod troubles;
-compile_error!("OWNER'S NOTE (remove this line): finish config/API/app/main + tests and commit + report. The CLI (coordinator/cli, incl. `millwright try`) is being written by the owner on main right now: do NOT write it.");

@@ -87,7 +87,9 @@ pub enum ClientError {
         request_id: String,
     },
     /// Something else answered.
-    #[error("ask the coordinator at {server} for {path}: {found}; is that a Millwright coordinator, of this version?")]
+    #[error(
+        "ask the coordinator at {server} for {path}: {found}; is that a Millwright coordinator, of this version?"
+    )]
     Strange {
         /// Where.
         server: Server,
@@ -158,7 +160,8 @@ impl Client {
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.strange(path, format!("no JSON: {error}")));
+            return serde_json::from_slice(&body)
+                .map_err(|error| self.strange(path, format!("no JSON: {error}")));
         }
         Err(self.refused(path, status, &body))
     }
@@ -178,8 +181,12 @@ impl Client {
         let innermost = innermost(error);
         let kind = innermost.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
         let next = match (kind, &self.server) {
-            (Some(std::io::ErrorKind::PermissionDenied), _) => "run it with sudo, or add --server http://127.0.0.1:8480",
-            (_, _) if error.is_timeout() => "it is there and does not answer: see its log with journalctl -u millwright-coordinator",
+            (Some(std::io::ErrorKind::PermissionDenied), _) => {
+                "run it with sudo, or add --server http://127.0.0.1:8480"
+            }
+            (_, _) if error.is_timeout() => {
+                "it is there and does not answer: see its log with journalctl -u millwright-coordinator"
+            }
             (_, Server::Socket(_)) | (Some(std::io::ErrorKind::ConnectionRefused), _) => {
                 "it does not run there: systemctl status millwright-coordinator; for another host add --server URL"
             }
@@ -218,7 +225,8 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         for server in [url.as_str(), "unix:/nonexistent/coordinator.sock"] {
-            let error = Client::new(Some(server)).unwrap().get("/api/v1/nodes", &[]).await.unwrap_err().to_string();
+            let error =
+                Client::new(Some(server)).unwrap().get("/api/v1/nodes", &[]).await.unwrap_err().to_string();
             for part in [server, "does not run", "systemctl status"] {
                 assert!(error.contains(part), "{part:?} is missing in {error}");
             }

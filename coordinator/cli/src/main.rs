@@ -42,7 +42,9 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Nodes => show::fleet(&connect()?, output).await,
         Command::Node { node: Some(node), say: None } => show::node(&connect()?, output, &node).await,
         Command::Node { say: Some(say), .. } => people::say(&connect()?, output, &say).await,
-        Command::Node { .. } => anyhow::bail!("say which node: `millwright node NAME`; `millwright nodes` lists them"),
+        Command::Node { .. } => {
+            anyhow::bail!("say which node: `millwright node NAME`; `millwright nodes` lists them")
+        }
         Command::May { action, nodes, volumes } => {
             show::may(&connect()?, output, action, &nodes, volumes.as_deref()).await
         }

@@ -27,7 +27,8 @@ impl Output {
 
     /// A page of JSON.
     pub fn json_page(self, value: &Value) -> Page {
-        let text = serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+        let text =
+            serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
         Page { text: text + "\n", colour: false }
     }
 
@@ -120,7 +121,13 @@ impl Page {
     pub fn table(&mut self, rows: &[Vec<(Look, String)>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|(_, cell)| cell.chars().count()).max().unwrap_or(0))
+            .map(|column| {
+                rows.iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|(_, cell)| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         for row in rows {
             for (index, ((look, cell), width)) in row.iter().zip(&widths).enumerate() {

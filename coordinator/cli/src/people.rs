@@ -65,7 +65,9 @@ fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> anyhow::Result<Timesta
     }
     if let Ok(date) = text.parse::<Date>() {
         let after = date.tomorrow().with_context(|| format!("--until {text}: that is too far away"))?;
-        return Ok(zone.to_ambiguous_timestamp(after.to_datetime(jiff::civil::Time::midnight())).compatible()?);
+        return Ok(zone
+            .to_ambiguous_timestamp(after.to_datetime(jiff::civil::Time::midnight()))
+            .compatible()?);
     }
     text.parse().map_err(|_| {
         anyhow!("--until {text:?} is no time; write a length such as 2d, a date such as 2026-02-01, or a time such as 2026-02-01T12:00:00Z")

@@ -23,9 +23,7 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check { file } => check(&file, output),
-        Command::Import { cluster, coordinator } => {
-            import(&connect()?, output, &cluster, coordinator).await
-        }
+        Command::Import { cluster, coordinator } => import(&connect()?, output, &cluster, coordinator).await,
         Command::Show => show(&connect()?, output).await,
     }
 }
@@ -45,14 +43,22 @@ fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     done(output, &page)
 }
 
-async fn import(client: &Client, output: Output, cluster: &str, coordinator: Option<String>) -> anyhow::Result<ExitCode> {
+async fn import(
+    client: &Client,
+    output: Output,
+    cluster: &str,
+    coordinator: Option<String>,
+) -> anyhow::Result<ExitCode> {
     let path = "/api/v1/nodes";
     let fleet: FleetView = client.read(path, &client.get(path, &[]).await?)?;
     let mut seen = Vec::new();
     for node in fleet.nodes() {
         let path = format!("{path}/{}", node.key);
         let detail: NodeDetail = client.read(&path, &client.get(&path, &[]).await?)?;
-        seen.push(SeenNode { name: node.name.clone(), class: node.class.unwrap_or_else(|| looks_like(&detail)) });
+        seen.push(SeenNode {
+            name: node.name.clone(),
+            class: node.class.unwrap_or_else(|| looks_like(&detail)),
+        });
     }
     let coordinator = match coordinator {
         Some(name) => name,
@@ -104,6 +110,9 @@ async fn show(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
         ));
     }
     let blind: Vec<&str> = fleet.not_configured.iter().map(|source| source.as_str()).collect();
-    page.line(&format!("what it cannot see: {}", if blind.is_empty() { "nothing" } else { "" }.to_owned() + &blind.join(", ")));
+    page.line(&format!(
+        "what it cannot see: {}",
+        if blind.is_empty() { "nothing" } else { "" }.to_owned() + &blind.join(", ")
+    ));
     done(output, &page)
 }

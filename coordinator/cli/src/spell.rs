@@ -44,7 +44,13 @@ mod tests {
         for (seconds, said) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d")] {
             assert_eq!(length(seconds), said);
         }
-        for (size, said) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (102_005_473_280, "95 GiB"), (u64::MAX, "16384 PiB")] {
+        for (size, said) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (102_005_473_280, "95 GiB"),
+            (u64::MAX, "16384 PiB"),
+        ] {
             assert_eq!(bytes(size), said);
         }
     }

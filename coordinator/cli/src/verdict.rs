@@ -192,11 +192,15 @@ impl Cost {
             page.line(&format!("  would pull {} of images again", spell::bytes(self.images_to_pull_bytes)));
         }
         for (class, left) in &self.capacity_left {
-            if let (Some(in_service), Some(listed)) = (left["in_service"].as_u64(), left["listed"].as_u64()) {
+            if let (Some(in_service), Some(listed)) = (count(left, "in_service"), count(left, "listed")) {
                 page.line(&format!("  would leave {in_service} of {listed} {class} nodes in service"));
             }
         }
     }
+}
+
+fn count(left: &Value, key: &str) -> Option<u64> {
+    left.get(key)?.as_u64()
 }
 
 #[cfg(test)]

@@ -89,7 +89,8 @@ fn write_nodes(nodes: &[NodeSummary], page: &mut Page) {
 fn row(node: &NodeSummary) -> Vec<(Look, String)> {
     let age = node.report_age_seconds.map_or("–".to_owned(), spell::length);
     let tasks = node.tasks.as_ref().map_or("?".to_owned(), |tasks| tasks.values().sum::<u32>().to_string());
-    let disk = node.disk.as_ref().map_or(String::new(), |disk| format!("{} {} %", disk.mount, disk.used_percent));
+    let disk =
+        node.disk.as_ref().map_or(String::new(), |disk| format!("{} {} %", disk.mount, disk.used_percent));
     vec![
         (Look::Plain, format!("  {}", node.name)),
         (state_look(node), node.state.label().to_owned()),

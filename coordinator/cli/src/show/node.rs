@@ -30,11 +30,16 @@ fn write_head(node: &NodeDetail, page: &mut Page) {
     page.add(Look::Faint, &format!("  {class}{zone}")).end();
     page.line(&format!("  {}", summary.sentence));
     match node.reported_at {
-        Some(at) => page.line(&format!("  last report {}{}", spell::ago(at, node.asked_at), if node.is_stale { ": stale" } else { "" })),
+        Some(at) => page.line(&format!(
+            "  last report {}{}",
+            spell::ago(at, node.asked_at),
+            if node.is_stale { ": stale" } else { "" }
+        )),
         None => page.line("  no report has ever come"),
     };
     if !summary.protections.is_empty() {
-        let protections: Vec<&str> = summary.protections.iter().map(|protection| protection.as_str()).collect();
+        let protections: Vec<&str> =
+            summary.protections.iter().map(|protection| protection.as_str()).collect();
         page.add(Look::Bad, "  protected: ").line(&protections.join(", "));
     }
     if let Some(changed) = node.identity.as_ref().and_then(|identity| identity.changed.as_ref()) {
@@ -44,7 +49,9 @@ fn write_head(node: &NodeDetail, page: &mut Page) {
         page.add(Look::Faint, "  known dead: ").line(why);
     }
     if let Some(boot) = &node.boot {
-        let verified = boot.verified_at.map_or("not yet verified".to_owned(), |at| format!("verified {}", spell::ago(at, node.asked_at)));
+        let verified = boot.verified_at.map_or("not yet verified".to_owned(), |at| {
+            format!("verified {}", spell::ago(at, node.asked_at))
+        });
         page.line(&format!("  up for {}, {verified} since boot", spell::length(boot.uptime_seconds)));
     }
 }
@@ -76,7 +83,11 @@ fn write_findings(node: &NodeDetail, page: &mut Page) {
         page.add(Look::of(finding.status), &format!("  {:<8} ", finding.status.as_str()));
         page.add(Look::Plain, &finding.sentence);
         let gating = if finding.gating { ", gating" } else { "" };
-        page.add(Look::Faint, &format!("  [{}{gating}; {}]", finding.id, spell::ago(finding.since, node.asked_at))).end();
+        page.add(
+            Look::Faint,
+            &format!("  [{}{gating}; {}]", finding.id, spell::ago(finding.since, node.asked_at)),
+        )
+        .end();
         if let Some(seen) = &finding.acknowledged {
             page.line(&format!("           seen by {} until {}", seen.by, seen.until));
         }
@@ -93,7 +104,8 @@ fn write_volumes(node: &NodeDetail, page: &mut Page) {
     page.end().add(Look::Strong, "disks").end();
     for volume in &node.volumes {
         let fact = &volume.fact;
-        let used = volume.used_percent.map_or("not mounted".to_owned(), |percent| format!("{percent} % full"));
+        let used =
+            volume.used_percent.map_or("not mounted".to_owned(), |percent| format!("{percent} % full"));
         let forecast = fact.hours_to_full.map_or(String::new(), |hours| format!(", full in {hours:.0} h"));
         page.line(&format!(
             "  {}  {used}, {} of {} free{forecast}",
@@ -111,8 +123,12 @@ fn write_tasks(node: &NodeDetail, page: &mut Page) {
     }
     page.end().add(Look::Strong, "tasks").end();
     for task in tasks {
-        let runtime = task.runtime_seconds.map_or(String::new(), |seconds| format!(", runs for {}", spell::length(seconds)));
-        let cost = task.kill_cost_seconds.map_or(String::new(), |seconds| format!(", {} of work lost if killed", spell::length(seconds)));
+        let runtime = task
+            .runtime_seconds
+            .map_or(String::new(), |seconds| format!(", runs for {}", spell::length(seconds)));
+        let cost = task
+            .kill_cost_seconds
+            .map_or(String::new(), |seconds| format!(", {} of work lost if killed", spell::length(seconds)));
         page.line(&format!("  {} ({}): {}{runtime}{cost}", task.name, task.framework, task.class.as_str()));
     }
 }
@@ -123,7 +139,7 @@ fn write_blind(node: &NodeDetail, page: &mut Page) {
     }
     page.end().add(Look::Strong, "what I cannot see").end();
     for blind in &node.cannot_see {
-        page.add(Look::Faint, &format!("  {}: {}", blind.what, blind.why)).end();
+        page.add(Look::Faint, &format!("  {}: {}", blind.what, blind.sentence)).end();
     }
 }
 
