@@ -1,208 +1,137 @@
-//! Talking to the coordinator: over its Unix socket or over HTTP. Every error says what was tried, found, and what to do next.
+//! Talking to the coordinator, and saying what is wrong when that fails.
 
+use anyhow::{Context, Result, anyhow, bail};
 use millwright_protocol::ErrorBody;
-use reqwest::{Method, StatusCode};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    fmt,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
-/// Where the coordinator's socket is unless told otherwise.
+/// The coordinator's Unix socket, where root may also write.
 const SOCKET: &str = "/run/millwright/coordinator.sock";
-/// Where it listens for operators on the same host.
-const LOOPBACK: &str = "http://127.0.0.1:8480";
-const CONNECT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(30);
+/// Where it listens for operators.
+const ADDRESS: &str = "http://127.0.0.1:8480";
+/// No answer takes longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the coordinator is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Server {
-    /// On its Unix socket.
+    /// `http://…`
+    Address(String),
+    /// `unix:/path`
     Socket(PathBuf),
-    /// At a URL.
-    Url(String),
 }
 
 impl Server {
-    /// As given, or by default the socket where there is one, else the loopback address.
-    fn choose(given: Option<&str>) -> Result<Self, ClientError> {
-        match given {
-            None if Path::new(SOCKET).exists() => Ok(Self::Socket(SOCKET.into())),
-            None => Ok(Self::Url(LOOPBACK.to_owned())),
-            Some(given) => given.parse(),
+    /// The Unix socket where there is one, else the usual port.
+    pub fn usual() -> Self {
+        if Path::new(SOCKET).exists() {
+            Self::Socket(SOCKET.into())
+        } else {
+            Self::Address(ADDRESS.to_owned())
         }
     }
 }
 
-impl std::str::FromStr for Server {
-    type Err = ClientError;
+impl FromStr for Server {
+    type Err = String;
 
-    fn from_str(given: &str) -> Result<Self, ClientError> {
-        if let Some(path) = given.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
             return Ok(Self::Socket(path.into()));
         }
-        if given.starts_with("http://") || given.starts_with("https://") {
-            return Ok(Self::Url(given.trim_end_matches('/').to_owned()));
+        let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        match host {
+            Some(host) if !host.is_empty() => Ok(Self::Address(text.trim_end_matches('/').to_owned())),
+            _ => Err(format!("{text:?} is no coordinator; write http://127.0.0.1:8480 or unix:{SOCKET}")),
         }
-        Err(ClientError::NoServer(given.to_owned()))
     }
 }
 
-impl fmt::Display for Server {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Server {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Address(address) => formatter.write_str(address),
             Self::Socket(path) => write!(formatter, "unix:{}", path.display()),
-            Self::Url(url) => formatter.write_str(url),
         }
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// That is no place.
-    #[error("{0:?} is no server; write http://HOST:PORT, https://HOST:PORT or unix:/PATH")]
-    NoServer(String),
-    /// Nobody answered.
-    #[error("ask the coordinator at {server}: {why}; {next}")]
-    Unreachable {
-        /// Where.
-        server: Server,
-        /// What happened.
-        why: String,
-        /// What to do.
-        next: &'static str,
-    },
-    /// It said no.
-    #[error("{message} ({code}, request {request_id})")]
-    Refused {
-        /// For programs.
-        code: String,
-        /// For people.
-        message: String,
-        /// For its log.
-        request_id: String,
-    },
-    /// Something else answered.
-    #[error(
-        "ask the coordinator at {server} for {path}: {found}; is that a Millwright coordinator, of this version?"
-    )]
-    Strange {
-        /// Where.
-        server: Server,
-        /// What was asked for.
-        path: String,
-        /// What came.
-        found: String,
-    },
-}
-
-/// A connection to be.
-#[derive(Debug)]
+/// A connection to one coordinator.
 pub struct Client {
     server: Server,
     http: reqwest::Client,
 }
 
 impl Client {
-    /// To the given place, or to the usual one.
+    /// Nothing is sent yet.
     ///
     /// # Errors
-    /// When that is no place.
-    pub fn new(server: Option<&str>) -> anyhow::Result<Self> {
-        let server = Server::choose(server)?;
-        // A proxy of the environment has no business between an operator and the coordinator.
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(ANSWER).no_proxy();
+    /// When the HTTP client cannot be built.
+    pub fn new(server: Server) -> Result<Self> {
+        // Fails only when one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
         if let Server::Socket(path) = &server {
-            http = http.unix_socket(path.as_path());
+            builder = builder.unix_socket(path.clone());
         }
-        Ok(Self { http: http.build()?, server })
+        Ok(Self { http: builder.build().context("make an HTTP client")?, server })
     }
 
-    /// Asks.
+    /// Reads a resource.
     ///
     /// # Errors
-    /// When nobody answers, or no.
-    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ClientError> {
-        let request = self.http.request(Method::GET, self.url(path)).query(query);
-        self.exchange(path, request).await
+    /// When nobody answers, the answer is a refusal, or it is not what we think it is.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        let url = self.url(path);
+        self.answer(path, self.http.get(url).query(query).send().await).await
     }
 
-    /// Says.
+    /// Says something.
     ///
     /// # Errors
-    /// As [`Self::get`].
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        self.exchange(path, self.http.request(Method::POST, self.url(path)).json(body)).await
-    }
-
-    /// An answer in its type.
-    ///
-    /// # Errors
-    /// When it has another shape: the coordinator is of another version.
-    pub fn read<T: DeserializeOwned>(&self, path: &str, answer: &Value) -> Result<T, ClientError> {
-        T::deserialize(answer).map_err(|error| self.strange(path, error.to_string()))
+    /// As [`Client::get`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.answer(path, self.http.post(self.url(path)).json(body).send().await).await
     }
 
     fn url(&self, path: &str) -> String {
         match &self.server {
-            // The socket decides where it goes; the name is for the Host header only.
+            Server::Address(address) => format!("{address}{path}"),
             Server::Socket(_) => format!("http://localhost{path}"),
-            Server::Url(url) => format!("{url}{path}"),
         }
     }
 
-    async fn exchange(&self, path: &str, request: reqwest::RequestBuilder) -> Result<Value, ClientError> {
-        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        sent: Result<reqwest::Response, reqwest::Error>,
+    ) -> Result<T> {
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| self.strange(path, format!("no JSON: {error}")));
+            let what =
+                format!("understand the answer of {} to {path}; are both of the same version?", self.server);
+            return serde_json::from_slice(&body).context(what);
         }
-        Err(self.refused(path, status, &body))
-    }
-
-    fn refused(&self, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
-        match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(ErrorBody { code, message, request_id }) => ClientError::Refused { code, message, request_id },
-            Err(_) => self.strange(path, format!("it answered {status}")),
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(error) => bail!("{} [{}, request {}]", error.message, error.code, error.request_id),
+            Err(_) => bail!("{} answered {status} to {path}; is that a coordinator?", self.server),
         }
     }
 
-    fn strange(&self, path: &str, found: String) -> ClientError {
-        ClientError::Strange { server: self.server.clone(), path: path.to_owned(), found }
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let next = "is the coordinator running here (`systemctl status millwright-coordinator`)? else name it with --server";
+        anyhow!("ask the coordinator at {}: {cause}; {next}", self.server)
     }
-
-    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        let innermost = innermost(error);
-        let kind = innermost.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let next = match (kind, &self.server) {
-            (Some(std::io::ErrorKind::PermissionDenied), _) => {
-                "run it with sudo, or add --server http://127.0.0.1:8480"
-            }
-            (_, _) if error.is_timeout() => {
-                "it is there and does not answer: see its log with journalctl -u millwright-coordinator"
-            }
-            (_, Server::Socket(_)) | (Some(std::io::ErrorKind::ConnectionRefused), _) => {
-                "it does not run there: systemctl status millwright-coordinator; for another host add --server URL"
-            }
-            _ => "see that the address is right and the way there is open",
-        };
-        ClientError::Unreachable { server: self.server.clone(), why: innermost.to_string(), next }
-    }
-}
-
-/// What really happened, under all the layers that passed it on.
-fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
 }
 
 #[cfg(test)]
@@ -210,26 +139,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_told_apart_by_how_they_begin() {
-        assert_eq!("unix:/run/x.sock".parse::<Server>().unwrap(), Server::Socket("/run/x.sock".into()));
-        assert_eq!("http://a:1/".parse::<Server>().unwrap(), Server::Url("http://a:1".into()));
-        for bad in ["alimesos01", "unix:x", "ftp://a", ""] {
-            assert!(bad.parse::<Server>().unwrap_err().to_string().contains("http://HOST:PORT"), "{bad}");
+    fn a_server_is_an_address_or_a_socket() {
+        assert_eq!("unix:/run/x.sock".parse(), Ok(Server::Socket("/run/x.sock".into())));
+        assert_eq!("http://127.0.0.1:8480/".parse(), Ok(Server::Address("http://127.0.0.1:8480".into())));
+        for wrong in ["127.0.0.1:8480", "unix:relative", "http://", ""] {
+            assert!(wrong.parse::<Server>().unwrap_err().contains("write http://127.0.0.1:8480"), "{wrong}");
         }
     }
 
     #[tokio::test]
-    async fn a_coordinator_that_does_not_run_is_said_to_with_what_to_do() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        for server in [url.as_str(), "unix:/nonexistent/coordinator.sock"] {
-            let error =
-                Client::new(Some(server)).unwrap().get("/api/v1/nodes", &[]).await.unwrap_err().to_string();
-            for part in [server, "does not run", "systemctl status"] {
-                assert!(error.contains(part), "{part:?} is missing in {error}");
-            }
-        }
+    async fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
+        let client = Client::new(Server::Socket("/nonexistent/coordinator.sock".into())).unwrap();
+        let error = client.get::<serde_json::Value>("/api/v1/nodes", &[]).await.unwrap_err().to_string();
+        assert!(
+            error.contains("unix:/nonexistent/coordinator.sock") && error.contains("--server"),
+            "{error}"
+        );
     }
 }

@@ -1,118 +1,94 @@
-//! `millwright policy`: what a file means, a draft of one, which one is in force.
+//! `millwright policy`: check a file before it is installed, see the one in force, draft a first one.
 
-use crate::{
-    arguments::Policy as Command,
-    client::Client,
-    done,
-    page::{Look, Output},
-};
-use anyhow::Context;
+use crate::{client::Client, output::Output};
+use anyhow::{Context, Result};
+use clap::Subcommand;
 use millwright_coordinator::{
     policy::{self, SeenNode},
-    view::{FleetView, NodeDetail},
+    view::FleetView,
 };
 use millwright_decision::Class;
-use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::ExitCode};
 
-/// Does one of them; `connect` only where the coordinator is needed.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Says what a file means, or everything that is wrong with it. Needs no coordinator.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Drafts a policy from the nodes that report and those that Mesos lists.
+    Import {
+        /// What to call the cluster.
+        #[arg(long, default_value = "build")]
+        cluster: String,
+        /// The host the coordinator runs on.
+        #[arg(long)]
+        coordinator: String,
+    },
+    /// The policy in force.
+    Show,
+}
+
+/// Runs one of them.
 pub async fn run(
-    command: Command,
-    output: Output,
-    connect: impl FnOnce() -> anyhow::Result<Client>,
-) -> anyhow::Result<ExitCode> {
+    client: impl Fn() -> Result<Client>,
+    output: &Output,
+    command: PolicyCommand,
+    json: bool,
+) -> Result<ExitCode> {
     match command {
-        Command::Check { file } => check(&file, output),
-        Command::Import { cluster, coordinator } => import(&connect()?, output, &cluster, coordinator).await,
-        Command::Show => show(&connect()?, output).await,
+        PolicyCommand::Check { file } => check(output, &file, json),
+        PolicyCommand::Import { cluster, coordinator } => {
+            let fleet: FleetView = client()?.get("/api/v1/nodes", &[]).await?;
+            output.line(policy::draft(&cluster, &coordinator, &seen(&fleet)).trim_end())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        PolicyCommand::Show => show(&client()?, output, json).await,
     }
 }
 
-fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let checked = policy::load(file);
-    if output.json {
-        let (good, errors) = match &checked {
-            Ok(_) => (true, Vec::new()),
-            Err(errors) => (false, errors.errors.clone()),
-        };
-        output.print(&output.json_page(&json!({ "file": file, "good": good, "errors": errors })))?;
-        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+fn check(output: &Output, file: &std::path::Path, json: bool) -> Result<ExitCode> {
+    match policy::load(file) {
+        Ok(policy) if json => {
+            output.json(&json!({ "file": file, "good": true, "version": policy.version, "nodes": policy.nodes.len() }))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(policy) => {
+            output.line(format!("{}: good\n\n{}", file.display(), policy::explain(&policy).trim_end()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(errors) if json => {
+            output.json(&json!({ "file": file, "good": false, "errors": errors.errors }))?;
+            Ok(ExitCode::FAILURE)
+        }
+        Err(errors) => Err(errors).context("this policy would be refused"),
     }
-    let mut page = output.page();
-    page.line(policy::explain(&checked?).trim_end());
-    done(output, &page)
 }
 
-async fn import(
-    client: &Client,
-    output: Output,
-    cluster: &str,
-    coordinator: Option<String>,
-) -> anyhow::Result<ExitCode> {
-    let path = "/api/v1/nodes";
-    let fleet: FleetView = client.read(path, &client.get(path, &[]).await?)?;
-    let mut seen = Vec::new();
-    for node in fleet.nodes() {
-        let path = format!("{path}/{}", node.key);
-        let detail: NodeDetail = client.read(&path, &client.get(&path, &[]).await?)?;
-        seen.push(SeenNode {
-            name: node.name.clone(),
-            class: node.class.unwrap_or_else(|| looks_like(&detail)),
-        });
-    }
-    let coordinator = match coordinator {
-        Some(name) => name,
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("read this host's name; give it with --coordinator NAME")?
-            .trim()
-            .to_owned(),
+/// What a draft lists. Nodes that Mesos lists and our agent has not reached are taken for physical ones: seen, not touched.
+fn seen(fleet: &FleetView) -> Vec<SeenNode> {
+    let class_of = |node: &millwright_coordinator::view::NodeSummary| {
+        node.class.unwrap_or(if node.report_age_seconds.is_some() { Class::Agent } else { Class::Physical })
     };
-    let draft = policy::draft(cluster, &coordinator, &seen);
-    if output.json {
-        return done(output, &output.json_page(&json!({ "nodes": seen.len(), "policy": draft })));
-    }
-    let mut page = output.page();
-    page.line(draft.trim_end());
-    done(output, &page)
+    fleet.nodes().map(|node| SeenNode { name: node.name.clone(), class: class_of(node) }).collect()
 }
 
-/// What a node that no policy lists seems to be for.
-fn looks_like(detail: &NodeDetail) -> Class {
-    if detail.reported_at.is_none() {
-        Class::Physical
-    } else if detail.mesos_master.is_some() {
-        Class::Master
-    } else if detail.volumes.iter().any(|volume| volume.fact.mounted && !volume.fact.is_root) {
-        Class::Agent
-    } else {
-        Class::AgentNoVolume
+async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCode> {
+    let fleet: Value = client.get("/api/v1/nodes", &[]).await?;
+    let policy = fleet.get("policy").cloned().unwrap_or_default();
+    if json {
+        output.json(&policy)?;
+        return Ok(ExitCode::SUCCESS);
     }
-}
-
-async fn show(client: &Client, output: Output) -> anyhow::Result<ExitCode> {
-    let path = "/api/v1/nodes";
-    let fleet: FleetView = client.read(path, &client.get(path, &[]).await?)?;
-    if output.json {
-        let policy = json!({ "cluster": fleet.cluster, "policy": fleet.policy, "not_configured": fleet.not_configured });
-        return done(output, &output.json_page(&policy));
+    let text =
+        |key: &str| policy.get(key).map_or_else(String::new, |value| value.to_string().replace('"', ""));
+    output.line(format!("version {}, {} nodes listed", text("version"), text("listed")))?;
+    if let Some(why) = policy.get("unreadable").and_then(Value::as_str) {
+        output.line(format!(
+            "the file on disk is not in force: {why}; everything is protected until it is mended"
+        ))?;
     }
-    let mut page = output.page();
-    page.add(Look::Strong, &format!("cluster {}", fleet.cluster)).end();
-    page.line(&format!("version {}, {} nodes listed", fleet.policy.version, fleet.policy.listed));
-    match &fleet.policy.unreadable {
-        None => page.line("the file on disk is in force"),
-        Some(why) => page.add(Look::Bad, "not the file on disk, and everything is protected: ").line(why),
-    };
-    for class in &fleet.classes {
-        page.line(&format!(
-            "  {}: {} nodes, mode {}, at most {} out",
-            class.class, class.listed, class.mode, class.may_be_out
-        ));
-    }
-    let blind: Vec<&str> = fleet.not_configured.iter().map(|source| source.as_str()).collect();
-    page.line(&format!(
-        "what it cannot see: {}",
-        if blind.is_empty() { "nothing" } else { "" }.to_owned() + &blind.join(", ")
-    ));
-    done(output, &page)
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,237 +1,142 @@
-//! `millwright try`: the whole thing on this machine. A folder, a policy, a coordinator, an agent; verdicts; nothing left.
+//! `millwright try`: a coordinator and an agent for this very machine, in a temporary folder.
 //!
-//! Nothing here waits for a while: it waits until the coordinator says that it is no longer warming up and knows this node,
-//! or until a child ends, or until somebody wants to stop.
+//! Both programs are started as they would be in production, with a configuration written for this machine: what it
+//! does not have is off, or `none` in the policy, and so shown under "what I cannot see". Nothing outside the folder
+//! is changed; pre-pull is off.
 
-mod child;
-mod files;
-mod found;
+mod children;
+mod setting;
 
 use crate::{
-    arguments::Trial,
-    client::Client,
-    page::{Look, Output, Page},
-    show,
-    verdict::Verdict,
+    client::{Client, Server},
+    may,
+    output::Output,
 };
-use anyhow::{Context, anyhow, bail};
-use child::Child;
-use files::Files;
-use found::Found;
-use millwright_coordinator::{
-    app::Announcement,
-    view::{FleetView, NodeDetail},
-};
-use millwright_protocol::{NodeName, Status};
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result, bail};
+use children::{Child, Programs};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use setting::Setting;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From one question to the coordinator to the next.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// Two rounds of reports take 20 s; a machine this slow has another problem, and its logs say which.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The four that people ask about.
+const ACTIONS: [&str; 4] = ["drain", "reboot", "rebuild", "delete"];
+/// How often the coordinator is asked whether it is warm.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+/// Two rounds of reports take 20 s; a machine that is far too busy gets more.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
+
+/// What is wanted.
+pub struct Wish {
+    pub once: bool,
+    pub json: bool,
+    pub keep: Option<PathBuf>,
+}
 
 /// Runs it.
-pub async fn run(options: Trial, output: Output) -> anyhow::Result<ExitCode> {
-    let mut wish = Wish::to_stop()?;
-    let folder =
+pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
+    let temporary =
         tempfile::Builder::new().prefix("millwright-try-").tempdir().context("make a temporary folder")?;
-    let found = Found::look().await;
-    let files = Files::new(folder.path(), found)?;
-    let mut pair = Pair::default();
-    let outcome = tokio::select! {
-        outcome = pair.perform(&files, &options, output) => outcome,
-        () = wish.comes() => Ok(()),
+    let folder = match &wish.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("make the folder {}", folder.display()))?;
+            folder.canonicalize()?
+        }
+        None => temporary.path().to_owned(),
     };
-    pair.stop().await;
-    if options.keep {
-        let kept: PathBuf = folder.keep();
-        crate::page::complain(&format!("kept {}", kept.display()));
+    let setting = Setting::of_this_machine(folder, wish.once)?;
+    let programs = Programs::beside_this_one()?;
+    setting.write_coordinator()?;
+    let (coordinator, addresses) = Child::coordinator(&programs, &setting).await?;
+    setting.write_agent(&addresses.agents)?;
+    let agent = Child::agent(&programs, &setting)?;
+    let mut both = [coordinator, agent];
+    let client = Client::new(Server::Address(addresses.operators.clone()))?;
+    let outcome = tokio::select! {
+        outcome = tell(output, &wish, &setting, &client, &addresses.operators, &mut both) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+    };
+    for child in both.iter_mut().rev() {
+        child.stop().await;
     }
-    outcome.map(|()| ExitCode::SUCCESS)
+    outcome
 }
 
-/// Somebody's wish to stop: Ctrl-C, a service manager, a terminal that closes.
-struct Wish {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Wish {
-    fn to_stop() -> anyhow::Result<Self> {
-        let watch = |kind| signal(kind).context("watch for signals");
-        Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-            hang_up: watch(SignalKind::hangup())?,
-        })
+async fn tell(
+    output: &Output,
+    wish: &Wish,
+    setting: &Setting,
+    client: &Client,
+    address: &str,
+    children: &mut [Child],
+) -> Result<ExitCode> {
+    if !wish.json {
+        output
+            .line(format!("the dashboard is at {address}/, the files are in {}", setting.folder.display()))?;
+        output.line(format!("this machine is {}; {}", setting.node, setting.story()))?;
+        output.line("two rounds of reports first, about 20 s …")?;
     }
-
-    async fn comes(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+    until_warm(client, &setting.node, children).await?;
+    let mut verdicts = serde_json::Map::new();
+    for action in ACTIONS {
+        let verdict: Value =
+            client.get("/api/v1/verdicts", &[("action", action), ("node", &setting.node)]).await?;
+        if !wish.json {
+            output.line("")?;
+            may::print(output, &may::Verdict::deserialize(&verdict)?)?;
         }
+        verdicts.insert(action.to_owned(), verdict);
     }
+    if wish.json {
+        let node: Value = client.get(&format!("/api/v1/nodes/{}", setting.node), &[]).await?;
+        let findings = node.get("all_findings").cloned().unwrap_or_else(|| json!([]));
+        output.json(&json!({ "node": setting.node, "findings": findings, "verdicts": verdicts }))?;
+    }
+    if wish.once {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !wish.json {
+        output.line(format!(
+            "\nlook at {address}/ ; ask `millwright --server {address} may reboot {}`",
+            setting.node
+        ))?;
+        output.line("Ctrl-C ends both programs and removes the folder")?;
+    }
+    watch(children).await
 }
 
-/// The two programs.
-#[derive(Default)]
-struct Pair {
-    coordinator: Option<Child>,
-    agent: Option<Child>,
-}
-
-impl Pair {
-    /// From nothing to verdicts; returns when they are printed (`--once`) or when a program ends.
-    async fn perform(&mut self, files: &Files, options: &Trial, output: Output) -> anyhow::Result<()> {
-        let announcement = self.start(files).await?;
-        let client = Client::new(Some(&announcement.operators))?;
-        if !output.json {
-            let mut page = output.page();
-            page.add(Look::Plain, "dashboard: ").add(Look::Strong, &announcement.operators).end();
-            page.line(
-                "The verdicts come when the coordinator has heard two rounds of reports, in about 20 s.",
-            );
-            output.print(&page)?;
+/// Waits until the node has reported and the warm-up is over.
+async fn until_warm(client: &Client, node: &str, children: &mut [Child]) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + GIVE_UP_AFTER;
+    loop {
+        for child in children.iter_mut() {
+            child.still_runs()?;
         }
-        let story = tokio::select! {
-            story = wait_until_founded(&client, &files.node) => story?,
-            died = self.death() => return Err(died),
-        };
-        output.print(&story.page(&announcement, files, output)?)?;
-        if options.once {
+        let fleet: Value = client.get("/api/v1/nodes", &[]).await?;
+        let detail: Result<Value> = client.get(&format!("/api/v1/nodes/{node}"), &[]).await;
+        let reported = detail.is_ok_and(|detail| detail.get("reported_at").is_some_and(Value::is_string));
+        if reported && fleet.get("warming_up").is_none_or(Value::is_null) {
             return Ok(());
         }
-        if !output.json {
-            let mut page = output.page();
-            page.end().line("Ctrl-C stops both programs and removes everything.");
-            output.print(&page)?;
+        if tokio::time::Instant::now() > deadline {
+            let tails: Vec<String> = children.iter().map(Child::tail).collect();
+            bail!(
+                "wait for two rounds of reports: not there after {} s\n{}",
+                GIVE_UP_AFTER.as_secs(),
+                tails.join("\n")
+            );
         }
-        Err(self.death().await)
-    }
-
-    async fn start(&mut self, files: &Files) -> anyhow::Result<Announcement> {
-        files.write_coordinator()?;
-        let mut coordinator = Child::start(
-            "millwright-coordinator",
-            &["run", "--announce", "--config", &files.coordinator_toml()],
-            files.log("coordinator"),
-        )?;
-        let line = coordinator.first_line().await;
-        self.coordinator = Some(coordinator);
-        let line = match line? {
-            Some(line) => line,
-            None => return Err(self.death().await),
-        };
-        let announcement: Announcement = serde_json::from_str(&line)
-            .with_context(|| format!("understand the coordinator's announcement {line:?}"))?;
-        files.write_agent(&announcement.agents)?;
-        let agent =
-            Child::start("millwright-agent", &["run", "--config", &files.agent_toml()], files.log("agent"))?;
-        self.agent = Some(agent);
-        Ok(announcement)
-    }
-
-    /// Waits for a program to end that should not, and says how.
-    async fn death(&mut self) -> anyhow::Error {
-        let both = [self.coordinator.as_mut(), self.agent.as_mut()];
-        let [coordinator, agent] = both.map(|child| async {
-            match child {
-                Some(child) => child.death().await,
-                None => std::future::pending().await,
-            }
-        });
-        tokio::select! {
-            died = coordinator => died,
-            died = agent => died,
-        }
-    }
-
-    /// Ends both, the agent first so that it does not complain about a coordinator that is gone.
-    async fn stop(self) {
-        for child in [self.agent, self.coordinator].into_iter().flatten() {
-            child.stop().await;
-        }
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
-/// What is told in the end.
-struct Story {
-    node: NodeDetail,
-    answer: Value,
-    verdicts: Vec<Value>,
-    read: Vec<Verdict>,
-}
-
-/// Waits until the coordinator is warm and knows this node.
-async fn wait_until_founded(client: &Client, name: &NodeName) -> anyhow::Result<Story> {
-    let warm = async {
-        loop {
-            let fleet: FleetView = client.read("/api/v1/nodes", &client.get("/api/v1/nodes", &[]).await?)?;
-            let is_known =
-                fleet.nodes().any(|node| node.key == name.as_str() && node.report_age_seconds.is_some());
-            if is_known && fleet.warming_up.is_none() {
-                return Ok::<_, anyhow::Error>(());
-            }
-            tokio::time::sleep(ASK_AGAIN).await;
+/// Ends when one of them does.
+async fn watch(children: &mut [Child]) -> Result<ExitCode> {
+    loop {
+        for child in children.iter_mut() {
+            child.still_runs()?;
         }
-    };
-    match tokio::time::timeout(PATIENCE, warm).await {
-        Ok(warm) => warm?,
-        Err(_) => bail!(
-            "the agent's reports have not reached the coordinator within {} s; run it again with --keep and read the logs it keeps",
-            PATIENCE.as_secs()
-        ),
-    }
-    let path = format!("/api/v1/nodes/{name}");
-    let answer = client.get(&path, &[]).await?;
-    let node = client.read(&path, &answer)?;
-    let verdicts = show::verdicts(client, name).await?;
-    let read =
-        verdicts.iter().map(|verdict| client.read("/api/v1/verdicts", verdict)).collect::<Result<_, _>>()?;
-    Ok(Story { node, answer, verdicts, read })
-}
-
-impl Story {
-    fn page(&self, announcement: &Announcement, files: &Files, output: Output) -> anyhow::Result<Page> {
-        if output.json {
-            return Ok(output.json_page(&self.json()?));
-        }
-        let mut page = output.page();
-        page.end().add(Look::Strong, &self.node.summary.name);
-        page.line(&format!(": {}", self.node.summary.sentence));
-        for line in files.found.lines() {
-            page.add(Look::Faint, &format!("  {line}")).end();
-        }
-        page.end();
-        for finding in self.node.all_findings.iter().filter(|finding| finding.status != Status::Ok) {
-            page.add(Look::of(finding.status), &format!("  {:<8} ", finding.status.as_str()))
-                .line(&finding.sentence);
-        }
-        let good = self.node.all_findings.iter().filter(|finding| finding.status == Status::Ok).count();
-        page.add(Look::Good, "  ok       ").line(&format!("{good} more findings"));
-        for verdict in &self.read {
-            page.end();
-            verdict.write(&mut page);
-        }
-        page.end().line(&format!("more: {}/nodes/{}", announcement.operators, self.node.summary.key));
-        Ok(page)
-    }
-
-    /// The one object that tools read.
-    fn json(&self) -> anyhow::Result<Value> {
-        let findings =
-            self.answer.get("all_findings").ok_or_else(|| anyhow!("the coordinator told no findings"))?;
-        let verdicts: Map<String, Value> = self
-            .read
-            .iter()
-            .zip(&self.verdicts)
-            .map(|(read, verdict)| (read.action.clone(), verdict.clone()))
-            .collect();
-        Ok(json!({ "node": self.node.summary.name, "findings": findings, "verdicts": verdicts }))
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
