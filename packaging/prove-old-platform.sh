@@ -71,7 +71,7 @@ prove_that_links_can_fail() {
 start() {
     name=$1
     shift
-    old "$@" >"$scratch/$name.out" 2>>"$scratch/$name.log" </dev/null &
+    "$scratch/linux-3.10" "$@" >"$scratch/$name.out" 2>>"$scratch/$name.log" </dev/null &
     started=$!
     running="$running $started"
 }
