@@ -7,13 +7,14 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := target/debug
 
-.PHONY: help try demo build check test bench corpus release old-platform
+.PHONY: help try demo build check test mutants bench corpus release old-platform
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
 	@echo 'make demo     the same with a real Docker, Mesos, Puppet and volumes, one node busy and one empty'
 	@echo 'make test     installs what it needs, then lints, scenarios, stories against real systems'
 	@echo 'make check    format, lints, licences'
+	@echo 'make mutants  plants bugs and expects the tests to notice'
 	@echo 'make bench    our programs beside their peers, as ratios'
 	@echo 'make corpus   reads a folder of recorded responses with the production readers  (CORPUS=DIR)'
 	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
@@ -43,6 +44,10 @@ test:
 	$(CARGO) build --locked --workspace --all-targets
 	MILLWRIGHT_LAB=$${MILLWRIGHT_LAB:-required} $(CARGO) test --locked --workspace
 	tests/lab/clean-tree.sh
+
+# Longer than a test may take: each planted bug is a build of its own.
+mutants:
+	$(CARGO) run --quiet --locked -p millwright-tests --example mutants -- "$(MUTANT)"
 
 bench:
 	@tests/bench/run.sh

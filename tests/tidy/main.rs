@@ -105,6 +105,8 @@ fn versions_stand_in_one_place() {
 
 #[test]
 fn every_script_stops_at_its_first_failure() {
-    let loose = offenders("sh", |text| !text.starts_with("#!") || !(text.contains("set -eu") || text.contains("set -u")));
+    let loose = offenders("sh", |text| {
+        !text.starts_with("#!") || !(text.contains("set -eu") || text.contains("set -u"))
+    });
     assert!(loose.is_empty(), "these lack `#!` or `set -eu`: {loose:#?}");
 }
