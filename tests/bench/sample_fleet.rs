@@ -74,7 +74,13 @@ fn builds(fleet: &mut ExampleFleet, name: &NodeName) {
         let id = format!("mesos-jenkins-0123456789abcdef0123456789abcdef-{label}");
         fleet.runs(
             name,
-            TaskMatch { id: &id, name: &format!("task {id}"), framework: "Jenkins Scheduler", role: "*", cpus: 4.0 },
+            TaskMatch {
+                id: &id,
+                name: &format!("task {id}"),
+                framework: "Jenkins Scheduler",
+                role: "*",
+                cpus: 4.0,
+            },
         );
     }
 }
