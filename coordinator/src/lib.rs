@@ -2,6 +2,8 @@
 
 pub mod fleet;
 pub mod integrations;
+pub mod notice;
 pub mod policy;
 pub mod store;
+pub mod tasks;
 pub mod view;
