@@ -30,6 +30,8 @@ pub struct Card {
     pub cost: Vec<String>,
     /// Tasks that would end.
     pub tasks_lost: Vec<String>,
+    /// How many those are, in words.
+    pub tasks_count: String,
     /// The age of the oldest fact it rests on.
     pub oldest_fact: String,
     /// The command line that asks the same.
@@ -121,9 +123,17 @@ impl Card {
                 .collect(),
             cost: cost(&verdict.cost),
             tasks_lost: tasks_lost(&verdict.cost),
+            tasks_count: words::count(verdict.cost.tasks_lost.len(), "task"),
             oldest_fact: words::seconds(verdict.oldest_fact_seconds),
             command: format!("millwright may {action} {}", verdict.nodes.join(" ")),
         }
+    }
+}
+
+impl Card {
+    /// About how many lines it takes.
+    pub fn height(&self) -> usize {
+        6 + 5 * self.reasons.len() + 2 * self.notes.len()
     }
 }
 
