@@ -122,6 +122,17 @@ pub trait Check {
     /// Whether a look that never comes home keeps the node from counting as healthy.
     fn is_gating(&self) -> bool;
 
+    /// The one item it looks at, where there are several checks of this name; findings about a look that
+    /// never came home carry it.
+    fn item(&self) -> Option<&str> {
+        None
+    }
+
+    /// What a person does next when a look never comes home.
+    fn when_silent(&self) -> Option<&str> {
+        None
+    }
+
     /// When and how long it looks.
     fn rhythm(&self) -> Rhythm;
 

@@ -1,23 +1,72 @@
 //! The fleet in memory: takes what agents, Mesos and people say, and keeps the snapshot that decisions rest on.
 //!
-//! Plain and synchronous: no I/O, no clock; time is an argument, so the simulator runs the same code. Whoever
-//! owns a `Fleet` puts it behind one lock, never holds that across an await, and hands the [`Transition`]s that
-//! come out to store, event stream and notices.
+//! ```text
+//!  report ─┐                       ┌─▶ judge ─▶ Verdict
+//!  master ─┼─▶ records + snapshot ─┼─▶ views
+//!  people ─┤   (counts when asked) └─▶ Transitions ─▶ store, event stream, notices
+//!  time   ─┘
+//! ```
+//!
+//! Plain and synchronous: no I/O, no clock; time is an argument, so a simulator runs the same code. Whoever owns a
+//! `Fleet` puts it behind one lock and never holds that across an await. Taking a report costs the same at any
+//! size of fleet: counts over all nodes are marked as stale and made anew when somebody asks or a second passes.
 
+mod age;
+mod brake;
 mod master;
+mod packed;
+mod people;
+mod record;
+mod remember;
+mod report;
+mod show;
+mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod warm_up;
 
 pub use master::{MasterAgent, MasterAnswer};
+pub use people::NotTaken;
+pub use record::{Identity, Said};
+pub use remember::{NodeRecord, Remembered};
 
 use crate::view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition};
 use jiff::Timestamp;
-use millwright_decision::{Policy, Request, Snapshot, Verdict};
+use master::Mesos;
+use millwright_decision::{
+    Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
+    fleet::{SILENT, SourceState},
+};
 use millwright_protocol::{NodeName, Report};
-use std::sync::Arc;
+use packed::Words;
+use record::Record;
+use std::{collections::BTreeMap, sync::Arc};
+use warm_up::Rounds;
+
+/// Nodes that no policy lists are kept up to this number, so that a stranger cannot fill the memory.
+const MOST_UNLISTED: usize = 1_000;
 
 /// Everything known about the fleet.
 pub struct Fleet {
     policy: Arc<Policy>,
     snapshot: Snapshot,
+    records: BTreeMap<NodeName, Record>,
+    unlisted: usize,
+    words: Words,
+    scratch: Vec<u8>,
+    mesos: Mesos,
+    rounds: Rounds,
+    acknowledgements: BTreeMap<String, Acknowledgement>,
+    /// Since when newly bad nodes count for the brake of a class; moved by its reset.
+    brake_armed_at: BTreeMap<Class, Timestamp>,
+    /// Whether something that the counts rest on has changed.
+    counts_stale: bool,
+    /// The next moment at which age alone changes something.
+    next_boundary: Option<Timestamp>,
+    /// Changes noticed while answering a question; handed out with the next tick.
+    pending: Vec<Transition>,
 }
 
 /// What became of a report.
@@ -25,7 +74,7 @@ pub struct Fleet {
 pub struct Taken {
     /// Whether the node stands in the policy.
     pub listed: bool,
-    /// Whether the report was older than one already taken, or the same, and left aside.
+    /// Whether it was the same as one taken before, or overtaken by a newer one, and left aside.
     pub late: bool,
     /// Whether its living tasks are not those of the report before.
     pub tasks_changed: bool,
@@ -38,24 +87,27 @@ pub struct Taken {
 #[error("{0} is neither in the policy nor has it ever been heard of; `millwright nodes` lists every node")]
 pub struct UnknownNode(pub String);
 
-/// Why a person's word was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
-    /// No such node.
-    #[error(transparent)]
-    UnknownNode(#[from] UnknownNode),
-    /// No such finding.
-    #[error("{0} is no finding of any node; a finding id reads node/check or node/check/item")]
-    UnknownFinding(String),
-    /// There is nothing to take it for.
-    #[error("{0}")]
-    Nothing(String),
-}
-
 impl Fleet {
     /// A fleet of which nothing is known but who is listed.
     pub fn new(policy: Arc<Policy>, started_at: Timestamp) -> Self {
-        Self { policy, snapshot: Snapshot::new(started_at) }
+        let mut fleet = Self {
+            policy,
+            snapshot: Snapshot::new(started_at),
+            records: BTreeMap::new(),
+            unlisted: 0,
+            words: Words::default(),
+            scratch: Vec::new(),
+            mesos: Mesos::default(),
+            rounds: Rounds::default(),
+            acknowledgements: BTreeMap::new(),
+            brake_armed_at: BTreeMap::new(),
+            counts_stale: true,
+            next_boundary: None,
+            pending: Vec::new(),
+        };
+        fleet.list_sources();
+        fleet.warm_up(started_at);
+        fleet
     }
 
     /// The policy in force.
@@ -63,32 +115,60 @@ impl Fleet {
         &self.policy
     }
 
-    /// Puts another policy in force: tasks are told apart anew, nodes listed anew.
-    pub fn set_policy(&mut self, policy: Arc<Policy>, _now: Timestamp) -> Vec<Transition> {
+    /// Puts another policy in force: tasks are told apart anew, nodes and sources listed anew.
+    pub fn set_policy(&mut self, policy: Arc<Policy>, now: Timestamp) -> Vec<Transition> {
         self.policy = policy;
-        Vec::new()
+        self.list_sources();
+        self.mesos.rules_changed = true;
+        let names: Vec<NodeName> = self.snapshot.nodes.keys().cloned().collect();
+        for name in &names {
+            self.look_again(name, now);
+        }
+        self.unlisted = names.iter().filter(|name| !self.policy.nodes.contains_key(*name)).count();
+        self.counts_stale = true;
+        self.next_boundary = Some(now);
+        self.tick(now)
+    }
+
+    /// Sources that policy requires and nobody has heard yet are unknown since the start.
+    fn list_sources(&mut self) {
+        let required = self.policy.classes.values().flat_map(|class| class.required.iter().copied());
+        for source in required.filter(|source| *source != Source::Agent) {
+            let unheard = SourceState { last_answer: None, unknown_since: Some(self.snapshot.started_at) };
+            self.snapshot.sources.entry(source).or_insert(unheard);
+        }
     }
 
     /// Takes in what a node's agent says. `name` is whom the transport proved the agent to be.
-    pub fn take_report(&mut self, name: &NodeName, _report: Report, _now: Timestamp) -> Taken {
-        Taken { listed: self.policy.nodes.contains_key(name), ..Taken::default() }
+    pub fn take_report(&mut self, name: &NodeName, report: Report, now: Timestamp) -> Taken {
+        self.take(name, report, now)
     }
 
     /// Takes in the leading Mesos master's answer, or why there is none.
     pub fn take_master_state(
         &mut self,
-        _answer: Result<&MasterAnswer, &str>,
-        _now: Timestamp,
+        answer: Result<&MasterAnswer, &str>,
+        now: Timestamp,
     ) -> Vec<Transition> {
-        Vec::new()
+        match answer {
+            Ok(answer) => self.take_master_answer(answer, now),
+            Err(why) => self.take_master_silence(why, now),
+        }
     }
 
     /// Takes in whether TCP 22 of a silent node answered.
-    pub fn take_ssh(&mut self, _name: &NodeName, _answered: bool, _now: Timestamp) {}
+    pub fn take_ssh(&mut self, name: &NodeName, answered: bool, now: Timestamp) {
+        if let Some(node) = self.snapshot.nodes.get_mut(name) {
+            node.ssh = Some(millwright_decision::fleet::SshProbe { at: now, answered });
+        }
+    }
 
     /// Lets time pass: called every second. Everything that changes by age alone changes here.
-    pub fn tick(&mut self, _now: Timestamp) -> Vec<Transition> {
-        Vec::new()
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Transition> {
+        self.refresh(now);
+        self.warm_up(now);
+        self.acknowledgements.retain(|_, given| now < given.until);
+        std::mem::take(&mut self.pending)
     }
 
     /// Whether the request may be carried out now, and every reason why not.
@@ -96,114 +176,70 @@ impl Fleet {
     /// # Errors
     /// The request names a node that is neither listed nor heard of.
     pub fn judge(&mut self, request: &Request, now: Timestamp) -> Result<Verdict, UnknownNode> {
-        for name in &request.nodes {
-            if !self.policy.nodes.contains_key(name) && !self.snapshot.nodes.contains_key(name) {
-                return Err(UnknownNode(name.as_str().to_owned()));
-            }
+        if let Some(unknown) = request.nodes.iter().find(|name| !self.knows(name)) {
+            return Err(UnknownNode(unknown.as_str().to_owned()));
         }
+        self.refresh(now);
         Ok(millwright_decision::judge(request, &self.snapshot, &self.policy, now))
+    }
+
+    /// Whether a node is listed or was ever heard of.
+    pub fn knows(&self, name: &NodeName) -> bool {
+        self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name)
     }
 
     /// The whole fleet for people. `own_troubles` come from the rest of the coordinator.
     pub fn fleet_view(&mut self, now: Timestamp, own_troubles: Vec<OwnTrouble>) -> FleetView {
-        FleetView {
-            cluster: self.policy.cluster.clone(),
-            asked_at: now,
-            started_at: self.snapshot.started_at,
-            warming_up: None,
-            paused: None,
-            brakes: Vec::new(),
-            sources: Vec::new(),
-            policy: crate::view::PolicyView {
-                version: self.policy.version.clone(),
-                unreadable: self.policy.unreadable.clone(),
-                listed: u32::try_from(self.policy.nodes.len()).unwrap_or(u32::MAX),
-            },
-            not_configured: Vec::new(),
-            outside_blamed: Vec::new(),
-            leader_changed_at: None,
-            own_troubles,
-            attention: Vec::new(),
-            classes: Vec::new(),
-            unlisted: Vec::new(),
-        }
+        self.refresh(now);
+        show::fleet(self, now, own_troubles)
     }
 
     /// Everything about one node; `None` when it is neither listed nor heard of.
-    pub fn node_detail(&mut self, _name: &NodeName, _now: Timestamp) -> Option<NodeDetail> {
-        None
+    pub fn node_detail(&mut self, name: &NodeName, now: Timestamp) -> Option<NodeDetail> {
+        self.refresh(now);
+        self.knows(name).then(|| show::node(self, name, now))
     }
 
-    /// A person accepts a changed identity, or during warm-up that this node is missing.
-    ///
-    /// # Errors
-    /// Unknown node, or there is nothing to accept.
-    pub fn accept(
-        &mut self,
-        name: &NodeName,
-        _reason: &str,
-        _by: &str,
-        _now: Timestamp,
-    ) -> Result<Vec<Transition>, NotTaken> {
-        Err(UnknownNode(name.as_str().to_owned()).into())
+    /// Managed nodes whose last report is older than 90 s, or which never reported; those are asked on TCP 22.
+    pub fn silent_nodes(&self, now: Timestamp) -> Vec<NodeName> {
+        let is_silent = |name: &NodeName| {
+            let node = self.snapshot.nodes.get(name);
+            let age = node
+                .and_then(|node| node.report_age(now))
+                .unwrap_or_else(|| now.duration_since(self.snapshot.started_at));
+            age > SILENT && node.is_none_or(|node| !node.is_uncounted())
+        };
+        self.policy
+            .nodes
+            .iter()
+            .filter(|(name, listed)| listed.class != Class::Physical && is_silent(name))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
-    /// A person says that the node is gone for good: what was known about it goes too. A listed node then counts as
-    /// never heard of, and one that reports again is new.
-    ///
-    /// # Errors
-    /// Unknown node.
-    pub fn forget(
-        &mut self,
-        name: &NodeName,
-        _reason: &str,
-        _by: &str,
-        _now: Timestamp,
-    ) -> Result<Vec<Transition>, NotTaken> {
-        Err(UnknownNode(name.as_str().to_owned()).into())
-    }
-
-    /// A person says that the node is dead: it leaves every count. Its next report undoes that by itself never;
-    /// `accept` does.
-    ///
-    /// # Errors
-    /// Unknown node.
-    pub fn dead(
-        &mut self,
-        name: &NodeName,
-        _reason: &str,
-        _by: &str,
-        _now: Timestamp,
-    ) -> Result<Vec<Transition>, NotTaken> {
-        Err(UnknownNode(name.as_str().to_owned()).into())
-    }
-
-    /// A person has seen a finding; never changes a gate.
-    ///
-    /// # Errors
-    /// Unknown node or finding, or `until` has passed.
-    pub fn acknowledge(
-        &mut self,
-        finding: &str,
-        _until: Timestamp,
-        _by: &str,
-        _now: Timestamp,
-    ) -> Result<Acknowledgement, NotTaken> {
-        Err(NotTaken::UnknownFinding(finding.to_owned()))
-    }
-
-    /// Acknowledgements that have not run out.
-    pub fn acknowledgements(&self, _now: Timestamp) -> Vec<Acknowledgement> {
-        Vec::new()
-    }
-
-    /// Listed nodes whose last report is older than 90 s; those are asked on TCP 22.
-    pub fn silent_nodes(&self, _now: Timestamp) -> Vec<NodeName> {
-        Vec::new()
-    }
-
-    /// What decisions rest on; its counts are those of the last `tick` or `judge`.
+    /// What decisions rest on; its counts are those of the last `tick` or question.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The host name under which a node is reached: what its Mesos agent announces, else as policy spells it.
+    pub fn host_of(&self, name: &NodeName) -> String {
+        let announced = self.records.get(name).and_then(|record| {
+            let (_, facts) = record.packed.open(&self.words);
+            facts.mesos_agent.map(|agent| agent.hostname).filter(|host| !host.is_empty())
+        });
+        announced.unwrap_or_else(|| self.policy.spell(name).to_owned())
+    }
+
+    /// Makes the counts true for `now`; costs nothing while they are.
+    fn refresh(&mut self, now: Timestamp) {
+        if self.next_boundary.is_some_and(|at| at <= now) {
+            self.let_age(now);
+        }
+        if self.counts_stale {
+            self.snapshot.counts = FleetCounts::recount(&self.snapshot, &self.policy, now);
+            self.counts_stale = false;
+            self.brake(now);
+        }
     }
 }

@@ -9,7 +9,9 @@ pub mod dashboard;
 
 pub mod events;
 pub mod fleet;
+pub mod integrations;
 pub mod policy;
+pub mod store;
 pub mod view;
 
 pub mod clock;
@@ -18,3 +20,4 @@ pub mod metrics;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod troubles;

@@ -6,6 +6,7 @@
 # It becomes the program, so the process id stays the same, and leaves a watcher beside it that holds on to
 # our standard input. When the other end of that pipe closes, because the test is over, was interrupted or
 # was killed, the watcher ends the program. The program itself reads from /dev/null.
+set -u
 leashed=$$
 exec 3<&0
 (

@@ -7,5 +7,6 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
+mod agent_checks;
 mod harness;
 mod lab;

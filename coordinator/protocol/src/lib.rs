@@ -3,6 +3,8 @@
 //! Both sides speak these words and share nothing else. `README.md` beside this crate is the protocol as a
 //! document; what is written there and what is here must say the same.
 
+#[cfg(test)]
+mod document;
 mod error;
 mod facts;
 mod finding;

@@ -1,7 +1,7 @@
 //! `GET /api/v1/audit`: who said what about which node, newest first.
 
 use super::{error::Refusal, parameters::Parameters};
-use crate::app::{App, AuditEntry};
+use crate::{app::App, store::AuditEntry};
 use axum::{Json, extract::State};
 use serde::Serialize;
 use std::sync::Arc;

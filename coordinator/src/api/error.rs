@@ -3,6 +3,7 @@
 //! A handler returns a [`Refusal`]; the guard around all routes adds the request's id and writes the body, so that no
 //! answer can leave in another shape.
 
+use crate::store::StoreError;
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -120,6 +121,14 @@ impl Refusal {
     pub fn internal(details: impl std::fmt::Display) -> Self {
         let message = "the coordinator could not answer; its log has the details under this request's id";
         Self { details: Some(details.to_string()), ..Self::new(ErrorCode::Internal, message) }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let message =
+            format!("the store does not take or give it now: {error}; try again when the disk is well");
+        Self { details: Some(error.to_string()), ..Self::new(ErrorCode::StoreUnavailable, message) }
     }
 }
 

@@ -1,0 +1,64 @@
+# Everything a person or a machine does with this repository. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+CARGO ?= cargo
+
+# Programs of the dev profile; `try`, `demo` and the system tests start these.
+bin := target/debug
+
+.PHONY: help try demo build check test mutants bench corpus release old-platform
+
+help:
+	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
+	@echo 'make demo     the same with a real Docker, Mesos, Puppet and volumes, one node busy and one empty'
+	@echo 'make test     installs what it needs, then lints, scenarios, stories against real systems'
+	@echo 'make check    format, lints, licences'
+	@echo 'make mutants  plants bugs and expects the tests to notice'
+	@echo 'make bench    our programs beside their peers, as ratios'
+	@echo 'make corpus   reads a folder of recorded responses with the production readers  (CORPUS=DIR)'
+	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
+
+# Only the program's own words may reach standard output: tools read it.
+try: build
+	@exec $(bin)/millwright try $(ARGS)
+
+build:
+	@tests/lab/needs.sh cc make >&2
+	@$(CARGO) build --quiet --locked --workspace --bins >&2
+
+demo: build
+	@tests/lab/install.sh >&2
+	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
+	@exec target/debug/examples/demo $(ARGS)
+
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	tests/lab/deny.sh
+
+test:
+	tests/lab/needs.sh cc make
+	tests/lab/install.sh
+	$(MAKE) check
+	$(CARGO) build --locked --workspace --all-targets
+	MILLWRIGHT_LAB=$${MILLWRIGHT_LAB:-required} $(CARGO) test --locked --workspace
+	tests/lab/clean-tree.sh
+
+# Longer than a test may take: each planted bug is a build of its own.
+mutants:
+	$(CARGO) run --quiet --locked -p millwright-tests --example mutants -- "$(MUTANT)"
+
+bench:
+	@tests/bench/run.sh
+
+corpus:
+	@test -n "$(CORPUS)" || { echo 'say which folder: make corpus CORPUS=DIR' >&2; exit 2; }
+	@$(CARGO) build --quiet --locked -p millwright-tests --example corpus >&2
+	@exec target/debug/examples/corpus "$(CORPUS)"
+
+release:
+	packaging/build.sh
+
+old-platform: release
+	packaging/prove-old-platform.sh

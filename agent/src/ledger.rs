@@ -1,0 +1,572 @@
+//! Turns what looks saw into findings: since when, whether it has lasted long enough, what silence means.
+//!
+//! One ledger keeps the findings of one check. It is pure: time is an argument, and every change of a shown
+//! status comes back as a [`Change`], so that the log has one line a change and none a cycle.
+//! What a newcomer gets wrong: silence lies *over* what looks saw. When a look comes home again, a finding
+//! that keeps nodes from counting as healthy does not fall back to an old `ok`; it has to be seen.
+
+use crate::{check::Observation, clock::Moment, config::units::spoken};
+use jiff::Timestamp;
+use millwright_protocol::{Evidence, Finding, Status};
+use std::{collections::BTreeMap, time::Duration};
+
+/// So many looks in a row without an answer …
+const SILENT_LOOKS: u32 = 3;
+/// … over at least this long are a fault and no longer a doubt.
+const SILENT_FOR: Duration = Duration::from_secs(60);
+
+/// The findings of one check.
+#[derive(Debug)]
+pub struct Ledger {
+    check: &'static str,
+    gating: bool,
+    deadline: Duration,
+    when_silent: Option<String>,
+    entries: BTreeMap<Option<String>, Entry>,
+    silence: Option<Silence>,
+    /// When a look last came home; until then, when the ledger was opened.
+    completed: Moment,
+    has_completed: bool,
+}
+
+/// One thing the check looks at.
+#[derive(Debug)]
+struct Entry {
+    /// What was seen last.
+    seen: Observation,
+    /// The status that looks have earned so far.
+    settled: Status,
+    /// Since when looks see something worse than `settled`.
+    worse_since: Option<Moment>,
+    /// The status people see: `settled`, or what silence makes of it.
+    shown: Status,
+    /// Since when `shown` is what it is.
+    since: Timestamp,
+}
+
+/// Looks that did not come home, in a row.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    first: Moment,
+    looks: u32,
+}
+
+/// A finding whose status changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The check.
+    pub check: &'static str,
+    /// The item, where there are several.
+    pub item: Option<String>,
+    /// The status before; `None` for a finding that is new.
+    pub from: Option<Status>,
+    /// The status now; `None` for one that is no longer looked at.
+    pub to: Option<Status>,
+    /// Whether it keeps the node from counting as healthy.
+    pub gating: bool,
+    /// The finding's sentence.
+    pub sentence: String,
+}
+
+impl Ledger {
+    /// A ledger whose check has not looked yet: one `unknown` finding about `item`.
+    pub fn new(
+        check: &'static str,
+        item: Option<&str>,
+        gating: bool,
+        deadline: Duration,
+        now: Moment,
+    ) -> Self {
+        let item = item.map(str::to_owned);
+        let mut seen = Observation::new(
+            Status::Unknown,
+            format!("{} has not been looked at yet", subject(check, item.as_deref())),
+        );
+        seen.gating = gating;
+        seen.item.clone_from(&item);
+        let entry = Entry {
+            seen,
+            settled: Status::Unknown,
+            worse_since: None,
+            shown: Status::Unknown,
+            since: now.wall,
+        };
+        Self {
+            check,
+            gating,
+            deadline,
+            when_silent: None,
+            entries: BTreeMap::from([(item, entry)]),
+            silence: None,
+            completed: now,
+            has_completed: false,
+        }
+    }
+
+    /// Says what a person does next while the check is silent.
+    #[must_use]
+    pub fn when_silent(mut self, next: Option<&str>) -> Self {
+        self.when_silent = next.map(str::to_owned);
+        self
+    }
+
+    /// A look came home. Items it does not name are forgotten.
+    pub fn looked(&mut self, observations: Vec<Observation>, now: Moment) -> Vec<Change> {
+        let mut before = std::mem::take(&mut self.entries);
+        if !self.has_completed {
+            before.clear();
+        }
+        self.silence = None;
+        self.completed = now;
+        self.has_completed = true;
+
+        let mut changes = Vec::new();
+        for seen in worst_of_each_item(observations) {
+            let (item, entry) = (seen.item.clone(), before.remove(&seen.item));
+            let from = entry.as_ref().map(|entry| entry.shown);
+            let entry = match entry {
+                Some(entry) => entry.looked(seen, now),
+                None => Entry::first_seen(seen, now),
+            };
+            if from.unwrap_or(Status::Ok) != entry.shown {
+                changes.push(self.change(&item, from, Some(&entry), &entry.seen.sentence));
+            }
+            self.entries.insert(item, entry);
+        }
+        for (item, entry) in before.iter().filter(|(_, entry)| entry.shown != Status::Ok) {
+            let sentence = format!("{} is no longer looked at", subject(self.check, item.as_deref()));
+            changes.push(self.change(item, Some(entry.shown), None, &sentence));
+        }
+        changes
+    }
+
+    /// A look did not come home within its deadline, or could not even begin.
+    pub fn timed_out(&mut self, now: Moment) -> Vec<Change> {
+        let silence = self.silence.get_or_insert(Silence { first: now, looks: 0 });
+        silence.looks = silence.looks.saturating_add(1);
+        let silence = *silence;
+        let shown = silence.status(now);
+
+        self.speak_for_a_gating_check(now);
+        let mut changes = Vec::new();
+        for (item, entry) in &mut self.entries {
+            if entry.seen.gating {
+                entry.settled = Status::Unknown;
+            }
+            if entry.shown != shown || silence.looks == 1 {
+                let from = entry.shown;
+                entry.shown = shown;
+                entry.since = silence.first.wall;
+                changes.extend((from != shown || silence.looks == 1).then(|| Change {
+                    check: self.check,
+                    item: item.clone(),
+                    from: Some(from),
+                    to: Some(shown),
+                    gating: entry.seen.gating,
+                    sentence: silence.sentence(self.check, item.as_deref(), self.deadline, now),
+                }));
+            }
+        }
+        changes
+    }
+
+    /// A gating check whose looks named nothing gating still gates by its silence.
+    fn speak_for_a_gating_check(&mut self, now: Moment) {
+        if self.entries.is_empty() || (self.gating && !self.entries.values().any(|entry| entry.seen.gating)) {
+            let mut seen = Observation::new(Status::Unknown, "");
+            seen.gating = self.gating;
+            let entry = Entry {
+                seen,
+                settled: Status::Unknown,
+                worse_since: None,
+                shown: Status::Unknown,
+                since: now.wall,
+            };
+            self.entries.insert(None, entry);
+        }
+    }
+
+    /// Whether a look has come home or missed its deadline.
+    pub fn has_looked(&self) -> bool {
+        self.has_completed || self.silence.is_some()
+    }
+
+    /// The findings as they stand.
+    pub fn findings(&self, now: Moment) -> impl Iterator<Item = Finding> {
+        self.entries.iter().map(move |(item, entry)| self.finding(item.as_deref(), entry, now))
+    }
+
+    fn finding(&self, item: Option<&str>, entry: &Entry, now: Moment) -> Finding {
+        let age_seconds = now.since(self.completed).as_secs();
+        let (sentence, next) = match self.silence {
+            None => (entry.sentence(now), entry.seen.next.clone()),
+            Some(silence) => {
+                (silence.sentence(self.check, item, self.deadline, now), self.when_silent.clone())
+            }
+        };
+        let evidence = entry
+            .seen
+            .evidence
+            .iter()
+            .map(|evidence| Evidence { age_seconds: evidence.age_seconds + age_seconds, ..evidence.clone() });
+        Finding {
+            check: self.check.to_owned(),
+            item: item.map(str::to_owned),
+            status: entry.shown,
+            gating: entry.seen.gating,
+            sentence,
+            evidence: evidence.collect(),
+            since: entry.since,
+            age_seconds,
+            next,
+        }
+    }
+
+    fn change(
+        &self,
+        item: &Option<String>,
+        from: Option<Status>,
+        entry: Option<&Entry>,
+        sentence: &str,
+    ) -> Change {
+        Change {
+            check: self.check,
+            item: item.clone(),
+            from,
+            to: entry.map(|entry| entry.shown),
+            gating: entry.is_some_and(|entry| entry.seen.gating),
+            sentence: sentence.to_owned(),
+        }
+    }
+}
+
+impl Entry {
+    /// Nothing is known from before: a bad sight that has yet to last leaves a gating finding in doubt, and
+    /// any other one `ok`.
+    fn first_seen(seen: Observation, now: Moment) -> Self {
+        let settled = if seen.gating { Status::Unknown } else { Status::Ok };
+        Self { seen: seen.clone(), settled, worse_since: None, shown: settled, since: now.wall }
+            .looked(seen, now)
+    }
+
+    fn looked(mut self, seen: Observation, now: Moment) -> Self {
+        let shown_before = self.shown;
+        let mut since = now;
+        if seen.status <= self.settled {
+            self.settled = seen.status;
+            self.worse_since = None;
+        } else {
+            let first = *self.worse_since.get_or_insert(now);
+            if now.since(first) >= seen.debounce {
+                self.settled = seen.status;
+                self.worse_since = None;
+                since = first;
+            }
+        }
+        self.seen = seen;
+        self.shown = self.settled;
+        if self.shown != shown_before {
+            self.since = since.wall;
+        }
+        self
+    }
+
+    /// The sentence, with a word about what has yet to last.
+    fn sentence(&self, now: Moment) -> String {
+        let sentence = &self.seen.sentence;
+        match self.worse_since {
+            None => sentence.clone(),
+            Some(first) => format!(
+                "{sentence} (seen for {}, counts as {} after {})",
+                spoken(now.since(first)),
+                self.seen.status.as_str(),
+                spoken(self.seen.debounce)
+            ),
+        }
+    }
+}
+
+impl Silence {
+    fn status(self, now: Moment) -> Status {
+        match self.looks >= SILENT_LOOKS && now.since(self.first) >= SILENT_FOR {
+            true => Status::Crit,
+            false => Status::Unknown,
+        }
+    }
+
+    fn sentence(self, check: &str, item: Option<&str>, deadline: Duration, now: Moment) -> String {
+        let subject = subject(check, item);
+        let deadline = spoken(deadline);
+        match self.looks {
+            1 => format!("{subject} did not answer within {deadline}"),
+            looks => format!(
+                "{subject} did not answer within {deadline}, {looks} times in a row over {}",
+                spoken(now.since(self.first))
+            ),
+        }
+    }
+}
+
+fn subject(check: &str, item: Option<&str>) -> String {
+    match item {
+        None => check.replace('_', " "),
+        Some(item) => format!("{} {item}", check.replace('_', " ")),
+    }
+}
+
+/// A look that speaks twice of one item means the worse.
+fn worst_of_each_item(observations: Vec<Observation>) -> Vec<Observation> {
+    let mut kept: Vec<Observation> = Vec::with_capacity(observations.len());
+    for observation in observations {
+        match kept.iter_mut().find(|other| other.item == observation.item) {
+            None => kept.push(observation),
+            Some(other) if other.status < observation.status => *other = observation,
+            Some(_) => {}
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn start() -> Moment {
+        Moment { wall: "2026-01-31T10:00:00Z".parse().unwrap(), uptime: Duration::from_secs(5000) }
+    }
+
+    fn at(seconds: u64) -> Moment {
+        start().after(Duration::from_secs(seconds))
+    }
+
+    fn ledger() -> Ledger {
+        Ledger::new("docker", None, true, Duration::from_secs(10), start())
+    }
+
+    fn saw(status: Status) -> Observation {
+        Observation::new(status, format!("it is {}", status.as_str())).gating()
+    }
+
+    fn only(ledger: &Ledger, now: Moment) -> Finding {
+        let findings: Vec<Finding> = ledger.findings(now).collect();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_check_that_has_not_looked_is_unknown_and_gates() {
+        let finding = only(&ledger(), at(3));
+        assert_eq!((finding.status, finding.gating), (Status::Unknown, true));
+        assert_eq!(finding.sentence, "docker has not been looked at yet");
+    }
+
+    #[test]
+    fn a_first_look_replaces_not_yet_looked() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok).item("a"), saw(Status::Ok).item("b")], at(1));
+        let keys: Vec<String> = ledger.findings(at(2)).map(|finding| finding.key()).collect();
+        assert_eq!(keys, ["docker/a", "docker/b"]);
+    }
+
+    #[test]
+    fn since_stays_while_the_status_stays_and_the_sentence_follows() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Crit)], at(10));
+        let changes = ledger.looked(vec![Observation::new(Status::Crit, "it is worse").gating()], at(20));
+        let finding = only(&ledger, at(25));
+        assert_eq!(changes, []);
+        assert_eq!((finding.since, finding.age_seconds), (at(10).wall, 5));
+        assert_eq!(finding.sentence, "it is worse");
+    }
+
+    #[test]
+    fn one_change_is_told_per_change_and_none_per_look() {
+        let mut ledger = ledger();
+        let told: Vec<usize> = [Status::Ok, Status::Ok, Status::Crit, Status::Crit, Status::Ok, Status::Ok]
+            .into_iter()
+            .zip(0..)
+            .map(|(status, tick)| ledger.looked(vec![saw(status)], at(tick * 10)).len())
+            .collect();
+        assert_eq!(told, [0, 0, 1, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_bad_sight_is_believed_only_after_its_debounce_and_dated_back() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        for second in [10, 69] {
+            ledger.looked(vec![saw(Status::Crit).debounce(MINUTE)], at(second));
+            assert_eq!(only(&ledger, at(second)).status, Status::Ok, "after {second} s");
+        }
+        assert_eq!(only(&ledger, at(69)).sentence, "it is crit (seen for 59 s, counts as crit after 60 s)");
+        ledger.looked(vec![saw(Status::Crit).debounce(MINUTE)], at(70));
+        let finding = only(&ledger, at(70));
+        assert_eq!((finding.status, finding.since), (Status::Crit, at(10).wall));
+        assert_eq!(finding.sentence, "it is crit");
+    }
+
+    #[test]
+    fn one_good_look_starts_the_debounce_anew() {
+        let mut ledger = ledger();
+        for (second, status) in
+            [(0, Status::Ok), (10, Status::Crit), (60, Status::Ok), (65, Status::Crit), (75, Status::Crit)]
+        {
+            ledger.looked(vec![saw(status).debounce(MINUTE)], at(second));
+        }
+        assert_eq!(only(&ledger, at(75)).status, Status::Ok);
+    }
+
+    #[test]
+    fn changing_between_bad_statuses_does_not_start_the_debounce_anew() {
+        let mut ledger = ledger();
+        for (second, status) in [(0, Status::Ok), (10, Status::Crit), (40, Status::Warn), (70, Status::Crit)]
+        {
+            ledger.looked(vec![saw(status).debounce(MINUTE)], at(second));
+        }
+        assert_eq!(only(&ledger, at(70)).status, Status::Crit);
+    }
+
+    #[test]
+    fn getting_better_is_believed_at_once() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Crit)], at(0));
+        ledger.looked(vec![saw(Status::Warn).debounce(MINUTE)], at(10));
+        let finding = only(&ledger, at(10));
+        assert_eq!((finding.status, finding.since), (Status::Warn, at(10).wall));
+    }
+
+    #[test]
+    fn at_first_sight_an_unproven_fault_leaves_a_gating_finding_unknown_and_others_ok() {
+        let mut ledger = ledger();
+        let load = Observation::new(Status::Warn, "busy").item("load").debounce(MINUTE);
+        ledger.looked(vec![saw(Status::Crit).item("a").debounce(MINUTE), load], at(0));
+        let statuses: Vec<Status> = ledger.findings(at(1)).map(|finding| finding.status).collect();
+        assert_eq!(statuses, [Status::Unknown, Status::Ok]);
+    }
+
+    #[test]
+    fn a_missed_deadline_is_unknown_and_says_so() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok).item("a"), saw(Status::Ok).item("b")], at(0));
+        let changes = ledger.timed_out(at(20));
+        assert_eq!(changes.len(), 2);
+        for finding in ledger.findings(at(25)) {
+            assert_eq!(
+                (finding.status, finding.since, finding.age_seconds),
+                (Status::Unknown, at(20).wall, 25)
+            );
+            assert!(finding.sentence.ends_with("did not answer within 10 s"), "{}", finding.sentence);
+        }
+    }
+
+    #[test]
+    fn three_missed_deadlines_over_a_minute_are_crit() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        let statuses: Vec<Status> = [10, 40, 69, 70]
+            .map(|second| {
+                ledger.timed_out(at(second));
+                only(&ledger, at(second)).status
+            })
+            .to_vec();
+        assert_eq!(statuses, [Status::Unknown, Status::Unknown, Status::Unknown, Status::Crit]);
+        let finding = only(&ledger, at(70));
+        assert_eq!(finding.since, at(10).wall);
+        assert_eq!(finding.sentence, "docker did not answer within 10 s, 4 times in a row over 60 s");
+    }
+
+    #[test]
+    fn two_missed_deadlines_are_never_crit_however_far_apart() {
+        let mut ledger = ledger();
+        ledger.timed_out(at(0));
+        ledger.timed_out(at(3600));
+        assert_eq!(only(&ledger, at(3600)).status, Status::Unknown);
+    }
+
+    #[test]
+    fn a_look_that_comes_home_ends_the_count() {
+        let mut ledger = ledger();
+        for second in [0, 30, 90] {
+            ledger.timed_out(at(second));
+        }
+        assert_eq!(only(&ledger, at(90)).status, Status::Crit);
+        ledger.looked(vec![saw(Status::Ok)], at(100));
+        let finding = only(&ledger, at(100));
+        assert_eq!((finding.status, finding.since), (Status::Ok, at(100).wall));
+        ledger.timed_out(at(200));
+        assert_eq!(only(&ledger, at(200)).status, Status::Unknown);
+    }
+
+    #[test]
+    fn after_silence_an_unproven_fault_stays_unknown_where_it_gates() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        ledger.timed_out(at(10));
+        ledger.looked(vec![saw(Status::Crit).debounce(MINUTE)], at(20));
+        assert_eq!(only(&ledger, at(20)).status, Status::Unknown);
+    }
+
+    #[test]
+    fn silence_does_not_let_a_long_debounce_pass() {
+        let mut ledger = Ledger::new("system", None, false, Duration::from_secs(5), start());
+        let load = |status| vec![Observation::new(status, "load").debounce(30 * MINUTE)];
+        ledger.looked(load(Status::Ok), at(0));
+        ledger.timed_out(at(10));
+        ledger.looked(load(Status::Warn), at(20));
+        assert_eq!(only(&ledger, at(20)).status, Status::Ok);
+    }
+
+    #[test]
+    fn a_gating_check_gates_by_its_silence_even_if_nothing_it_named_did() {
+        let mut ledger = ledger();
+        ledger.looked(vec![Observation::new(Status::Ok, "fine").item("speed")], at(0));
+        ledger.timed_out(at(10));
+        assert!(ledger.findings(at(10)).any(|finding| finding.gating && finding.status == Status::Unknown));
+    }
+
+    #[test]
+    fn silence_is_told_once_and_again_when_it_becomes_crit() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        let told: Vec<usize> =
+            [10, 30, 50, 80, 100].map(|second| ledger.timed_out(at(second)).len()).to_vec();
+        assert_eq!(told, [1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn an_item_no_longer_named_is_forgotten_and_told_if_it_was_bad() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Crit).item("a"), saw(Status::Ok).item("b")], at(0));
+        let changes = ledger.looked(Vec::new(), at(10));
+        assert_eq!(ledger.findings(at(10)).count(), 0);
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].from, changes[0].to), (Some(Status::Crit), None));
+    }
+
+    #[test]
+    fn an_item_named_twice_is_as_bad_as_the_worse() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Crit), saw(Status::Ok)], at(0));
+        assert_eq!(only(&ledger, at(0)).status, Status::Crit);
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_changes_no_age_and_no_debounce() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        let back = |seconds| Moment { wall: "1970-01-01T00:00:00Z".parse().unwrap(), ..at(seconds) };
+        ledger.looked(vec![saw(Status::Crit).debounce(MINUTE)], back(10));
+        ledger.looked(vec![saw(Status::Crit).debounce(MINUTE)], at(20));
+        assert_eq!(only(&ledger, back(25)).status, Status::Ok);
+        assert_eq!(only(&ledger, back(25)).age_seconds, 5);
+    }
+
+    #[test]
+    fn evidence_ages_with_its_finding() {
+        let mut ledger = ledger();
+        ledger.looked(vec![saw(Status::Ok).evidence("version", "1.13", "docker")], at(0));
+        assert_eq!(only(&ledger, at(40)).evidence[0].age_seconds, 40);
+    }
+}

@@ -1,0 +1,228 @@
+//! Where a Mesos process is asked: its address, and the answers it gives over HTTP.
+
+use crate::http;
+use reqwest::{Client, Response, StatusCode, Url, header};
+use serde::Deserialize;
+use std::{fmt, str::FromStr, time::Duration};
+
+/// An answer longer than this is refused, unless it is read as a stream.
+const LONGEST_ANSWER: usize = 4 << 20;
+/// No request lasts longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Redirects followed from one master to another, at most.
+const MOST_HOPS: usize = 3;
+
+/// The address of a Mesos process, such as `http://127.0.0.1:5051` or `http://127.0.0.1:5051/slave(1)`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Address(Url);
+
+const ACCEPTED: &str = "write \"127.0.0.1:5051\" or \"http://127.0.0.1:5051/slave(1)\"";
+
+impl Address {
+    /// A process on this node's loopback address.
+    #[expect(clippy::missing_panics_doc, reason = "an address made of numbers always parses")]
+    pub fn local(port: u16) -> Self {
+        #[expect(clippy::unwrap_used, reason = "an address made of numbers always parses")]
+        Self(Url::parse(&format!("http://127.0.0.1:{port}")).unwrap())
+    }
+
+    /// An endpoint of this process, such as `state`.
+    pub fn endpoint(&self, name: &str) -> String {
+        format!("{}/{name}", self.0.as_str().trim_end_matches('/'))
+    }
+
+    /// An endpoint of the whole program, such as `metrics/snapshot`, whatever the process in it is called.
+    pub fn root_endpoint(&self, name: &str) -> String {
+        let mut url = self.0.clone();
+        url.set_path(name);
+        url.into()
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let mut url = Url::parse(&full).map_err(|error| format!("{text:?}: {error}; {ACCEPTED}"))?;
+        if url.scheme() != "http" {
+            return Err(format!("{text:?} is not http, the only way Mesos is asked so far; {ACCEPTED}"));
+        }
+        if url.host_str().is_none_or(str::is_empty) || url.query().is_some() || url.fragment().is_some() {
+            return Err(format!("{text:?} is not the address of a Mesos process; {ACCEPTED}"));
+        }
+        // A name would need the resolver, and the resolver a thread.
+        if url.host_str() == Some("localhost") {
+            url.set_host(Some("127.0.0.1")).map_err(|error| format!("{text:?}: {error}; {ACCEPTED}"))?;
+        }
+        Ok(Self(url))
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// An HTTP client for Mesos: follows no redirect by itself, asks no proxy, keeps one connection at most.
+///
+/// # Errors
+/// The client cannot be built.
+pub fn client() -> Result<Client, String> {
+    // Each check has a deadline of its own, shorter than this.
+    http::client(LONGEST_WAIT)
+        // One look uses one connection; kept until the next, it would hide a restart behind a broken one.
+        .pool_idle_timeout(Duration::from_secs(2))
+        .build()
+        .map_err(|error| format!("prepare to ask Mesos: {}", http::innermost(&error)))
+}
+
+/// Sends a `GET` and gives the answer back, whatever its status.
+///
+/// # Errors
+/// Nobody answers.
+pub async fn ask(client: &Client, url: &str) -> Result<Response, String> {
+    client.get(url).send().await.map_err(|error| format!("ask {url}: {}", http::innermost(&error)))
+}
+
+/// The status and body of a `GET`.
+///
+/// # Errors
+/// Nobody answers, the answer breaks off, or it is longer than 4 MiB.
+pub async fn fetch(client: &Client, url: &str) -> Result<(StatusCode, Vec<u8>), String> {
+    let mut response = ask(client, url).await?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(piece) = next_piece(&mut response, url).await? {
+        body.extend_from_slice(piece.as_ref());
+        if body.len() > LONGEST_ANSWER {
+            return Err(format!("ask {url}: the answer is longer than 4 MiB"));
+        }
+    }
+    Ok((status, body))
+}
+
+/// The next piece of an answer, none at its end.
+///
+/// # Errors
+/// The answer breaks off.
+pub async fn next_piece(
+    response: &mut Response,
+    url: &str,
+) -> Result<Option<impl AsRef<[u8]> + use<>>, String> {
+    response.chunk().await.map_err(|error| format!("read {url}: {}", http::innermost(&error)))
+}
+
+/// Asks a master who leads: `host:port`, or none when it knows of nobody.
+///
+/// # Errors
+/// Nobody answers, or the answer is no redirect to a master.
+pub async fn leader(client: &Client, master: &Address) -> Result<Option<String>, String> {
+    let mut url = master.root_endpoint("redirect");
+    for _ in 0..MOST_HOPS {
+        let response = ask(client, &url).await?;
+        match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+            status if status.is_redirection() => {
+                let location = response
+                    .headers()
+                    .get(header::LOCATION)
+                    .and_then(|location| location.to_str().ok())
+                    .ok_or_else(|| format!("ask {url}: a redirect to nowhere"))?;
+                match leader_of(&url, location)? {
+                    Leader::Named(leader) => return Ok(Some(leader)),
+                    Leader::AskThere(next) => url = next,
+                }
+            }
+            status => return Err(format!("ask {url}: {status}, where a redirect to the leader was due")),
+        }
+    }
+    Err(format!("ask {}: masters send each other round, no leader after {MOST_HOPS} hops", master))
+}
+
+/// What a `Location` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Leader {
+    /// The leader itself, `host:port`.
+    Named(String),
+    /// Somebody who may know.
+    AskThere(String),
+}
+
+/// Reads the `Location` of `/redirect`; it is protocol relative, `//host:port`.
+fn leader_of(asked: &str, location: &str) -> Result<Leader, String> {
+    let base = Url::parse(asked).map_err(|error| format!("{asked}: {error}"))?;
+    let url =
+        base.join(location).map_err(|error| format!("ask {asked}: a redirect to {location:?}: {error}"))?;
+    if url.scheme() != "http" && url.scheme() != "https" {
+        return Err(format!("ask {asked}: a redirect to {location:?}, which is no master"));
+    }
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| format!("ask {asked}: a redirect to {location:?}, which names no host"))?;
+    if url.path().trim_end_matches('/').ends_with("/redirect") {
+        return Ok(Leader::AskThere(url.into()));
+    }
+    let port = url.port_or_known_default().unwrap_or(5050);
+    Ok(Leader::Named(format!("{host}:{port}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_url_with_a_path_or_just_host_and_port() {
+        for (text, state, metrics) in [
+            ("127.0.0.1:5051", "http://127.0.0.1:5051/state", "http://127.0.0.1:5051/metrics/snapshot"),
+            (
+                "http://127.0.0.1:5051/slave(1)/",
+                "http://127.0.0.1:5051/slave(1)/state",
+                "http://127.0.0.1:5051/metrics/snapshot",
+            ),
+            (
+                "http://localhost:5051",
+                "http://127.0.0.1:5051/state",
+                "http://127.0.0.1:5051/metrics/snapshot",
+            ),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.endpoint("state"), state, "{text}");
+            assert_eq!(address.root_endpoint("metrics/snapshot"), metrics, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_accepted_form() {
+        for text in ["", "https://127.0.0.1:5051", "ftp://x", "http://", "127.0.0.1:99999", "http://x/?a=b"] {
+            assert!(text.parse::<Address>().unwrap_err().contains("write \"127.0.0.1:5051\""), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_protocol_relative_redirect_names_the_leader() {
+        let asked = "http://127.0.0.1:5050/redirect";
+        let named = |location: &str| leader_of(asked, location);
+        assert_eq!(
+            named("//alimesos02.cern.ch:5050"),
+            Ok(Leader::Named("alimesos02.cern.ch:5050".to_owned()))
+        );
+        assert_eq!(named("http://10.0.0.1:5050/"), Ok(Leader::Named("10.0.0.1:5050".to_owned())));
+        assert_eq!(
+            named("//m2:5050/master/redirect"),
+            Ok(Leader::AskThere("http://m2:5050/master/redirect".to_owned()))
+        );
+        assert!(named("file:///etc/passwd").is_err());
+        assert!(named("//").is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! Plants one bug at a time into a copy of the sources and expects the tests to notice: a test that cannot fail is a
+//! defect. `make mutants` runs it; it takes some minutes, so it is no part of `make test`.
+
+#![expect(clippy::print_stdout, reason = "a program that reports to a person")]
+
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+/// One bug and where it goes.
+struct Mutant {
+    promise: String,
+    file: PathBuf,
+    find: String,
+    put: String,
+}
+
+fn main() -> Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?.to_owned();
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let mutants = read_all(&root.join("tests/mutants/planted.txt"))?;
+    let copy = tempfile::Builder::new().prefix("mw-mutants-").tempdir()?;
+    copy_sources(&root, copy.path())?;
+    let bench = Bench { tree: copy.path().to_owned(), target: root.join("target/mutants") };
+    ensure!(bench.passes()?, "the tests fail before anything is planted; mend that first");
+    let mut missed = Vec::new();
+    let mut planted = 0;
+    for mutant in mutants.iter().filter(|mutant| mutant.promise.contains(&wanted)) {
+        planted += 1;
+        let caught = bench.catches(mutant)?;
+        println!("{} {}", if caught { "caught" } else { "MISSED" }, mutant.promise);
+        if !caught {
+            missed.push(mutant.promise.as_str());
+        }
+    }
+    println!("{} of {planted} planted bugs caught", planted - missed.len());
+    Ok(if missed.is_empty() && planted > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read_all(path: &Path) -> Result<Vec<Mutant>> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.starts_with('#'));
+    paragraphs.filter(|paragraph| !paragraph.is_empty()).map(read).collect()
+}
+
+fn read(paragraph: &str) -> Result<Mutant> {
+    let mut lines = paragraph.lines();
+    let mut next = |prefix: &str| {
+        let line = lines.next().with_context(|| format!("a paragraph ends too early:\n{paragraph}"))?;
+        line.strip_prefix(prefix)
+            .map(str::to_owned)
+            .with_context(|| format!("{line:?} does not begin with {prefix:?}"))
+    };
+    Ok(Mutant { promise: next("")?, file: next("")?.into(), find: next("- ")?, put: next("+ ")? })
+}
+
+/// Copies what git knows of, so that build output stays behind.
+fn copy_sources(root: &Path, into: &Path) -> Result<()> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .context("ask git for the files")?;
+    ensure!(listed.status.success(), "git ls-files failed in {}", root.display());
+    for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
+        let target = into.join(name);
+        fs::create_dir_all(target.parent().context("a file has a folder")?)?;
+        fs::copy(root.join(name), &target).with_context(|| format!("copy {name}"))?;
+    }
+    Ok(())
+}
+
+/// A copy of the sources in which bugs are planted.
+struct Bench {
+    tree: PathBuf,
+    target: PathBuf,
+}
+
+impl Bench {
+    /// Whether the tests of the decision, the policy and the scenarios pass.
+    fn passes(&self) -> Result<bool> {
+        for tests in [
+            &["-p", "millwright-tests", "--test", "scenarios"][..],
+            &["-p", "millwright-coordinator", "--lib", "policy"],
+        ] {
+            let status = Command::new("cargo")
+                .args(["test", "--quiet", "--offline"])
+                .args(tests)
+                .env("CARGO_TARGET_DIR", &self.target)
+                .env("RUST_BACKTRACE", "0")
+                .current_dir(&self.tree)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .context("run cargo test")?;
+            if !status.success() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn catches(&self, mutant: &Mutant) -> Result<bool> {
+        let path = self.tree.join(&mutant.file);
+        let sound = fs::read_to_string(&path).with_context(|| format!("read {}", mutant.file.display()))?;
+        match sound.matches(&mutant.find).count() {
+            1 => {}
+            count => bail!(
+                "{}: {:?} stands {count} times in {}",
+                mutant.promise,
+                mutant.find,
+                mutant.file.display()
+            ),
+        }
+        fs::write(&path, sound.replace(&mutant.find, &mutant.put))?;
+        ensure!(self.compiles()?, "{}: the planted bug does not compile", mutant.promise);
+        let caught = !self.passes()?;
+        fs::write(&path, sound)?;
+        Ok(caught)
+    }
+
+    /// A bug that does not compile is caught by nobody's test.
+    fn compiles(&self) -> Result<bool> {
+        let status = Command::new("cargo")
+            .args(["check", "--quiet", "--offline", "-p", "millwright-coordinator"])
+            .env("CARGO_TARGET_DIR", &self.target)
+            .current_dir(&self.tree)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .context("run cargo check")?;
+        Ok(status.success())
+    }
+}
