@@ -24,7 +24,7 @@ pub struct Line {
     /// "45 nodes", where it is about several.
     pub together: Option<String>,
     /// In words.
-    pub sentence: String,
+    pub sentence: Vec<Span>,
     /// Since when; the longest of several.
     pub since: Option<Moment>,
     /// What to do next.
@@ -69,7 +69,7 @@ fn line(group: &[&Attention], now: Timestamp) -> Option<Line> {
         nodes,
         more,
         together: (!is_one).then(|| words::count(group.len(), "node")),
-        sentence: sentence(first).to_owned(),
+        sentence: markdown::line(sentence(first)),
         since: group.iter().filter_map(|one| one.since).min().map(|at| Moment::new(at, now)),
         next: next(first, spelled).as_deref().map(markdown::line),
         finding: first.finding.clone().filter(|_| is_one),
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(together.together.as_deref(), Some("45 nodes"));
         assert_eq!((together.nodes.len(), together.more), (12, 33));
         assert_eq!(together.next, Some(markdown::line("ask `millwright may reboot NODE`")));
-        assert_eq!((alone.sentence.as_str(), alone.together.as_deref()), ("/build is full", None));
+        assert_eq!((&alone.sentence, &alone.together), (&markdown::line("/build is full"), &None));
         assert_eq!(alone.next, Some(markdown::line("ask `millwright may reboot node46`")));
     }
 

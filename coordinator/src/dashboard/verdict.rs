@@ -75,13 +75,13 @@ pub struct EvidenceView {
 }
 
 impl EvidenceView {
-    /// From its parts; numbers whose name ends in their unit are said in words.
+    /// From its parts; moments, and numbers whose name ends in their unit, are said in words.
     pub fn new(fact: &str, value: &str, source: &str, age_seconds: u64) -> Self {
         let number: Option<u64> = value.parse().ok();
         let (fact, value) = match (fact.strip_suffix("_bytes"), fact.strip_suffix("_seconds"), number) {
             (Some(fact), _, Some(bytes)) => (fact, words::size(bytes)),
             (_, Some(fact), Some(seconds)) => (fact, words::seconds(seconds)),
-            _ => (fact, value.to_owned()),
+            _ => (fact, value.parse().map_or_else(|_| value.to_owned(), words::absolute)),
         };
         let age = if age_seconds == 0 { String::new() } else { words::seconds(age_seconds) };
         Self { fact: fact.replace('_', " "), value, source: source.replace('_', " "), age }
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_with_a_unit_in_their_name_are_said_in_words() {
+    fn moments_and_numbers_with_a_unit_in_their_name_are_said_in_words() {
         let said = |fact, value| {
             let view = EvidenceView::new(fact, value, "agent", 0);
             format!("{} {}", view.fact, view.value)
@@ -212,6 +212,10 @@ mod tests {
         assert_eq!(said("free_bytes", "1536"), "free 1.5 KiB");
         assert_eq!(said("window_seconds", "1800"), "window 30 min");
         assert_eq!(said("free_bytes", "a lot"), "free bytes a lot");
+        assert_eq!(
+            said("last_report", "2026-01-31T10:00:00.123456789Z"),
+            "last report 2026-01-31 10:00:00 UTC"
+        );
         assert_eq!(said("mesos_listing", "not listed"), "mesos listing not listed");
     }
 }

@@ -156,12 +156,13 @@ impl Moment {
         } else {
             format!("{} ago", length(distance))
         };
-        Self {
-            iso: second.to_string(),
-            absolute: second.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            relative,
-        }
+        Self { iso: second.to_string(), absolute: absolute(at), relative }
     }
+}
+
+/// "2026-01-31 10:00:00 UTC".
+pub fn absolute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// A length of time with one unit: "119 s", "119 min", "47 h", "12 d".
