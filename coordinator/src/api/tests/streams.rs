@@ -17,7 +17,8 @@ impl Reader {
     async fn open(to: SocketAddr, last: Option<&str>) -> Self {
         let mut stream = TcpStream::connect(to).await.unwrap();
         let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-        let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
+        let request =
+            format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Self { stream, text: String::new() }
     }
