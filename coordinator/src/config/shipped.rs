@@ -1,7 +1,5 @@
 //! The configuration file that is shipped says everything the program knows, and nothing else.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says so")]
-
 use super::Config;
 use std::{collections::BTreeSet, path::Path};
 
