@@ -82,6 +82,11 @@ impl Board {
         self.ledgers.iter().flat_map(|ledger| ledger.findings(now)).collect()
     }
 
+    /// Whether every check has looked at least once, or missed its first deadline.
+    pub fn is_complete(&self) -> bool {
+        self.ledgers.iter().all(Ledger::has_looked)
+    }
+
     /// The worst status of all findings.
     pub fn worst(&self, now: Moment) -> Status {
         self.ledgers

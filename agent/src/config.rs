@@ -118,11 +118,15 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with file, line, key and the accepted form.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self, ConfigError> {
-        let mut fragments = vec![Fragment::read(path)?];
-        for setting in settings {
-            fragments.push(Fragment::of_setting(setting)?);
-        }
-        Self::of(&fragments)
+        Self::of(&fragments([Fragment::read(path)?].into(), settings)?)
+    }
+
+    /// The defaults with `settings` over them.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn of_settings(settings: &[String]) -> Result<Self, ConfigError> {
+        Self::of(&fragments(Vec::new(), settings)?)
     }
 
     /// Lays fragments over each other, the last on top, and checks the whole.
@@ -160,3 +164,13 @@ impl Config {
         .concat()
     }
 }
+
+fn fragments(mut below: Vec<Fragment>, settings: &[String]) -> Result<Vec<Fragment>, ConfigError> {
+    for setting in settings {
+        below.push(Fragment::of_setting(setting)?);
+    }
+    Ok(below)
+}
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a look has come home or missed its deadline.
+    pub fn has_looked(&self) -> bool {
+        self.has_completed || self.silence.is_some()
+    }
+
     /// The findings as they stand.
     pub fn findings(&self, now: Moment) -> impl Iterator<Item = Finding> {
         self.entries.iter().map(move |(item, entry)| self.finding(item.as_deref(), entry, now))

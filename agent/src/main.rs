@@ -1,2 +1,177 @@
-//! placeholder
-fn main() {}
+//! The program: what it is told on the command line, and how it ends.
+
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
+use millwright_agent::{
+    agent,
+    config::{Config, DEFAULT_PATH},
+    probe,
+    status::{
+        print::{self, Colour},
+        view::StatusView,
+    },
+    telemetry,
+};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Checks this node, shows and reports how it is, pulls builder images, and nothing else.
+#[derive(Parser)]
+#[command(name = "millwright-agent", version)]
+struct Arguments {
+    /// The configuration file. Without it /etc/millwright/agent.toml, or the defaults where there is none.
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Sets one key over the file, such as --set coordinator.url=http://127.0.0.1:8482.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Reads the configuration, says whether it is good, and ends.
+    #[arg(long)]
+    check_config: bool,
+    /// What is written to the log.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "MILLWRIGHT_LOG")]
+    log: LevelFilter,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the agent (the default).
+    Run,
+    /// Asks the running agent and prints how the node is, worst first.
+    Status {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+        /// The agent's status address; without it the configured one.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Runs every check once and prints what they found; ends with 0 ok, 1 warn, 2 crit, 3 unknown.
+    Check {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Looks at one path, for the agent itself.
+    #[command(hide = true)]
+    Probe {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// Wrong usage, as sysexits.h numbers it: 2 would read as "crit".
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => {
+            // Nobody to tell when the terminal is gone.
+            let _ = refusal.print();
+            return if refusal.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    // First, because children of the agent do nothing else and should be small.
+    if let Some(Command::Probe { path }) = &arguments.command {
+        return say(&probe::answer(path));
+    }
+    let is_check = matches!(arguments.command, Some(Command::Check { .. }));
+    match obey(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "millwright-agent: {error:#}");
+            ExitCode::from(if is_check { 3 } else { 1 })
+        }
+    }
+}
+
+fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = read_config(&arguments)?;
+    if arguments.check_config {
+        return Ok(say("the configuration is good"));
+    }
+    // reqwest asks for a provider even where there is no TLS; a second installation would change nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match arguments.command {
+        Some(Command::Status { json, url }) => {
+            let url = url.unwrap_or_else(|| format!("http://{}", config.status.listen));
+            let view = ask(&url)?;
+            Ok(if json {
+                say(&serde_json::to_string_pretty(&view)?)
+            } else {
+                say(&print::status(&view, colour()))
+            })
+        }
+        Some(Command::Check { json }) => {
+            telemetry::start(LevelFilter::Warn);
+            let view = agent::check(config)?;
+            let text = match json {
+                true => serde_json::to_string_pretty(&view)?,
+                false => print::findings(&view, colour()),
+            };
+            say(&text);
+            Ok(ExitCode::from(print::exit_code(view.worst)))
+        }
+        Some(Command::Run | Command::Probe { .. }) | None => {
+            telemetry::start(arguments.log);
+            agent::run(config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn read_config(arguments: &Arguments) -> anyhow::Result<Config> {
+    let default = Path::new(DEFAULT_PATH);
+    let config = match &arguments.config {
+        Some(path) => Config::read(path, &arguments.settings),
+        None if default.exists() => Config::read(default, &arguments.settings),
+        None => Config::of_settings(&arguments.settings),
+    };
+    Ok(config?)
+}
+
+/// Asks the running agent.
+fn ask(url: &str) -> anyhow::Result<StatusView> {
+    let no_agent = |why: String| {
+        anyhow::anyhow!(
+            "no agent answers on {url}: {why}\n  is it running?   systemctl status millwright-agent\n  \
+             start it:        systemctl start millwright-agent\n  why did it stop: journalctl -u millwright-agent -n 50\n  \
+             without it:      millwright-agent check"
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).tls_certs_only([]).build()?;
+    let body = runtime.block_on(async {
+        let response = client.get(format!("{url}/status")).send().await?.error_for_status()?;
+        response.bytes().await
+    });
+    let body = body.map_err(|error| no_agent(innermost(&error)))?;
+    serde_json::from_slice(&body)
+        .map_err(|error| no_agent(format!("what answers is no agent of ours ({error})")))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
+}
+
+fn colour() -> Colour {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && io::stdout().is_terminal() { Colour::On } else { Colour::Off }
+}
+
+/// Prints; a reader that went away (`| head`) is no failure.
+fn say(text: &str) -> ExitCode {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(io::stdout(), "{text}{end}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -101,12 +101,11 @@ impl Fragment {
         let what = match keys.split_last() {
             None => message,
             Some((_, sections)) if message.starts_with("unknown key") => {
-                let section = if sections.is_empty() {
-                    "top level".into()
-                } else {
-                    format!("[{}]", sections.join("."))
+                let section = match sections {
+                    [] => "at the top level".to_owned(),
+                    sections => format!("in [{}]", sections.join(".")),
                 };
-                message.replacen("; known", &format!(" in {section}; known"), 1)
+                message.replacen("; known", &format!(" {section}; known"), 1)
             }
             Some(_) => format!("`{}`: {message}", keys.join(".")),
         };
@@ -207,14 +206,18 @@ fn lay_over(below: &mut Table, above: Table) {
     }
 }
 
-/// Leads from a fault to the fragment that wrote the key last.
+/// Leads from a fault to the fragment that wrote the key last; for a key that only has its default, to the
+/// section that disagrees with it.
 pub(super) fn located(fragments: &[Fragment], fault: &Fault) -> ConfigError {
     let what = format!("`{}` {}", fault.key, fault.why);
-    for fragment in fragments.iter().rev() {
-        if let Some(offset) = fragment.offset_of(&fault.key) {
-            return ConfigError::Wrong { place: fragment.place(Some(offset)), what };
+    let mut key = Some(fault.key.as_str());
+    while let Some(name) = key {
+        for fragment in fragments.iter().rev() {
+            if let Some(offset) = fragment.offset_of(name) {
+                return ConfigError::Wrong { place: fragment.place(Some(offset)), what };
+            }
         }
+        key = name.rsplit_once('.').map(|(section, _)| section);
     }
-    let place = fragments.first().map_or("the defaults", |fragment| fragment.source.as_str());
-    ConfigError::Wrong { place: place.to_owned(), what }
+    ConfigError::Wrong { place: "the defaults".to_owned(), what }
 }

@@ -1,4 +1,4 @@
-//! Where the agent shows its own status, and how much it writes to the log.
+//! Where the agent shows its own status.
 
 use super::Fault;
 use serde::Deserialize;

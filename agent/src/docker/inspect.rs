@@ -41,14 +41,14 @@ struct Raw {
 struct RawState {
     #[serde(default)]
     status: Text,
-    #[serde(default, deserialize_with = "lenient::number")]
-    running: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    paused: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    restarting: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    dead: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    running: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    paused: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    restarting: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    dead: Option<bool>,
     #[serde(default)]
     started_at: Text,
     #[serde(default, deserialize_with = "lenient::number")]
@@ -93,24 +93,25 @@ fn of_raw(raw: Raw) -> Result<Inspected, String> {
         // The year 1 is Docker's way to say never.
         started_at: state.started_at.0.parse::<Timestamp>().ok().filter(|at| at.as_second() > 0),
         restarts: raw.restarts.unwrap_or_default(),
-        health: Some(state.health.status.0).filter(|word| !word.is_empty() && word != "none"),
+        health: Some(state.health.status.0.to_lowercase()).filter(|word| !word.is_empty() && word != "none"),
         exit_code: state.exit_code.map(|code| code as i64),
     })
 }
 
 fn word(state: &RawState) -> String {
-    let is = |flag: Option<f64>| flag.is_some_and(|flag| flag > 0.0);
     if !state.status.0.is_empty() {
         return state.status.0.clone();
     }
-    let word = if is(state.restarting) {
+    let word = if state.restarting == Some(true) {
         "restarting"
-    } else if is(state.paused) {
+    } else if state.paused == Some(true) {
         "paused"
-    } else if is(state.running) {
+    } else if state.running == Some(true) {
         "running"
-    } else if is(state.dead) {
+    } else if state.dead == Some(true) {
         "dead"
+    } else if state.running.is_none() {
+        "unknown"
     } else if state.started_at.0.is_empty() || state.started_at.0.starts_with("0001-") {
         "created"
     } else {
@@ -145,7 +146,8 @@ mod tests {
         let body = br#"{"Id":"1","State":{"Running":false,"ExitCode":0,"StartedAt":"0001-01-01T00:00:00Z"}}"#;
         let one = read_inspect(body).unwrap();
         assert_eq!((one.state.as_str(), one.started_at), ("created", None));
-        assert_eq!(read_inspect(br#"{"Id":"1","State":null}"#).unwrap().state, "created");
+        assert_eq!(read_inspect(br#"{"Id":"1","State":null}"#).unwrap().state, "unknown");
+        assert_eq!(read_inspect(br#"{"Id":"1","State":{"Running":"true"}}"#).unwrap().state, "running");
     }
 
     #[test]

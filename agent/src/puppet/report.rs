@@ -44,8 +44,8 @@ struct Raw {
     puppet_version: Text,
     #[serde(default)]
     cached_catalog_status: Text,
-    #[serde(default, deserialize_with = "lenient::number")]
-    transaction_completed: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    transaction_completed: Option<bool>,
     #[serde(default)]
     report_format: Text,
     #[serde(default)]
@@ -66,7 +66,7 @@ pub fn read_report(body: impl Read) -> Result<Report, String> {
         environment: Some(raw.environment.0).filter(|name| !name.is_empty()),
         version: raw.puppet_version.0,
         cached_catalog: Some(raw.cached_catalog_status.0).filter(|word| !word.is_empty()),
-        completed: raw.transaction_completed.map(|flag| flag > 0.0),
+        completed: raw.transaction_completed,
         resources: raw.resource_statuses.count,
         failing: raw.resource_statuses.failing,
     })
@@ -81,10 +81,10 @@ struct Statuses {
 
 #[derive(Debug, Default, Deserialize)]
 struct RawStatus {
-    #[serde(default, deserialize_with = "lenient::number")]
-    failed: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    failed_to_restart: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    failed: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    failed_to_restart: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for Statuses {
@@ -117,8 +117,7 @@ impl<'de> Deserialize<'de> for Statuses {
                     let status: Option<RawStatus> = map.next_value()?;
                     let status = status.unwrap_or_default();
                     statuses.count += 1;
-                    let is = |flag: Option<f64>| flag.is_some_and(|flag| flag > 0.0);
-                    if (is(status.failed) || is(status.failed_to_restart))
+                    if (status.failed == Some(true) || status.failed_to_restart == Some(true))
                         && statuses.failing.len() < MOST_NAMES
                     {
                         statuses.failing.push(name);

@@ -22,8 +22,13 @@ pub fn read<T: DeserializeOwned>(document: impl Read) -> Result<T, String> {
         },
     };
     serde_saphyr::from_reader_with_options(document, options).map_err(|error| {
-        // The first line says what; the rest is a picture of the place.
-        let message = error.to_string();
+        // A reader's error says only that there was one; its cause says what. Of a message the first line says
+        // what, the rest is a picture of the place.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let message = cause.to_string();
         message.lines().next().unwrap_or_default().chars().take(200).collect()
     })
 }

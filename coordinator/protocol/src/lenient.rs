@@ -24,6 +24,18 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
+/// A yes or no, however it was written: `true`, `1`, `"true"`; anything else is `None`.
+///
+/// # Errors
+/// Objects and lists are refused.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match text(deserializer)?.as_deref().map(str::trim) {
+        Some("true" | "1") => Some(true),
+        Some("false" | "0") => Some(false),
+        _ => None,
+    })
+}
+
 /// A text, or the text of a number or boolean; `None` for `null`.
 ///
 /// # Errors
@@ -165,6 +177,26 @@ mod tests {
             (r#"{}"#, None),
         ] {
             assert_eq!(agents(json), seen, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_flag_may_be_a_boolean_a_number_or_a_text() {
+        #[derive(Deserialize)]
+        struct Flagged {
+            #[serde(default, deserialize_with = "flag")]
+            active: Option<bool>,
+        }
+        for (json, seen) in [
+            (r#"{"active":true}"#, Some(true)),
+            (r#"{"active":1}"#, Some(true)),
+            (r#"{"active":0.0}"#, Some(false)),
+            (r#"{"active":"false"}"#, Some(false)),
+            (r#"{"active":"perhaps"}"#, None),
+            (r#"{"active":null}"#, None),
+            (r#"{}"#, None),
+        ] {
+            assert_eq!(serde_json::from_str::<Flagged>(json).unwrap().active, seen, "{json}");
         }
     }
 

@@ -52,10 +52,10 @@ pub(super) struct RawAgent {
     hostname: Text,
     #[serde(default)]
     pid: Text,
-    #[serde(default, deserialize_with = "lenient::number")]
-    active: Option<f64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    deactivated: Option<f64>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    active: Option<bool>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    deactivated: Option<bool>,
     #[serde(default)]
     drain_info: Option<RawDrainInfo>,
     #[serde(default)]
@@ -104,8 +104,8 @@ impl From<RawAgent> for Agent {
             hostname: raw.hostname.0,
             pid: raw.pid.0,
             // Before 0.2x nothing was said: a listed agent was an active one.
-            active: raw.active.is_none_or(|flag| flag > 0.0),
-            deactivated: raw.deactivated.is_some_and(|flag| flag > 0.0),
+            active: raw.active.unwrap_or(true),
+            deactivated: raw.deactivated.unwrap_or(false),
             drain_state: raw.drain_info.map(|info| info.state.0).filter(|state| !state.is_empty()),
             version: raw.version.0,
             attributes: raw.attributes,

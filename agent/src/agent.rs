@@ -1,0 +1,175 @@
+//! Puts the parts together and runs them until told to stop.
+
+use crate::{
+    board::{SharedBoard, Slot},
+    check::Check,
+    checks::{self, Context},
+    clock::{Clock, Moment},
+    config::Config,
+    coordinator_client::CoordinatorClient,
+    docker::Engine,
+    heartbeat::{Heartbeat, SharedContact},
+    identity::Identity,
+    prepull::{self, Images},
+    probe::THIS_PROGRAM,
+    runner::Runner,
+    sequence::Sequence,
+    status::{self, view::StatusSource, view::StatusView},
+    telemetry,
+};
+use anyhow::Context as _;
+use millwright_protocol::NodeName;
+use std::{io::Write, rc::Rc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+    task::LocalSet,
+    time::sleep,
+};
+
+/// How often the line of `systemctl status` is written when systemd does not watch.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// The parts of one agent.
+struct Agent {
+    config: Rc<Config>,
+    identity: Identity,
+    runner: Runner,
+    contact: SharedContact,
+    checks: Vec<(Slot, Box<dyn Check>)>,
+    images: Images,
+}
+
+impl Agent {
+    fn new(config: Config, identity: Identity) -> Self {
+        let config = Rc::new(config);
+        let (board, report_soon) = (SharedBoard::default(), Rc::new(Notify::new()));
+        let context = Context::new(config.clone(), report_soon.clone(), THIS_PROGRAM.into());
+        let checks = checks::all(&context)
+            .into_iter()
+            .map(|check| (board.lock().add(check.as_ref(), Moment::now()), check))
+            .collect();
+        let clock: Clock = Rc::new(Moment::now);
+        Self {
+            config,
+            identity,
+            runner: Runner { board, clock, report_soon },
+            contact: SharedContact::default(),
+            checks,
+            images: context.images,
+        }
+    }
+
+    fn status(&self) -> StatusSource {
+        StatusSource {
+            identity: self.identity.clone(),
+            class: self.config.node.class,
+            protections: self.config.protections,
+            coordinator: self.config.coordinator.url.as_ref().map(ToString::to_string),
+            board: self.runner.board.clone(),
+            contact: self.contact.clone(),
+        }
+    }
+
+    /// The reports, when there is somebody to report to.
+    fn heartbeat(&self) -> anyhow::Result<Option<Heartbeat>> {
+        let config = &self.config.coordinator;
+        let Some(endpoint) = &config.url else {
+            log::info!("coordinator.url is not set: checks run and show, nothing is reported");
+            return Ok(None);
+        };
+        let node: NodeName = self.identity.name.parse()?;
+        Ok(Some(Heartbeat {
+            board: self.runner.board.clone(),
+            identity: self.identity.clone(),
+            config: config.clone(),
+            client: CoordinatorClient::new(endpoint, &node, config)?,
+            sequence: Sequence::open(&self.config.paths.state, self.now().wall),
+            contact: self.contact.clone(),
+            clock: self.runner.clock.clone(),
+            report_soon: self.runner.report_soon.clone(),
+        }))
+    }
+
+    fn now(&self) -> Moment {
+        (self.runner.clock)()
+    }
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot begin: no identity, no address to listen on, an endpoint that cannot be used.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let identity = Identity::read(&config)?;
+    let agent = Agent::new(config, identity);
+    on_one_thread(serve(agent))?
+}
+
+async fn serve(agent: Agent) -> anyhow::Result<()> {
+    let listener = status::bind(agent.config.status.listen).await?;
+    let address = listener.local_addr().context("ask for the address of the status")?;
+    let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (status, heartbeat) = (agent.status(), agent.heartbeat()?);
+    log::info!(
+        node = agent.identity.name.as_str(), version = env!("CARGO_PKG_VERSION");
+        "{} ({}, name from {}): {} checks, status on http://{address}",
+        agent.identity.name, agent.config.node.class, agent.identity.name_source, agent.checks.len()
+    );
+    // The only line on stdout: whoever asked for port 0 reads it.
+    let _ = writeln!(std::io::stdout(), "status on http://{address}");
+    telemetry::ready();
+    for (slot, check) in agent.checks {
+        tokio::task::spawn_local(agent.runner.clone().watch(slot, check));
+    }
+    if agent.config.prepull.enabled && !agent.images.borrow().names().is_empty() {
+        let engine = Engine::new(&agent.config.checks.docker.socket);
+        let (paths, clock) = (agent.config.paths.clone(), agent.runner.clock.clone());
+        tokio::task::spawn_local(prepull::drive(agent.images, engine, paths, clock));
+    }
+    if let Some(heartbeat) = heartbeat {
+        tokio::task::spawn_local(heartbeat.beat());
+    }
+    tokio::select! {
+        result = status::serve(listener, status.clone()) => result.context("serve the status")?,
+        () = tell_the_service_manager(status) => {}
+        _ = stop.0.recv() => {}
+        _ = stop.1.recv() => {}
+    }
+    telemetry::stopping();
+    log::info!("stopped as told");
+    Ok(())
+}
+
+/// One line for `systemctl status`; saying it also proves that this one thread still turns.
+async fn tell_the_service_manager(status: StatusSource) {
+    let every = telemetry::watched_every().unwrap_or(TELL_EVERY).min(TELL_EVERY);
+    loop {
+        let findings = status.view().findings;
+        let worst = findings.first().map(|finding| finding.sentence.as_str()).unwrap_or_default();
+        telemetry::alive(&format!("{}; {worst}", status::view::tally(&findings)));
+        sleep(every).await;
+    }
+}
+
+/// Looks once with every check and says what was seen. Reports to nobody.
+///
+/// # Errors
+/// When it cannot be told whose status this is.
+pub fn check(config: Config) -> anyhow::Result<StatusView> {
+    let identity = Identity::read(&config)?;
+    let mut agent = Agent::new(config, identity);
+    let checks = std::mem::take(&mut agent.checks);
+    on_one_thread(agent.runner.once(checks))?;
+    Ok(agent.status().view())
+}
+
+/// Runs the future on this thread, and starts no other one.
+fn on_one_thread<F: Future>(future: F) -> anyhow::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .context("start the runtime")?;
+    Ok(LocalSet::new().block_on(&runtime, future))
+}

@@ -1,0 +1,225 @@
+//! Sends reports: in a rhythm with jitter, at once when work changed, ever more rarely while the coordinator is away.
+//!
+//! Nothing queues: a report is made from the board when it is sent, so there is only ever the newest one.
+
+use crate::{
+    board::SharedBoard,
+    clock::{Clock, Moment},
+    config::CoordinatorConfig,
+    coordinator_client::{CoordinatorClient, ReportError},
+    identity::Identity,
+    sequence::Sequence,
+};
+use millwright_protocol::ReportAnswer;
+use std::{
+    hash::{BuildHasher, RandomState},
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// Reports that tell of changed work are at least this far apart.
+const AT_MOST_ONE_IN: Duration = Duration::from_secs(1);
+/// The first wait after a failed report.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// So long the first report waits for every check's first look.
+const FIRST_LOOKS: Duration = Duration::from_secs(5);
+
+/// How the agent and its coordinator get on, for the local status.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contact {
+    /// The last report that was taken in.
+    pub accepted: Option<Moment>,
+    /// Whether the coordinator's policy lists this node, as of then.
+    pub listed: Option<bool>,
+    /// The coordinator's clock minus ours, in seconds, as of then.
+    pub clock_offset_seconds: Option<f64>,
+    /// The number of the last report.
+    pub sequence: u64,
+    /// Why the last report was not taken in, and since when that is so.
+    pub problem: Option<(String, Moment)>,
+}
+
+/// [`Contact`], as the heartbeat and the status server share it.
+#[derive(Debug, Clone, Default)]
+pub struct SharedContact(Arc<Mutex<Contact>>);
+
+impl SharedContact {
+    /// The contact, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Contact> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything a report needs.
+pub struct Heartbeat {
+    /// What is reported.
+    pub board: SharedBoard,
+    /// Who reports.
+    pub identity: Identity,
+    /// How often.
+    pub config: CoordinatorConfig,
+    /// To whom.
+    pub client: CoordinatorClient,
+    /// Its number.
+    pub sequence: Sequence,
+    /// What came of it.
+    pub contact: SharedContact,
+    /// What time it is.
+    pub clock: Clock,
+    /// Poked when work changed.
+    pub report_soon: Rc<Notify>,
+}
+
+impl Heartbeat {
+    /// Reports for ever.
+    pub async fn beat(mut self) {
+        // Late first looks are reported as not yet looked, which is true.
+        let _ = timeout(FIRST_LOOKS, self.first_looks()).await;
+        let mut failures = 0;
+        loop {
+            let sent_at = Instant::now();
+            let wait = match self.send().await {
+                Ok(()) => {
+                    failures = 0;
+                    jittered(self.config.report_every, fraction())
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.back_off(failures, &error)
+                }
+            };
+            if failures > 0 {
+                sleep(wait).await;
+                continue;
+            }
+            tokio::select! {
+                () = sleep_until(sent_at + wait) => {}
+                () = self.report_soon.notified() => sleep_until(sent_at + AT_MOST_ONE_IN).await,
+            }
+        }
+    }
+
+    async fn first_looks(&self) {
+        while !self.board.lock().is_complete() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), ReportError> {
+        let (sequence, now) = (self.sequence.next(), (self.clock)());
+        let report = self.board.lock().report(&self.identity, sequence, now);
+        let answer = self.client.report(&report).await;
+        let now = (self.clock)();
+        let mut contact = self.contact.lock();
+        contact.sequence = sequence;
+        match answer {
+            Ok(answer) => {
+                contact.accept(&answer, now);
+                Ok(())
+            }
+            Err(error) => {
+                contact.refuse(&error, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// How long to wait after so many failures; what the coordinator asks for is heard, within our limit.
+    fn back_off(&self, failures: u32, error: &ReportError) -> Duration {
+        let asked = match error {
+            ReportError::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+            ReportError::Away(_) | ReportError::NotUnderstood(_) => Duration::ZERO,
+        };
+        back_off(failures, self.config.retry_at_most, fraction()).max(asked.min(self.config.retry_at_most))
+    }
+}
+
+impl Contact {
+    fn accept(&mut self, answer: &ReportAnswer, now: Moment) {
+        if self.problem.take().is_some() || self.accepted.is_none() {
+            log::info!("the coordinator takes reports");
+        }
+        if !answer.listed && self.listed != Some(false) {
+            log::warn!("the coordinator's policy does not list this node: it is seen and never touched");
+        }
+        self.accepted = Some(now);
+        self.listed = Some(answer.listed);
+        self.clock_offset_seconds = Some(answer.received_at.duration_since(now.wall).as_secs_f64());
+    }
+
+    fn refuse(&mut self, error: &ReportError, now: Moment) {
+        let why = error.to_string();
+        match &mut self.problem {
+            Some((known, _)) if *known == why => {}
+            Some((known, _)) => {
+                log::warn!("{why}");
+                *known = why;
+            }
+            None => {
+                log::warn!("{why}; checks go on, reports are tried again ever more rarely");
+                self.problem = Some((why, now));
+            }
+        }
+    }
+}
+
+/// Doubles from one second up to `at_most`, and takes between half and all of it, so that agents that lost
+/// their coordinator together do not come back together.
+fn back_off(failures: u32, at_most: Duration, fraction: f64) -> Duration {
+    let doubled =
+        FIRST_RETRY.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    doubled.min(at_most).mul_f64(0.5 + fraction / 2.0)
+}
+
+/// A tenth more or less.
+fn jittered(every: Duration, fraction: f64) -> Duration {
+    every.mul_f64(0.9 + fraction / 5.0)
+}
+
+/// A number from 0 up to 1 that differs from agent to agent and from call to call.
+fn fraction() -> f64 {
+    f64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn waits_double_up_to_the_limit_and_are_spread() {
+        let longest = |failures| back_off(failures, MINUTE, 1.0).as_secs();
+        assert_eq!([1, 2, 3, 6, 7, 100, u32::MAX].map(longest), [1, 2, 4, 32, 60, 60, 60]);
+        assert_eq!(back_off(7, MINUTE, 0.0), MINUTE / 2);
+    }
+
+    #[test]
+    fn the_rhythm_has_a_tenth_of_jitter() {
+        assert_eq!(jittered(Duration::from_secs(10), 0.0), Duration::from_secs(9));
+        assert_eq!(jittered(Duration::from_secs(10), 1.0), Duration::from_secs(11));
+        let spread: Vec<f64> = (0..50).map(|_| fraction()).collect();
+        assert!(spread.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
+        assert!(spread.iter().any(|fraction| fraction != &spread[0]));
+    }
+
+    #[test]
+    fn a_problem_keeps_its_beginning_and_ends_with_the_next_accepted_report() {
+        let start = Moment { wall: "2026-01-31T10:00:00Z".parse().unwrap(), uptime: MINUTE };
+        let mut contact = Contact::default();
+        contact.refuse(&ReportError::Away("refused".into()), start);
+        contact.refuse(&ReportError::Away("reset".into()), start.after(MINUTE));
+        assert_eq!(contact.problem, Some(("reset".into(), start)));
+        let answer = ReportAnswer { protocol: 1, received_at: start.wall + MINUTE * 3, listed: true };
+        contact.accept(&answer, start.after(2 * MINUTE));
+        assert_eq!(
+            (contact.problem, contact.listed, contact.clock_offset_seconds),
+            (None, Some(true), Some(60.0))
+        );
+    }
+}
