@@ -14,14 +14,17 @@
 //! themselves.
 
 mod browser;
+mod detour;
 mod docker;
 mod http;
 mod machine;
 mod mesos;
 mod mesos_task;
+mod node;
 mod ports;
 mod process;
 mod puppet;
+mod receiver;
 mod registry;
 mod scratch;
 mod volume;
@@ -29,12 +32,16 @@ mod wait;
 mod zookeeper;
 
 pub use browser::{Browser, View};
+pub use detour::{DeafSocket, Gate};
 pub use docker::{DockerDaemon, TEST_IMAGE};
 pub use http::{get, get_json};
 pub use machine::ready;
 pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};
+pub use node::{Agent, Node, find, finding};
+pub use ports::free_port;
 pub use puppet::{Puppet, PuppetRun};
+pub use receiver::{Received, Receiver};
 pub use registry::Registry;
 pub use scratch::Scratch;
 pub use volume::{FileSystem, LoopVolume};

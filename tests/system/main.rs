@@ -7,5 +7,7 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
+mod docker;
 mod harness;
 mod lab;
+mod registry;
