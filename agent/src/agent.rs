@@ -165,7 +165,10 @@ pub fn check(config: Config) -> anyhow::Result<StatusView> {
 }
 
 /// Runs the future on this thread, and starts no other one.
-fn on_one_thread<F: Future>(future: F) -> anyhow::Result<F::Output> {
+///
+/// # Errors
+/// When the kernel gives no means to wait for events.
+pub fn on_one_thread<F: Future>(future: F) -> anyhow::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)

@@ -1,12 +1,15 @@
 //! Speaks to the coordinator: one report, one answer, over loopback or a Unix socket.
 
-use crate::config::{CoordinatorConfig, Endpoint};
+use crate::{
+    config::{CoordinatorConfig, Endpoint},
+    http::{self, innermost},
+};
 use millwright_protocol::{ErrorBody, NodeName, Report, ReportAnswer};
 use reqwest::{
     Client, Response, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 /// No answer of a coordinator is longer.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -60,16 +63,14 @@ impl CoordinatorClient {
         config: &CoordinatorConfig,
     ) -> Result<Self, ClientError> {
         let error = |why: String| ClientError { url: endpoint.to_string(), why };
-        // No outside server is spoken to, so no list of certificate authorities is loaded.
-        let builder = Client::builder().timeout(config.timeout).pool_max_idle_per_host(1).tls_certs_only([]);
-        let builder = builder.http1_only().redirect(reqwest::redirect::Policy::none());
+        let builder = http::client(config.timeout);
         let (builder, base) = match endpoint {
             Endpoint::Http(url) => (builder, url.as_str()),
             Endpoint::Unix(path) => (builder.unix_socket(path.as_path()), "http://coordinator"),
         };
         let url =
             Url::parse(&format!("{base}/v1/agents/{node}/report")).map_err(|why| error(why.to_string()))?;
-        let client = builder.build().map_err(|why| error(chain(&why)))?;
+        let client = builder.build().map_err(|why| error(innermost(&why)))?;
         Ok(Self { client, url, shown: endpoint.to_string() })
     }
 
@@ -82,7 +83,8 @@ impl CoordinatorClient {
             serde_json::to_vec(report).map_err(|error| ReportError::NotUnderstood(error.to_string()))?;
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
         let away = |error: reqwest::Error| {
-            let what = if error.is_timeout() { "did not answer in time".to_owned() } else { chain(&error) };
+            let what =
+                if error.is_timeout() { "did not answer in time".to_owned() } else { innermost(&error) };
             ReportError::Away(format!("the coordinator at {} is away: {what}", self.shown))
         };
         let response = request.send().await.map_err(away)?;
@@ -121,11 +123,5 @@ async fn limited(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
     Ok(body)
 }
 
-/// The innermost reason; reqwest's outer ones only repeat the address.
-fn chain(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
+#[cfg(test)]
+mod tests;

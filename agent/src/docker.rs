@@ -17,6 +17,7 @@ pub use list::{Listed, read_list};
 pub use pull::PullStream;
 pub use size::read_size;
 
+use crate::http::innermost;
 use bollard::{API_DEFAULT_VERSION, errors::Error};
 use futures_util::{Stream, StreamExt};
 use std::path::{Path, PathBuf};
@@ -172,15 +173,6 @@ fn explain(socket: &str, error: &Error) -> DockerError {
         }
         other => DockerError::Unreachable { socket: socket.to_owned(), why: innermost(other) },
     }
-}
-
-/// The last cause says most: `Connection refused`, not `client error (Connect)`.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Heartbeat {
     }
 
     async fn send(&mut self) -> Result<(), ReportError> {
-        let (sequence, now) = (self.sequence.next(), (self.clock)());
+        let (sequence, now) = (self.sequence.take(), (self.clock)());
         let report = self.board.lock().report(&self.identity, sequence, now);
         let answer = self.client.report(&report).await;
         let now = (self.clock)();

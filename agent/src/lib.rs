@@ -12,6 +12,7 @@ pub mod config;
 pub mod coordinator_client;
 pub mod docker;
 pub mod heartbeat;
+pub mod http;
 pub mod identity;
 pub mod json;
 pub mod ledger;

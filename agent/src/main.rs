@@ -7,8 +7,8 @@ use millwright_agent::{
     config::{Config, DEFAULT_PATH},
     probe,
     status::{
+        ask,
         print::{self, Colour},
-        view::StatusView,
     },
     telemetry,
 };
@@ -16,7 +16,6 @@ use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 /// Checks this node, shows and reports how it is, pulls builder images, and nothing else.
@@ -97,12 +96,10 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.check_config {
         return Ok(say("the configuration is good"));
     }
-    // reqwest asks for a provider even where there is no TLS; a second installation would change nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     match arguments.command {
         Some(Command::Status { json, url }) => {
             let url = url.unwrap_or_else(|| format!("http://{}", config.status.listen));
-            let view = ask(&url)?;
+            let view = agent::on_one_thread(ask::ask(&url))??;
             Ok(if json {
                 say(&serde_json::to_string_pretty(&view)?)
             } else {
@@ -114,7 +111,7 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let view = agent::check(config)?;
             let text = match json {
                 true => serde_json::to_string_pretty(&view)?,
-                false => print::findings(&view, colour()),
+                false => print::check(&view, colour()),
             };
             say(&text);
             Ok(ExitCode::from(print::exit_code(view.worst)))
@@ -135,30 +132,6 @@ fn read_config(arguments: &Arguments) -> anyhow::Result<Config> {
         None => Config::of_settings(&arguments.settings),
     };
     Ok(config?)
-}
-
-/// Asks the running agent.
-fn ask(url: &str) -> anyhow::Result<StatusView> {
-    let no_agent = |why: String| {
-        anyhow::anyhow!(
-            "no agent answers on {url}: {why}\n  is it running?   systemctl status millwright-agent\n  \
-             start it:        systemctl start millwright-agent\n  why did it stop: journalctl -u millwright-agent -n 50\n  \
-             without it:      millwright-agent check"
-        )
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).tls_certs_only([]).build()?;
-    let body = runtime.block_on(async {
-        let response = client.get(format!("{url}/status")).send().await?.error_for_status()?;
-        response.bytes().await
-    });
-    let body = body.map_err(|error| no_agent(innermost(&error)))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| no_agent(format!("what answers is no agent of ours ({error})")))
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 fn colour() -> Colour {

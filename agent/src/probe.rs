@@ -127,6 +127,7 @@ impl Probe {
         let permit =
             slot.0.clone().acquire_owned().await.map_err(|error| ProbeError::Broken(error.to_string()))?;
         let child = Command::new(&self.program)
+            .arg0("millwright-agent")
             .arg("probe")
             .arg(path)
             .stdin(Stdio::null())

@@ -11,6 +11,7 @@ use crate::{
     ledger::Change,
 };
 use futures_util::{FutureExt, future::join_all};
+use millwright_protocol::Status;
 use std::{panic::AssertUnwindSafe, rc::Rc};
 use tokio::{
     sync::Notify,
@@ -72,18 +73,22 @@ impl Runner {
 
 /// One line a change of state.
 fn tell(change: &Change) {
-    let word = |status: Option<millwright_protocol::Status>| status.map_or("-", |status| status.as_str());
-    let (from, to) = (word(change.from), word(change.to));
-    let item = change.item.as_deref().unwrap_or_default();
-    let level = match change.to {
-        Some(millwright_protocol::Status::Crit) => log::Level::Error,
-        Some(millwright_protocol::Status::Warn | millwright_protocol::Status::Unknown) => log::Level::Warn,
-        Some(millwright_protocol::Status::Ok) | None => log::Level::Info,
+    let (level, to) = match change.to {
+        Some(status @ Status::Crit) => (log::Level::Error, status.as_str()),
+        Some(status @ (Status::Warn | Status::Unknown)) => (log::Level::Warn, status.as_str()),
+        Some(Status::Ok) => (log::Level::Info, Status::Ok.as_str()),
+        None => (log::Level::Info, "gone"),
     };
+    let (before, was) = match change.from {
+        None => ("", String::new()),
+        Some(from) if Some(from) == change.to => (from.as_str(), String::new()),
+        Some(from) => (from.as_str(), format!(", was {}", from.as_str())),
+    };
+    let item = change.item.as_deref().unwrap_or_default();
     log::log!(
         level,
-        check = change.check, item = item, status = to, before = from, gating = change.gating;
-        "{to} (was {from}): {}", change.sentence
+        check = change.check, item = item, status = to, before = before, gating = change.gating;
+        "{to}{was}: {}", change.sentence
     );
 }
 
@@ -95,7 +100,6 @@ mod tests {
         clock::Moment,
     };
     use jiff::Timestamp;
-    use millwright_protocol::Status;
     use std::{cell::Cell, future::pending, time::Duration};
     use tokio::{
         task::LocalSet,

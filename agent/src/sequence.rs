@@ -36,7 +36,7 @@ impl Sequence {
     }
 
     /// The next number. A disk that cannot be written to stops no report.
-    pub fn next(&mut self) -> u64 {
+    pub fn take(&mut self) -> u64 {
         if self.next >= self.ceiling {
             let ceiling = self.next.saturating_add(BLOCK);
             match write(&self.file, ceiling) {
@@ -90,7 +90,7 @@ mod tests {
         for _ in 0..3 {
             let mut sequence = Sequence::open(&state.path().join("below"), now());
             for _ in 0..BLOCK + 5 {
-                let number = sequence.next();
+                let number = sequence.take();
                 assert!(number > last);
                 last = number;
             }
@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn a_missing_or_broken_file_never_takes_the_count_back() {
         let state = tempfile::tempdir().unwrap();
-        let last = Sequence::open(state.path(), now()).next();
+        let last = Sequence::open(state.path(), now()).take();
         for broken in [&b""[..], b"many", b"\xff\xfe", b"-3"] {
             fs::write(state.path().join("sequence"), broken).unwrap();
             let later = "2026-01-31T10:01:00Z".parse().unwrap();
-            assert!(Sequence::open(state.path(), later).next() > last);
+            assert!(Sequence::open(state.path(), later).take() > last);
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let file = state.path().join("file");
         fs::write(&file, "").unwrap();
         let mut sequence = Sequence::open(&file.join("below"), now());
-        let first = sequence.next();
-        assert_eq!(sequence.next(), first + 1);
+        let first = sequence.take();
+        assert_eq!(sequence.take(), first + 1);
     }
 }

@@ -1,5 +1,6 @@
 //! The agent's own status on loopback: for people, for programs, for Prometheus. It needs no coordinator.
 
+pub mod ask;
 pub mod metrics;
 pub mod page;
 pub mod print;
@@ -68,4 +69,65 @@ async fn page(State(source): State<StatusSource>) -> impl IntoResponse {
 
 async fn metrics(State(source): State<StatusSource>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&source.view()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        board::SharedBoard, config::NodeClass, config::Protections, heartbeat::SharedContact,
+        identity::Identity,
+    };
+    use std::net::Ipv4Addr;
+
+    async fn server() -> String {
+        let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let source = StatusSource {
+            identity: Identity { name: "alibuild10".into(), ..Identity::default() },
+            class: NodeClass::Agent,
+            protections: Protections::default(),
+            coordinator: None,
+            board: SharedBoard::default(),
+            contact: SharedContact::default(),
+        };
+        tokio::spawn(serve(listener, source));
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn status_is_what_the_command_line_reads() {
+        let view = ask::ask(&server().await).await.unwrap();
+        assert_eq!((view.node.as_str(), view.findings.len()), ("alibuild10", 0));
+    }
+
+    #[tokio::test]
+    async fn every_page_answers_and_the_one_for_people_may_load_nothing() {
+        let (server, client) =
+            (server().await, crate::http::client(std::time::Duration::from_secs(60)).build().unwrap());
+        for (path, begins) in
+            [("/", "<!doctype html>"), ("/status", "{"), ("/metrics", "# HELP"), ("/healthz", "ok")]
+        {
+            let response = client.get(format!("{server}{path}")).send().await.unwrap();
+            assert!(response.status().is_success());
+            if path == "/" {
+                let policy = response.headers().get("content-security-policy").unwrap().to_str().unwrap();
+                assert!(policy.starts_with("default-src 'none'"), "{policy}");
+            }
+            assert!(response.text().await.unwrap().starts_with(begins), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_no_agent_answers_the_next_steps_are_named() {
+        let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(bind(address).await.unwrap_err().to_string().contains("is another agent running?"));
+        drop(listener);
+        let error = ask::ask(&format!("http://{address}")).await.unwrap_err().to_string();
+        assert!(
+            error.contains("Connection refused") && error.contains("systemctl start millwright-agent"),
+            "{error}"
+        );
+    }
 }

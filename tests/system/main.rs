@@ -7,6 +7,7 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
+mod agent_checks;
 mod docker;
 mod harness;
 mod lab;

@@ -259,7 +259,7 @@ impl ContainersCheck {
 
 /// The Mesos container id in a name such as `mesos-<id>`, `mesos-<agent id>.<id>` or `mesos-<agent id>.<id>.executor`.
 fn mesos_id(name: &str) -> Option<&str> {
-    name.strip_prefix("mesos-")?.split('.').filter(|part| is_uuid(part)).last()
+    name.strip_prefix("mesos-")?.split('.').rfind(|part| is_uuid(part))
 }
 
 fn is_uuid(text: &str) -> bool {

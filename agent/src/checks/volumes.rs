@@ -168,7 +168,7 @@ impl VolumeCheck {
 
 fn names_of(paths: &Paths, mount: &Mount) -> (Option<String>, Option<String>) {
     let serial = device::disk_of(paths, mount.device).and_then(|disk| device::serial_of(&disk));
-    (device::uuid_of(paths, mount.device), serial)
+    (device::uuid_of(paths, mount), serial)
 }
 
 impl Volume {
@@ -270,11 +270,8 @@ impl Volume {
                 crit.next(format!("`umount {name}`, then mount the volume meant for it (`lsblk -f`)"))
             });
         }
-        if let (Some(expected), Some(found)) = (&self.expected.uuid, &seen.uuid)
-            && !expected.eq_ignore_ascii_case(found)
-        {
-            return crit(format!("{name} is another volume than expected: {found} instead of {expected}"))
-                .map(|crit| crit.next("compare with `lsblk -f` and agent.toml, checks.volumes.expected"));
+        if let Some(objection) = self.other_than_expected(seen) {
+            return Some(objection);
         }
         if let Some(Err(error)) = &seen.sight {
             let status = match error {
@@ -296,6 +293,30 @@ impl Volume {
                 "see why with `dmesg -T | grep -i -e error -e remount`; then `mount -o remount,rw {name}`"
             ))
         })
+    }
+
+    /// Exactly one volume is expected, and this is not it, or it cannot be told.
+    fn other_than_expected(&self, seen: &Seen) -> Option<Observation> {
+        let (name, expected) = (&self.name, self.expected.uuid.as_ref()?);
+        match &seen.uuid {
+            Some(found) if found.eq_ignore_ascii_case(expected) => None,
+            Some(found) => {
+                let sentence =
+                    format!("{name} is another volume than expected: {found} instead of {expected}");
+                Some(
+                    Observation::new(Status::Crit, sentence)
+                        .next("compare `lsblk -f` with agent.toml, checks.volumes.expected"),
+                )
+            }
+            None => {
+                let sentence =
+                    format!("{name} is mounted, but whether it is the volume {expected} cannot be told");
+                Some(
+                    Observation::new(Status::Unknown, sentence)
+                        .next("see why `ls -l /dev/disk/by-uuid` does not list it"),
+                )
+            }
+        }
     }
 
     /// What makes it another kind of volume than asked for.

@@ -1,11 +1,14 @@
 //! Where a Mesos process is asked: its address, and the answers it gives over HTTP.
 
+use crate::http;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde::Deserialize;
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// An answer longer than this is refused, unless it is read as a stream.
 const LONGEST_ANSWER: usize = 4 << 20;
+/// No request lasts longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Redirects followed from one master to another, at most.
 const MOST_HOPS: usize = 3;
 
@@ -77,20 +80,12 @@ impl fmt::Display for Address {
 /// # Errors
 /// The client cannot be built.
 pub fn client() -> Result<Client, String> {
-    // Without a provider named here, reqwest panics when nobody has installed one for the whole process.
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("prepare to ask Mesos: {error}"))?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(1)
-        .connect_timeout(Duration::from_secs(5))
+    // Each check has a deadline of its own, shorter than this.
+    http::client(LONGEST_WAIT)
+        // One look uses one connection; kept until the next, it would hide a restart behind a broken one.
+        .pool_idle_timeout(Duration::from_secs(2))
         .build()
-        .map_err(|error| format!("prepare to ask Mesos: {}", explain(&error)))
+        .map_err(|error| format!("prepare to ask Mesos: {}", http::innermost(&error)))
 }
 
 /// Sends a `GET` and gives the answer back, whatever its status.
@@ -98,7 +93,7 @@ pub fn client() -> Result<Client, String> {
 /// # Errors
 /// Nobody answers.
 pub async fn ask(client: &Client, url: &str) -> Result<Response, String> {
-    client.get(url).send().await.map_err(|error| format!("ask {url}: {}", explain(&error)))
+    client.get(url).send().await.map_err(|error| format!("ask {url}: {}", http::innermost(&error)))
 }
 
 /// The status and body of a `GET`.
@@ -126,7 +121,7 @@ pub async fn next_piece(
     response: &mut Response,
     url: &str,
 ) -> Result<Option<impl AsRef<[u8]> + use<>>, String> {
-    response.chunk().await.map_err(|error| format!("read {url}: {}", explain(&error)))
+    response.chunk().await.map_err(|error| format!("read {url}: {}", http::innermost(&error)))
 }
 
 /// Asks a master who leads: `host:port`, or none when it knows of nobody.
@@ -180,15 +175,6 @@ fn leader_of(asked: &str, location: &str) -> Result<Leader, String> {
     }
     let port = url.port_or_known_default().unwrap_or(5050);
     Ok(Leader::Named(format!("{host}:{port}")))
-}
-
-/// reqwest's errors repeat the address and hide the cause: only the innermost cause helps.
-fn explain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -89,8 +89,8 @@ enum Digits {
     Point,
     Fraction,
     Exponent,
-    ExponentSign,
-    ExponentDigits,
+    PowerSign,
+    Power,
 }
 
 impl Digits {
@@ -102,16 +102,14 @@ impl Digits {
             (Self::Zero | Self::Whole, b'.') => Some(Self::Point),
             (Self::Point | Self::Fraction, b'0'..=b'9') => Some(Self::Fraction),
             (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Some(Self::Exponent),
-            (Self::Exponent, b'+' | b'-') => Some(Self::ExponentSign),
-            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
-                Some(Self::ExponentDigits)
-            }
+            (Self::Exponent, b'+' | b'-') => Some(Self::PowerSign),
+            (Self::Exponent | Self::PowerSign | Self::Power, b'0'..=b'9') => Some(Self::Power),
             _ => None,
         }
     }
 
     fn may_end(self) -> bool {
-        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::ExponentDigits)
+        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Power)
     }
 }
 

@@ -329,6 +329,7 @@ mod tests {
             tasks,
             [
                 ("t1", "Jenkins Scheduler", TaskState::Running),
+                ("t2", "Jenkins Scheduler", TaskState::Ended),
                 ("t3", "Jenkins Scheduler", TaskState::Staging)
             ]
         );

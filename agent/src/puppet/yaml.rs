@@ -16,6 +16,9 @@ pub fn read<T: DeserializeOwned>(document: impl Read) -> Result<T, String> {
             max_reader_input_bytes: Some(LARGEST),
             max_events: 2_000_000,
             max_nodes: 1_000_000,
+            // Anchored pieces are kept in memory until the end.
+            max_recorded_anchor_events: 100_000,
+            max_recorded_anchor_bytes: 4 << 20,
             // Puppet shares the tags of resources by alias, thousands of times.
             max_aliases: 200_000,
             enforce_alias_anchor_ratio: false,

@@ -76,11 +76,21 @@ fn section(page: &mut String, title: &str, findings: &[&Finding], view: &StatusV
             escaped(&view::since(finding, view.at)),
         );
         if let Some(next) = &finding.next {
-            let _ = write!(page, "<p>→ {}</p>", escaped(next));
+            let _ = write!(page, "<p>→ {}</p>", with_commands(next));
         }
         page.push_str("</li>");
     }
     page.push_str("</ul>");
+}
+
+/// What stands between backticks is a command.
+fn with_commands(text: &str) -> String {
+    let mut parts = text.split('`').map(escaped);
+    let mut html = parts.next().unwrap_or_default();
+    while let Some(command) = parts.next() {
+        html.push_str(&format!("<code>{command}</code>{}", parts.next().unwrap_or_default()));
+    }
+    html
 }
 
 fn escaped(text: &str) -> String {
@@ -111,6 +121,12 @@ mod tests {
         assert!(place("/data is slow") < place("/build is 60 % full"));
         assert!(place("→ mount /build") < place("Fine"));
         assert!(page.contains("protected: never_rebuild"));
+    }
+
+    #[test]
+    fn commands_are_set_apart() {
+        assert_eq!(with_commands("try `ls <x>` first"), "try <code>ls &lt;x&gt;</code> first");
+        assert_eq!(with_commands("try `ls"), "try <code>ls</code>");
     }
 
     #[test]

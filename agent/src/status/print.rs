@@ -26,17 +26,8 @@ pub enum Colour {
 
 /// The whole status.
 pub fn status(view: &StatusView, colour: Colour) -> String {
-    let mut text = String::new();
-    let up = spoken(Duration::from_secs(view.uptime_seconds));
+    let mut text = headline(view);
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{} ({}): {}; up {up}, agent {}",
-        printable(&view.node),
-        view.class,
-        view::tally(&view.findings),
-        printable(&view.agent_version)
-    );
     let protections = view.protections.words();
     if !protections.is_empty() {
         let _ = writeln!(text, "protected: {}", protections.join(", "));
@@ -50,8 +41,23 @@ pub fn status(view: &StatusView, colour: Colour) -> String {
     text
 }
 
-/// The findings alone.
-pub fn findings(view: &StatusView, colour: Colour) -> String {
+/// What one round of checks found: no coordinator, no protections.
+pub fn check(view: &StatusView, colour: Colour) -> String {
+    format!("{}\n{}", headline(view), findings(view, colour))
+}
+
+fn headline(view: &StatusView) -> String {
+    format!(
+        "{} ({}): {}; up {}, agent {}\n",
+        printable(&view.node),
+        view.class,
+        view::tally(&view.findings),
+        spoken(Duration::from_secs(view.uptime_seconds)),
+        printable(&view.agent_version)
+    )
+}
+
+fn findings(view: &StatusView, colour: Colour) -> String {
     let mut text = String::new();
     for finding in &view.findings {
         one(&mut text, finding, view, colour);

@@ -171,7 +171,10 @@ pub fn since(finding: &Finding, now: Timestamp) -> String {
     let clock =
         if then.date() == today.date() { then.strftime("%H:%M") } else { then.strftime("%b %-d %H:%M") };
     let lasted = std::time::Duration::try_from(now.duration_since(finding.since)).unwrap_or_default();
-    format!("since {clock} ({})", crate::config::units::spoken(lasted))
+    match lasted.as_secs() {
+        0 => format!("since {clock}"),
+        _ => format!("since {clock} ({})", crate::config::units::spoken(lasted)),
+    }
 }
 
 /// What pre-pull does about each image, in words.

@@ -27,6 +27,8 @@ pub struct ClassCounts {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FleetCounts {
     classes: BTreeMap<Class, ClassCounts>,
+    /// Every listed master, whatever its state.
+    pub masters: Vec<NodeName>,
     /// In-service nodes per label.
     pub capable: BTreeMap<String, u32>,
     /// Where the instances of each service run on in-service nodes: (framework, name) → nodes.
@@ -61,6 +63,9 @@ impl FleetCounts {
         let mut failing: BTreeMap<&str, u32> = BTreeMap::new();
         let mut reporting = 0;
         for (name, listed) in &policy.nodes {
+            if listed.class == Class::Master {
+                counts.masters.push(name.clone());
+            }
             let class = counts.classes.entry(listed.class).or_default();
             let node = snapshot.nodes.get(name);
             if listed.class == Class::Physical || node.is_some_and(super::fleet::Node::is_uncounted) {

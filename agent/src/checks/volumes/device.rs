@@ -1,5 +1,6 @@
 //! What names a disk for good: its file system's UUID and its serial. Letters change from boot to boot.
 
+use super::mountinfo::Mount;
 use crate::config::Paths;
 use std::{
     fs,
@@ -10,8 +11,10 @@ use std::{
 /// Layers of mapped devices (LVM on a partition on a disk) that are followed down at most.
 const DEEPEST: usize = 4;
 
-/// The UUID of the file system on `device`, by way of `/dev/disk/by-uuid`.
-pub fn uuid_of(paths: &Paths, device: (u32, u32)) -> Option<String> {
+/// The UUID of a mounted file system, by way of `/dev/disk/by-uuid`.
+pub fn uuid_of(paths: &Paths, mount: &Mount) -> Option<String> {
+    // btrfs mounts have a number of their own, which is no disk's.
+    let device = if mount.device.0 == 0 { number_of(Path::new(&mount.source))? } else { mount.device };
     let entries = fs::read_dir(paths.dev("disk/by-uuid")).ok()?;
     entries
         .flatten()
@@ -91,7 +94,14 @@ mod tests {
     #[test]
     fn a_node_without_such_folders_has_neither_uuid_nor_device() {
         let (_root, paths) = sys();
-        assert_eq!(uuid_of(&paths, (253, 16)), None);
+        let mount = Mount {
+            device: (253, 16),
+            point: "/build".into(),
+            file_system: "xfs".into(),
+            source: "/dev/vdb".into(),
+            read_only: false,
+        };
+        assert_eq!(uuid_of(&paths, &mount), None);
         assert_eq!(device_with(&paths, "1b4e"), None);
     }
 }

@@ -133,6 +133,13 @@ async fn an_expected_uuid_that_is_nowhere_says_attach_the_volume() {
 }
 
 #[tokio::test]
+async fn a_volume_whose_uuid_cannot_be_told_is_unknown_where_one_is_expected() {
+    let table = mounted("/dev/vdb", "253:16", "rw");
+    let build = Node::new(&table).expecting(|volume| volume.uuid = Some("1b4e28ba".into())).build().await;
+    assert_eq!((build.status, build.gating), (Status::Unknown, true), "{}", build.sentence);
+}
+
+#[tokio::test]
 async fn an_unreadable_mount_table_is_unknown() {
     let node = Node::new("");
     fs::remove_file(node.folder.path().join("proc/self/mountinfo")).unwrap();

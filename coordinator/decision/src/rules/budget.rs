@@ -23,8 +23,10 @@ fn newly_taken<'a>(subjects: &[Subject<'a>]) -> Vec<(Class, Vec<Subject<'a>>)> {
         .collect()
 }
 
-fn count(set: &BTreeSet<NodeName>) -> u32 {
-    u32::try_from(set.len()).unwrap_or(u32::MAX)
+/// How many the set would be with the nodes added that are not in it yet.
+fn with<'a, 'b: 'a>(set: &BTreeSet<NodeName>, added: impl Iterator<Item = &'a Subject<'b>>) -> u32 {
+    let newly = added.filter(|subject| !set.contains(subject.name)).count();
+    u32::try_from(set.len() + newly).unwrap_or(u32::MAX)
 }
 
 /// Agents out ≤ max(1, 10 %), one master. Masters are guarded by their quorum as well.
@@ -35,12 +37,9 @@ pub(crate) fn budget_spent(case: &Case<'_>, subjects: &[Subject<'_>], reasons: &
     for (class, taken) in newly_taken(subjects).into_iter().filter(|(class, _)| *class != Class::Master) {
         let counts = case.snapshot.counts.class(class);
         let Some(limit) = taken.first().map(|subject| subject.class.out.of(counts.listed)) else { continue };
-        let mut after = counts.out.clone();
         // The silence of a node is its own question, whatever the budget.
         let mut costly = taken.iter().filter(|subject| !subject.is_silent).peekable();
-        let is_free = costly.peek().is_none();
-        after.extend(costly.map(|subject| subject.name.clone()));
-        if is_free || count(&after) <= limit {
+        if costly.peek().is_none() || with(&counts.out, costly) <= limit {
             continue;
         }
         reasons.push(
@@ -66,9 +65,7 @@ pub(crate) fn drain_budget(case: &Case<'_>, subjects: &[Subject<'_>], reasons: &
         let Some(limit) = taken.first().map(|subject| subject.class.draining.of(counts.listed)) else {
             continue;
         };
-        let mut after = counts.draining.clone();
-        after.extend(taken.iter().map(|subject| subject.name.clone()));
-        if count(&after) <= limit {
+        if with(&counts.draining, taken.iter()) <= limit {
             continue;
         }
         reasons.push(

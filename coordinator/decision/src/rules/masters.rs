@@ -15,9 +15,8 @@ pub(crate) fn master_quorum(case: &Case<'_>, subjects: &[Subject<'_>], reasons: 
     if !case.action().is_disruptive() || !subjects.iter().any(Subject::is_master) {
         return;
     }
-    let listed: Vec<&NodeName> = case.policy.nodes_of(Class::Master).map(|(name, _)| name).collect();
-    let others: Vec<&NodeName> =
-        listed.iter().filter(|name| !case.request.nodes.contains(**name)).copied().collect();
+    let listed = &case.snapshot.counts.masters;
+    let others: Vec<&NodeName> = listed.iter().filter(|name| !case.request.nodes.contains(*name)).collect();
     let needed = listed.len() / 2 + 1;
     let troubled: Vec<&NodeName> =
         others.iter().filter(|name| ready_at(case, name).is_none_or(|at| case.now < at)).copied().collect();
