@@ -11,4 +11,8 @@ mod agent_checks;
 mod docker;
 mod harness;
 mod lab;
+mod mesos;
+mod puppet;
 mod registry;
+mod volumes;
+mod zookeeper;
