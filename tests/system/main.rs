@@ -8,11 +8,13 @@
 )]
 
 mod agent_checks;
+mod configuration;
 mod docker;
 mod harness;
 mod lab;
 mod mesos;
 mod puppet;
 mod registry;
+mod reports;
 mod volumes;
 mod zookeeper;

@@ -92,7 +92,7 @@ impl LoopVolume {
     pub fn fill(&self) -> Result<()> {
         let mut file = File::create(self.mount_point.join("filler")).context("create the filler")?;
         // Smaller and smaller, so that the last block is taken as well.
-        for size in [1 << 20, 1 << 12] {
+        for size in [1 << 20, 1 << 12, 1 << 10] {
             let zeros = vec![0; size];
             loop {
                 match file.write_all(&zeros).and_then(|()| file.sync_data()) {
