@@ -8,12 +8,16 @@ pub mod view;
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderName, header},
-    response::{Html, IntoResponse},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    middleware::{self, Next},
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 use tokio::net::TcpListener;
 use view::{StatusSource, StatusView};
 
@@ -51,6 +55,24 @@ fn routes(source: StatusSource) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(source)
+        .layer(middleware::from_fn(only_for_this_host))
+}
+
+/// A page of another site can make a browser on this machine ask us under that site's name (DNS rebinding); it then
+/// says that name in `Host`.
+async fn only_for_this_host(request: Request, next: Next) -> Response {
+    if is_local(request.headers()) {
+        return next.run(request).await;
+    }
+    let says = "this status is for this machine only; ask http://127.0.0.1:8481\n";
+    (StatusCode::MISDIRECTED_REQUEST, says).into_response()
+}
+
+fn is_local(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let address = host.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| host.parse::<IpAddr>());
+    let name = host.split(':').next().unwrap_or_default();
+    address.is_ok_and(|address| address.is_loopback()) || name == "localhost" || host.starts_with("[::1]")
 }
 
 async fn status(State(source): State<StatusSource>) -> Json<StatusView> {
@@ -93,6 +115,18 @@ mod tests {
         };
         tokio::spawn(serve(listener, source));
         format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_page_under_another_name_gets_nothing() {
+        let (server, client) =
+            (server().await, crate::http::client(std::time::Duration::from_secs(60)).build().unwrap());
+        let asked_as = |host: &'static str| {
+            let request = client.get(format!("{server}/status")).header(header::HOST, host);
+            async { request.send().await.unwrap().status() }
+        };
+        assert_eq!(asked_as("evil.example").await, StatusCode::MISDIRECTED_REQUEST);
+        assert_eq!(asked_as("localhost:8481").await, StatusCode::OK);
     }
 
     #[tokio::test]

@@ -64,6 +64,23 @@ fn every_reason_objects_alone_in_some_story() {
     assert!(missing.is_empty(), "no story has these as their only objection: {}", missing.join(", "));
 }
 
+/// What a reason says would clear it does clear it.
+#[test]
+fn doing_what_unblocks_a_reason_gives_allowed() {
+    let mut cleared = BTreeSet::new();
+    for (_, text) in stories() {
+        cleared.extend(story::run(&text).cleared);
+    }
+    let missing: Vec<&str> = millwright_decision::Code::ALL
+        .iter()
+        .filter(|code| {
+            !world::NOTES.contains(code) && !world::REFUSALS.contains(code) && !cleared.contains(*code)
+        })
+        .map(|code| code.as_str())
+        .collect();
+    assert!(missing.is_empty(), "no story clears these and is then allowed: {}", missing.join(", "));
+}
+
 /// R1–R25: each sentence of the runbook that is checked by machine has a story that names it.
 #[test]
 fn every_sentence_of_the_runbook_has_a_story() {

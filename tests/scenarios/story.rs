@@ -12,6 +12,8 @@ pub struct Outcome {
     pub failures: Vec<String>,
     /// Codes that were the only objection to some question.
     pub alone: BTreeSet<Code>,
+    /// Codes of `clear` lines that objected alone and, after what clears them, let the same question pass.
+    pub cleared: BTreeSet<Code>,
 }
 
 pub fn run(text: &str) -> Outcome {
@@ -19,6 +21,7 @@ pub fn run(text: &str) -> Outcome {
     let mut policy = String::new();
     let mut world_lines = Vec::new();
     let mut verdict = None;
+    let mut clearing: Option<Clearing> = None;
     for (index, line) in text.lines().enumerate() {
         let line = line.split(" # ").next().unwrap_or_default().trim_end();
         if line.trim().is_empty() || line.starts_with('#') {
@@ -34,13 +37,20 @@ pub fn run(text: &str) -> Outcome {
             if codes.len() == 1 {
                 outcome.alone.extend(codes);
             }
+            if let Some(clearing) = &mut clearing {
+                outcome.cleared.extend(clearing.hear(question, &answer));
+            }
             verdict = Some(answer);
         } else if let Some(expected) = line.strip_prefix("expect ") {
             let answer = verdict.as_ref().unwrap_or_else(|| panic!("line {}: expect without ask", index + 1));
             if let Err(why) = compare(expected, answer) {
                 outcome.failures.push(format!("line {}: {why}", index + 1));
             }
-        } else if line == "again" {
+        } else if let Some(code) = line.strip_prefix("clear ") {
+            clearing = Some(Clearing { code: code.to_owned(), objected_to: None });
+            world_lines.clear();
+            policy.clear();
+        } else if line == "again" || line == "then" {
             // The world of the next questions starts anew, on the shipped policy.
             world_lines.clear();
             policy.clear();
@@ -49,6 +59,28 @@ pub fn run(text: &str) -> Outcome {
         }
     }
     outcome
+}
+
+/// A code on its way from the only objection to none.
+struct Clearing {
+    code: String,
+    objected_to: Option<String>,
+}
+
+impl Clearing {
+    fn hear(&mut self, question: &str, answer: &Verdict) -> Option<Code> {
+        // The operation that a person's yes belongs to is part of what clears, not of the question.
+        let question: Vec<&str> = question.split(' ').filter(|word| !word.starts_with("op=")).collect();
+        let question = question.join(" ");
+        let mut codes = answer.reasons.iter().map(|reason| reason.code);
+        if answer.verdict == Severity::Allowed && self.objected_to.as_ref() == Some(&question) {
+            return Code::ALL.iter().copied().find(|code| code.as_str() == self.code);
+        }
+        if !answer.reasons.is_empty() && codes.all(|code| code.as_str() == self.code) {
+            self.objected_to = Some(question);
+        }
+        None
+    }
 }
 
 /// `ACTION NODE… [volumes=delete] [op=ID] [permit]`

@@ -25,6 +25,17 @@ pub const NOTES: [Code; 8] = [
     Code::Attested,
 ];
 
+/// Codes that only a change of policy clears.
+pub const REFUSALS: [Code; 7] = [
+    Code::PolicyUnreadable,
+    Code::NodeUnlisted,
+    Code::NotManaged,
+    Code::NodeProtected,
+    Code::VolumeProtected,
+    Code::ZoneTaken,
+    Code::ZoneUnknown,
+];
+
 const SHIPPED: &str = include_str!("../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// A Saturday morning: no quiet hours, no freeze.

@@ -1,6 +1,6 @@
 //! Rules of the repository, as tests.
 
-#![expect(clippy::unwrap_used, reason = "a file that does not read is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a file that does not read is a failed test")]
 
 use std::{
     fs,

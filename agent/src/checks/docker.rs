@@ -273,6 +273,7 @@ impl Check for DockerCheck {
 mod tests {
     use super::*;
     use crate::docker::read_info;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn check() -> DockerCheck {
         DockerCheck::new(&DockerConfig::default(), &Paths::default(), Rc::default())
@@ -305,6 +306,41 @@ mod tests {
         assert!(seen.gating);
         check.of_trouble(Trouble::Hangs("list containers"), at(1030));
         assert_eq!(check.of_trouble(Trouble::Hangs("list containers"), at(1060)).status, Status::Crit);
+    }
+
+    /// A Docker that answers these paths and hangs on all others.
+    async fn answer(listener: tokio::net::UnixListener, answers: &'static [(&'static str, &'static str)]) {
+        let mut hung = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            match answers.iter().find(|(path, _)| head.starts_with(&format!("GET {path} "))) {
+                Some((_, body)) => {
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                None => hung.push(stream),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_docker_whose_list_hangs_is_caught_within_the_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let config = DockerConfig { socket, ..DockerConfig::default() };
+        let mut check = DockerCheck::new(&config, &Paths::default(), Rc::default());
+        let answers = &[("/_ping", "OK"), ("/info", r#"{"Driver":"overlay2","ServerVersion":"1.13.1"}"#)];
+        let look = tokio::select! {
+            () = answer(listener, answers) => unreachable!("it serves for ever"),
+            look = check.look(Timestamp::UNIX_EPOCH) => look,
+        };
+        let seen = &look.observations[0];
+        assert_eq!(seen.sentence, "Docker answers a ping but does not list containers within 10 s");
+        assert_eq!((seen.status, seen.gating), (Status::Unknown, true));
     }
 
     #[tokio::test]
