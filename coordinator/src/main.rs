@@ -1,2 +1,88 @@
-//! placeholder
-fn main() {}
+//! The coordinator's program: arguments, logging, one run, an exit code.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use millwright_coordinator::{app, config, policy, telemetry};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Knows the fleet, says what may be done with which node and why not.
+#[derive(Debug, Parser)]
+#[command(name = "millwright-coordinator", version, arg_required_else_help = true)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Check configuration and policy, say what is wrong, and start nothing.
+    #[arg(long, global = true)]
+    check_config: bool,
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "MILLWRIGHT_LOG")]
+    log: String,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGTERM or SIGINT.
+    Run {
+        /// Write the addresses really listened on to standard output, as one line of JSON, once they answer.
+        #[arg(long)]
+        announce: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Beside the log, since the log may be the journal and the person at a terminal.
+            let _ = writeln!(std::io::stderr(), "millwright-coordinator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(arguments: &Arguments) -> anyhow::Result<()> {
+    telemetry::start(&arguments.log).map_err(anyhow::Error::msg)?;
+    let config = config::Config::load(&arguments.config)?;
+    match &arguments.command {
+        _ if arguments.check_config => check(&arguments.config, &config),
+        Some(Command::Run { announce }) => run(config, *announce),
+        None => anyhow::bail!("say what to do: `run`, or --check-config; --help lists everything"),
+    }
+}
+
+/// What a start would complain about, without starting.
+fn check(path: &Path, config: &config::Config) -> anyhow::Result<()> {
+    let policy = policy::load(&config.policy)?;
+    let host = app::this_host(config.host.as_ref()).map_err(anyhow::Error::msg)?;
+    app::PolicyFile::check_host(&config.policy, &policy, &host)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}: good", path.display())?;
+    writeln!(out, "{}: good, {} nodes", config.policy.display(), policy.nodes.len())?;
+    Ok(())
+}
+
+fn run(config: config::Config, announce: bool) -> anyhow::Result<()> {
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the threads that do the work")?;
+    runtime.block_on(app::run(config, |announcement| {
+        if announce && let Ok(line) = serde_json::to_string(announcement) {
+            // Whoever asked and no longer listens does not need it.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    }))?;
+    // A reader of the store that hangs on a dead disk must not hold up the end.
+    runtime.shutdown_background();
+    Ok(())
+}

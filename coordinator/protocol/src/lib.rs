@@ -3,11 +3,14 @@
 //! Both sides speak these words and share nothing else. `README.md` beside this crate is the protocol as a
 //! document; what is written there and what is here must say the same.
 
+#[cfg(test)]
+mod document;
 mod error;
 mod facts;
 mod finding;
 mod ids;
 pub mod lenient;
+mod orders;
 mod report;
 mod task;
 
@@ -18,5 +21,6 @@ pub use facts::{
 };
 pub use finding::{Evidence, Finding, Status, finding_id};
 pub use ids::{InvalidName, NodeName};
+pub use orders::{Order, Orders};
 pub use report::{PROTOCOL_VERSION, Report, ReportAnswer};
 pub use task::{Resources, Task, TaskState};

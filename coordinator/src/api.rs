@@ -1,0 +1,100 @@
+//! The route table: every path with its method, by audience.
+//!
+//! The table is also data, so that a test can compare it with `/openapi.json` and with the protocol's document.
+
+pub mod error;
+
+mod acknowledgements;
+mod agents;
+mod audit;
+mod body;
+mod events;
+mod guard;
+mod health;
+mod nodes;
+mod openapi;
+mod operations;
+mod parameters;
+mod verdicts;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use crate::app::App;
+use axum::{
+    Router,
+    handler::Handler,
+    middleware,
+    routing::{MethodRouter, get, post},
+};
+use std::sync::Arc;
+
+/// A router and what is in it.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<Arc<App>>,
+    paths: Vec<(&'static str, &'static str)>,
+}
+
+impl Routes {
+    fn get<H: Handler<T, Arc<App>>, T: 'static>(self, path: &'static str, handler: H) -> Self {
+        self.add("get", path, get(handler))
+    }
+
+    fn post<H: Handler<T, Arc<App>>, T: 'static>(self, path: &'static str, handler: H) -> Self {
+        self.add("post", path, post(handler))
+    }
+
+    fn add(mut self, method: &'static str, path: &'static str, handler: MethodRouter<Arc<App>>) -> Self {
+        self.paths.push((method, path));
+        self.router = self.router.route(path, handler);
+        self
+    }
+
+    /// Method and path of every route.
+    pub fn paths(&self) -> &[(&'static str, &'static str)] {
+        &self.paths
+    }
+}
+
+/// What people and their programs use.
+pub fn for_operators() -> Routes {
+    Routes::default()
+        .get("/api/v1/nodes", nodes::list)
+        .get("/api/v1/nodes/{node}", nodes::one)
+        .post("/api/v1/nodes/{node}/accept", nodes::accept)
+        .post("/api/v1/nodes/{node}/forget", nodes::forget)
+        .post("/api/v1/nodes/{node}/dead", nodes::dead)
+        .get("/api/v1/verdicts", verdicts::ask)
+        .get("/api/v1/operations", operations::list)
+        .post("/api/v1/operations", operations::start)
+        .get("/api/v1/acknowledgements", acknowledgements::list)
+        .post("/api/v1/acknowledgements", acknowledgements::add)
+        .get("/api/v1/audit", audit::list)
+        .get("/api/v1/events", events::stream)
+        .get("/openapi.json", openapi::document)
+        .get("/metrics", health::metrics)
+        .get("/healthz", health::healthz)
+        .get("/readyz", health::readyz)
+}
+
+/// What agents use.
+pub fn for_agents() -> Routes {
+    Routes::default()
+        .post("/v1/agents/{node}/report", agents::report)
+        .get("/v1/agents/{node}/orders", agents::orders)
+        .get("/healthz", health::healthz)
+}
+
+/// The operators' side, with the pages under the same guard.
+pub fn operators(app: &Arc<App>, pages: Router<Arc<App>>) -> Router {
+    let guard = middleware::from_fn_with_state(Arc::clone(app), guard::operators);
+    for_operators().router.merge(pages).layer(guard).with_state(Arc::clone(app))
+}
+
+/// The agents' side.
+pub fn agents(app: &Arc<App>) -> Router {
+    let guard = middleware::from_fn_with_state(Arc::clone(app), guard::agents);
+    for_agents().router.layer(guard).with_state(Arc::clone(app))
+}

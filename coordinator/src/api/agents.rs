@@ -1,0 +1,72 @@
+//! The agents' side: reports in, orders out. `coordinator/protocol/README.md` is the contract.
+
+use super::{
+    body,
+    error::{ErrorCode, Refusal},
+    parameters::{self, Parameters},
+};
+use crate::{app::App, config::parse_length};
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+};
+use millwright_protocol::{Orders, PROTOCOL_VERSION, Report, ReportAnswer};
+use std::{sync::Arc, time::Duration};
+
+/// The longest report that is taken, in bytes: some 10,000 tasks.
+pub const LONGEST_REPORT: usize = 4 * 1024 * 1024;
+/// The longest a poll for orders is kept.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long it is kept when the agent does not say.
+const USUAL_WAIT: Duration = Duration::from_secs(30);
+
+/// `POST /v1/agents/{node}/report`.
+pub async fn report(
+    State(app): State<Arc<App>>,
+    Path(node): Path<String>,
+    request: Request,
+) -> Result<Json<ReportAnswer>, Refusal> {
+    let name = parameters::node_name(&node)?;
+    let report: Report = body::json(request, LONGEST_REPORT).await?;
+    if !(PROTOCOL_VERSION.saturating_sub(1)..=PROTOCOL_VERSION).contains(&report.protocol) {
+        return Err(Refusal::new(
+            ErrorCode::UnsupportedProtocol,
+            format!(
+                "the report speaks protocol {}, and this coordinator {PROTOCOL_VERSION} and the one before; install an agent \
+                 of the coordinator's version",
+                report.protocol
+            ),
+        ));
+    }
+    if report.node.parse().ok().as_ref() != Some(&name) {
+        let found: String = report.node.chars().take(80).collect();
+        return Err(Refusal::new(
+            ErrorCode::NotYourNode,
+            format!(
+                "the path names {name} and the report {found:?}; an agent speaks about its own node only"
+            ),
+        ));
+    }
+    let taken = app.take_report(&name, report);
+    Ok(Json(ReportAnswer { protocol: PROTOCOL_VERSION, received_at: app.clock.now(), listed: taken.listed }))
+}
+
+/// `GET /v1/agents/{node}/orders?wait=30s`. This version has no orders: the answer is an empty list, given when the
+/// wait is over or the coordinator stops.
+pub async fn orders(
+    State(app): State<Arc<App>>,
+    Path(node): Path<String>,
+    parameters: Parameters,
+) -> Result<Json<Orders>, Refusal> {
+    parameters::node_name(&node)?;
+    parameters.only(&["wait"])?;
+    let wait = match parameters.one("wait")? {
+        None => USUAL_WAIT,
+        Some(text) => parse_length(text)
+            .map_err(|error| Refusal::new(ErrorCode::BadParameter, format!("wait: {error}")))?
+            .min(LONGEST_WAIT),
+    };
+    // Either way the list is empty.
+    let _ = tokio::time::timeout(wait, app.shutdown.asked()).await;
+    Ok(Json(Orders::default()))
+}

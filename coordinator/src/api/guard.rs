@@ -1,0 +1,218 @@
+//! Around every route: whom the request was meant for, how long it may take, what every answer carries.
+//!
+//! Refusals get their body here, so that each one has the one shape and the id under which the log knows it.
+
+use super::error::{ErrorCode, Refusal};
+use crate::{
+    app::App,
+    serve::{Peer, peer_of},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use futures_util::FutureExt;
+use millwright_protocol::ErrorBody;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+/// An answer must have begun after this; a long poll takes at most a minute.
+const ANSWER: Duration = Duration::from_secs(75);
+
+/// The header that names a request in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What browsers must keep to. Nothing is loaded from elsewhere, nothing is inline, nobody may frame a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The guard of the agents' side. It is the hot path: ids are made for refusals only.
+pub async fn agents(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let what = What::of(&request);
+    let mut response = match meant_for_us(&request, &app.config.listen.host_names) {
+        Ok(()) => run(next, request).await,
+        Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+    };
+    app.metrics.to_agents.count(response.status().as_u16());
+    if is_error(response.status()) {
+        response = explained(response, &what, &new_id());
+    }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The guard of the operators' side.
+pub async fn operators(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let what = What::of(&request);
+    let id = new_id();
+    let mut response = match meant_for_us(&request, &app.config.listen.host_names) {
+        Ok(()) => run(next, request).await,
+        Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+    };
+    app.metrics.to_operators.count(response.status().as_u16());
+    if is_error(response.status()) {
+        response = explained(response, &what, &id);
+    }
+    decorate(response.headers_mut(), &id);
+    response
+}
+
+/// What was asked, for the log.
+struct What(String);
+
+impl What {
+    fn of(request: &Request) -> Self {
+        Self(format!("{} {}", request.method(), request.uri().path()))
+    }
+}
+
+/// Runs the handler within its time; one that panics costs its own request and nothing else.
+async fn run(next: Next, request: Request) -> Response {
+    let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let refusal = match tokio::time::timeout(ANSWER, handler).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(_)) => Refusal::internal("the handler panicked"),
+        Err(_) => Refusal::internal(format!("no answer within {ANSWER:?}")),
+    };
+    axum::response::IntoResponse::into_response(refusal)
+}
+
+/// Refuses what a foreign web page could have a browser send here under a name of its own (DNS rebinding).
+fn meant_for_us(request: &Request, host_names: &[String]) -> Result<(), Refusal> {
+    if matches!(peer_of(request), Some(Peer::Unix { .. })) {
+        return Ok(());
+    }
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let Some(host) = host else {
+        return Err(Refusal::new(
+            ErrorCode::HostNotAllowed,
+            "the request has no Host header; HTTP/1.1 wants one",
+        ));
+    };
+    if is_ours(host, host_names) {
+        return Ok(());
+    }
+    let host: String = host.chars().take(100).collect();
+    Err(Refusal::new(
+        ErrorCode::HostNotAllowed,
+        format!(
+            "the request was meant for {host:?}; this coordinator answers as localhost, as a loopback address, and under \
+             the names in listen.host_names of coordinator.toml"
+        ),
+    ))
+}
+
+fn is_ours(host: &str, host_names: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost"
+        || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        || host_names.contains(&name)
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Gives a refusal its body. Pages for people stay as they are.
+fn explained(response: Response, what: &What, id: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let is_page =
+        parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let refusal = match parts.extensions.remove::<Refusal>() {
+        Some(refusal) => refusal,
+        None if is_page => return Response::from_parts(parts, body),
+        None => by_status(parts.status, what),
+    };
+    match &refusal.details {
+        Some(details) => log::error!("request.id" = id; "answer {}: {details}", what.0),
+        None => log::debug!("request.id" = id; "refused {}: {}", what.0, refusal.message),
+    }
+    let body = ErrorBody {
+        code: refusal.code.as_str().to_owned(),
+        message: refusal.message,
+        request_id: id.to_owned(),
+    };
+    let json = serde_json::to_vec(&body).unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(parts, Body::from(json))
+}
+
+/// The refusal for an answer that no handler of ours made.
+fn by_status(status: StatusCode, what: &What) -> Refusal {
+    let code = ErrorCode::of_status(status);
+    let message = match code {
+        ErrorCode::NotFound => format!("{} is nothing here; /openapi.json lists every path", what.0),
+        ErrorCode::MethodNotAllowed => {
+            format!("{} does not go with this method; the Allow header lists those that do", what.0)
+        }
+        _ => format!("{}: {}", what.0, status.canonical_reason().unwrap_or("refused").to_ascii_lowercase()),
+    };
+    Refusal::new(code, message)
+}
+
+fn decorate(headers: &mut HeaderMap, id: &str) {
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// Sorts by time, so that ids in a log read in order.
+fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_configured_names_are_ours() {
+        let names = ["mw.cern.ch".to_owned()];
+        for host in [
+            "localhost",
+            "LOCALHOST:8480",
+            "127.0.0.1:8480",
+            "[::1]:8480",
+            "[::1]",
+            "127.8.8.8",
+            "mw.cern.ch:443",
+            "localhost.",
+        ] {
+            assert!(is_ours(host, &names), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8480",
+            "10.0.0.1",
+            "",
+            ":80",
+            "localhost.evil.example",
+            "[::2]",
+            "::1.evil",
+        ] {
+            assert!(!is_ours(host, &names), "{host}");
+        }
+    }
+}

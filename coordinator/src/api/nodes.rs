@@ -1,0 +1,135 @@
+//! Nodes: what is known about them, and what people say about them.
+
+use super::{
+    body,
+    error::{ErrorCode, Refusal},
+    parameters::node_name,
+    writer::{Writer, author},
+};
+use crate::{
+    app::App,
+    fleet::{Fleet, NotTaken, UnknownNode},
+    view::{FleetView, NodeDetail, Transition},
+};
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+};
+use jiff::Timestamp;
+use millwright_protocol::NodeName;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The longest body of a person's word.
+pub const LONGEST_WORD: usize = 16 * 1024;
+
+/// `GET /api/v1/nodes`.
+pub async fn list(State(app): State<Arc<App>>) -> Json<FleetView> {
+    Json(app.fleet_view())
+}
+
+/// `GET /api/v1/nodes/{node}`.
+pub async fn one(State(app): State<Arc<App>>, Path(node): Path<String>) -> Result<Json<NodeDetail>, Refusal> {
+    let name = node_name(&node)?;
+    match app.node_detail(&name) {
+        Some(detail) => Ok(Json(detail)),
+        None => Err(UnknownNode(name.as_str().to_owned()).into()),
+    }
+}
+
+/// What a person says about a node.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// Why; kept in the audit.
+    #[serde(default)]
+    reason: String,
+    /// Who, where root speaks for somebody.
+    #[serde(default)]
+    by: Option<String>,
+}
+
+/// What changed.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    node: String,
+    transitions: Vec<Transition>,
+}
+
+type Say = fn(&mut Fleet, &NodeName, &str, &str, Timestamp) -> Result<Vec<Transition>, NotTaken>;
+
+/// `POST /api/v1/nodes/{node}/accept`: a changed identity, or a node missing in warm-up, is as it should be.
+pub async fn accept(
+    writer: Writer,
+    app: State<Arc<App>>,
+    node: Path<String>,
+    request: Request,
+) -> Result<Json<Done>, Refusal> {
+    say(writer, app, node, request, "accept", Fleet::accept).await
+}
+
+/// `POST /api/v1/nodes/{node}/forget`: the node is gone for good.
+pub async fn forget(
+    writer: Writer,
+    app: State<Arc<App>>,
+    node: Path<String>,
+    request: Request,
+) -> Result<Json<Done>, Refusal> {
+    say(writer, app, node, request, "forget", Fleet::forget).await
+}
+
+/// `POST /api/v1/nodes/{node}/dead`: the node leaves every count.
+pub async fn dead(
+    writer: Writer,
+    app: State<Arc<App>>,
+    node: Path<String>,
+    request: Request,
+) -> Result<Json<Done>, Refusal> {
+    say(writer, app, node, request, "dead", Fleet::dead).await
+}
+
+async fn say(
+    _: Writer,
+    State(app): State<Arc<App>>,
+    Path(node): Path<String>,
+    request: Request,
+    what: &'static str,
+    say: Say,
+) -> Result<Json<Done>, Refusal> {
+    let name = node_name(&node)?;
+    let word: Word = body::optional_json(request, LONGEST_WORD).await?;
+    let reason = word.reason.trim();
+    if what == "dead" && reason.is_empty() {
+        return Err(Refusal::new(
+            ErrorCode::BadParameter,
+            format!(
+                "saying that {name} is dead takes a reason: {{\"reason\": \"…\"}}, or `--reason` on the command line"
+            ),
+        ));
+    }
+    let by = author(word.by.as_deref());
+    let (transitions, spelled) = app.with_fleet(|fleet, now| {
+        let transitions = say(fleet, &name, reason, &by, now)?;
+        Ok::<_, Refusal>((transitions, fleet.policy().spell(&name).to_owned()))
+    })?;
+    app.publish(transitions.clone());
+    app.record(&by, what, &spelled, reason).await?;
+    Ok(Json(Done { node: spelled, transitions }))
+}
+
+impl From<UnknownNode> for Refusal {
+    fn from(unknown: UnknownNode) -> Self {
+        Self::new(ErrorCode::UnknownNode, unknown.to_string())
+    }
+}
+
+impl From<NotTaken> for Refusal {
+    fn from(not_taken: NotTaken) -> Self {
+        let code = match not_taken {
+            NotTaken::UnknownNode(_) => ErrorCode::UnknownNode,
+            NotTaken::UnknownFinding(_) => ErrorCode::UnknownFinding,
+            NotTaken::Nothing(_) => ErrorCode::NothingToDo,
+        };
+        Self::new(code, not_taken.to_string())
+    }
+}

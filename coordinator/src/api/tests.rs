@@ -1,0 +1,136 @@
+//! The real routes over real HTTP on loopback and on a Unix socket, with a fleet in memory.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails says so")]
+
+mod errors;
+mod rig;
+mod streams;
+mod words;
+
+use super::{for_agents, for_operators, openapi};
+use rig::Rig;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn a_report_is_taken_in_and_its_node_is_shown() {
+    let rig = Rig::start().await;
+    let answer = rig.report("n01", &rig.sample_report("n01")).await;
+    assert_eq!((answer.status, &answer.body["listed"]), (200, &json!(true)), "{}", answer.body);
+    let nodes = rig.get("/api/v1/nodes").await;
+    assert_eq!(nodes.status, 200);
+    let node = rig.get("/api/v1/nodes/N1.cern.ch").await;
+    assert_eq!((node.status, &node.body["name"]), (200, &json!("n01")), "{}", node.body);
+}
+
+#[tokio::test]
+async fn an_unlisted_node_is_seen_and_told_so() {
+    let rig = Rig::start().await;
+    let answer = rig.report("stranger", &rig.sample_report("stranger")).await;
+    assert_eq!((answer.status, &answer.body["listed"]), (200, &json!(false)));
+    let verdict = rig.get("/api/v1/verdicts?action=reboot&node=stranger").await;
+    assert_eq!(verdict.body["verdict"], "refused", "{}", verdict.body);
+    assert_eq!(verdict.body["reasons"][0]["code"], "node_unlisted");
+}
+
+#[tokio::test]
+async fn a_verdict_has_the_shape_tools_rely_on() {
+    let rig = Rig::start().await;
+    rig.report("n01", &rig.sample_report("n01")).await;
+    let answer = rig.get("/api/v1/verdicts?action=rebuild&node=n02&node=N01.cern.ch&node=n1").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body["nodes"], json!(["n01", "n02"]), "each node once, as policy spells it");
+    let keys: BTreeSet<&str> = answer.body.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "action",
+        "asked_at",
+        "cost",
+        "may_start",
+        "nodes",
+        "not_configured",
+        "notes",
+        "oldest_fact_seconds",
+        "reasons",
+        "verdict",
+        "waits",
+    ];
+    assert_eq!(keys, BTreeSet::from(expected));
+    for answer in [
+        rig.get("/api/v1/verdicts?action=delete&node=n01&volumes=delete").await,
+        rig.get("/api/v1/verdicts?action=DELETE&node=n01&volumes=keep").await,
+    ] {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_orders_waits_and_gets_an_empty_list() {
+    let rig = Rig::start().await;
+    let answer = rig.agents_get("/v1/agents/n01/orders?wait=1ms").await;
+    assert_eq!((answer.status, answer.body), (200, json!({ "orders": [] })));
+}
+
+#[tokio::test]
+async fn a_poll_for_orders_ends_when_the_coordinator_stops() {
+    let rig = Rig::start().await;
+    let stop = async {
+        rig.app.shutdown.ask();
+        rig.stopped().await
+    };
+    let (answer, stopped) = tokio::join!(rig.agents_get("/v1/agents/n01/orders?wait=60s"), stop);
+    assert!(stopped);
+    assert!(answer.status == 200 || answer.status == 0, "answered, or never let in: {}", answer.status);
+}
+
+#[tokio::test]
+async fn machines_that_watch_get_their_words() {
+    let rig = Rig::start().await;
+    rig.report("n01", &rig.sample_report("n01")).await;
+    assert_eq!(rig.get("/healthz").await.body["status"], "alive");
+    assert_eq!(rig.get("/readyz").await.body["status"], "ready");
+    let metrics = rig.get_text("/metrics").await;
+    assert!(metrics.contains("millwright_reports_total 1\n"), "{metrics}");
+    assert!(metrics.contains("millwright_http_answers_total{audience=\"agents\",result=\"ok\"} 1\n"));
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn every_route_is_in_the_openapi_document_and_nothing_else_is() {
+    let document = openapi::build();
+    let documented: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone()))
+        })
+        .collect();
+    let routed = for_operators()
+        .paths()
+        .iter()
+        .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
+    assert_eq!(documented, routed);
+}
+
+#[test]
+fn every_route_of_agents_is_in_the_protocols_document() {
+    let document = include_str!("../../protocol/README.md");
+    for (method, path) in for_agents().paths() {
+        let written = format!("{} {path}", method.to_uppercase());
+        assert!(document.contains(&written), "{written} is missing in coordinator/protocol/README.md");
+    }
+}
+
+#[test]
+fn every_reference_in_the_openapi_document_resolves() {
+    let document = openapi::build();
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some_and(Value::is_object), "{pointer}");
+    }
+}

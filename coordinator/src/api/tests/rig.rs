@@ -1,0 +1,140 @@
+//! A coordinator for tests: real listeners, a fleet of three listed nodes, a client for each way in.
+
+use crate::{app::App, clock::SystemClock, config::Config, fleet::Fleet, policy, serve, shutdown::Shutdown};
+use serde_json::{Value, json};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
+};
+
+const POLICY: &str = r#"
+[cluster]
+name = "test"
+coordinator = "mw"
+[protections]
+n03 = ["never_rebuild"]
+[[nodes]]
+class = "agent"
+names = ["n01", "n02", "n03"]
+"#;
+
+pub struct Rig {
+    pub app: Arc<App>,
+    pub operators: SocketAddr,
+    pub agents: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+/// An answer; status 0 when the connection ended before one.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Value,
+}
+
+impl Rig {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::parse("[listen]\nhost_names = [\"mw.cern.ch\"]\n", Path::new("c.toml")).unwrap();
+        let policy = Arc::new(policy::parse(POLICY, Path::new("policy.toml")).unwrap());
+        let clock = Arc::new(SystemClock::new());
+        let fleet = Fleet::new(policy, crate::clock::Clock::now(clock.as_ref()));
+        let app = App::new(config, clock, fleet, Shutdown::default());
+        let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let agents = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = serve::bind_unix(&folder.path().join("s")).unwrap();
+        let rig = Self {
+            operators: operators.local_addr().unwrap(),
+            agents: agents.local_addr().unwrap(),
+            folder,
+            app: Arc::clone(&app),
+        };
+        serve::tcp(operators, app.operators(), 64, &app.shutdown);
+        serve::unix(socket, app.operators(), 64, &app.shutdown);
+        serve::tcp(agents, app.agents(), 64, &app.shutdown);
+        rig
+    }
+
+    /// Whether everything ended in an orderly way.
+    pub async fn stopped(&self) -> bool {
+        self.app.shutdown.finish(Duration::from_secs(30)).await
+    }
+
+    pub fn sample_report(&self, node: &str) -> Value {
+        json!({
+            "protocol": 1, "node": node, "agent_version": "0.1.0", "boot_id": "b1", "machine_id": format!("m-{node}"),
+            "sequence": 1, "sent_at": "2026-01-31T10:00:00Z", "uptime_seconds": 3600,
+            "findings": [{ "check": "docker", "status": "ok", "gating": true, "sentence": "Docker answers",
+                "since": "2026-01-31T09:00:00Z" }],
+        })
+    }
+
+    pub async fn report(&self, node: &str, body: &Value) -> Answer {
+        self.report_bytes(node, body.to_string().as_bytes()).await
+    }
+
+    pub async fn report_bytes(&self, node: &str, body: &[u8]) -> Answer {
+        let head = format!("POST /v1/agents/{node}/report HTTP/1.1\r\ncontent-type: application/json\r\n");
+        self.tcp(self.agents, &head, body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.tcp(self.operators, &format!("GET {path} HTTP/1.1\r\n"), b"").await
+    }
+
+    pub async fn get_text(&self, path: &str) -> String {
+        match self.get(path).await.body {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+
+    pub async fn agents_get(&self, path: &str) -> Answer {
+        self.tcp(self.agents, &format!("GET {path} HTTP/1.1\r\n"), b"").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let head = format!("POST {path} HTTP/1.1\r\ncontent-type: application/json\r\n");
+        self.tcp(self.operators, &head, body.to_string().as_bytes()).await
+    }
+
+    /// As whoever runs the test, on the Unix socket.
+    pub async fn post_on_socket(&self, path: &str, body: &Value) -> Answer {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: mw\r\ncontent-type: application/json\r\n");
+        let stream = UnixStream::connect(self.folder.path().join("s")).await.unwrap();
+        exchange(stream, &head, body.to_string().as_bytes()).await.unwrap()
+    }
+
+    /// One request; `head` is its first line and headers, without Host when it names one itself.
+    pub async fn tcp(&self, to: SocketAddr, head: &str, body: &[u8]) -> Answer {
+        let host =
+            if head.to_lowercase().contains("\r\nhost:") { String::new() } else { format!("host: {to}\r\n") };
+        let stream = TcpStream::connect(to).await.unwrap();
+        exchange(stream, &format!("{head}{host}"), body).await.unwrap_or(Answer {
+            status: 0,
+            head: String::new(),
+            body: Value::Null,
+        })
+    }
+}
+
+/// Sends a request and reads until the other end closes.
+async fn exchange(
+    mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin,
+    head: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
+    let head = format!("{head}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await?;
+    // A server that has refused a body may close before it is all sent; its answer is there all the same.
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+    Ok(Answer { status, head: head.to_lowercase(), body })
+}

@@ -1,0 +1,230 @@
+//! The composition root: builds everything and hands it down. No decision is taken here.
+
+mod policy_file;
+mod start;
+mod watch;
+
+pub use policy_file::{PolicyFile, this_host};
+pub use start::{Announcement, StartError, run};
+
+use crate::{
+    api::{self, error::Refusal},
+    clock::Clock,
+    config::Config,
+    dashboard::{self, PageData},
+    events::Events,
+    fleet::{Fleet, Taken},
+    metrics::Metrics,
+    shutdown::Shutdown,
+    store::{AuditEntry, Store, VerdictChange},
+    troubles::Troubles,
+    view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition},
+};
+use axum::Router;
+use jiff::Timestamp;
+use millwright_decision::{Action, Policy, Request, Verdict};
+use millwright_protocol::{NodeName, Report};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::broadcast;
+
+/// Changes of a node that its page shows.
+const HISTORY: usize = 100;
+/// How many batches of changes a listener inside the coordinator may lag.
+const LAG: usize = 1024;
+
+/// What every way in may use. Built once; shared by reference.
+pub struct App {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How this installation is set up.
+    pub config: Config,
+    /// How it stops.
+    pub shutdown: Shutdown,
+    /// What outlives the process.
+    pub store: Arc<Store>,
+    /// What is told to listeners outside.
+    pub events: Events,
+    /// What changed, for listeners inside, in the order in which it did.
+    pub changes: broadcast::Sender<Arc<[Transition]>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is wrong with the coordinator itself.
+    pub troubles: Troubles,
+    fleet: Mutex<Fleet>,
+}
+
+impl App {
+    /// With everything it needs; nothing runs yet.
+    pub fn new(config: Config, clock: Arc<dyn Clock>, fleet: Fleet, store: Store) -> Arc<Self> {
+        let run = clock.now().as_millisecond().to_string();
+        Arc::new(Self {
+            clock,
+            config,
+            shutdown: Shutdown::default(),
+            store: Arc::new(store),
+            events: Events::new(run),
+            changes: broadcast::channel(LAG).0,
+            metrics: Metrics::default(),
+            troubles: Troubles::default(),
+            fleet: Mutex::new(fleet),
+        })
+    }
+
+    /// Looks at the fleet, or changes it, at this moment. The closure must be quick: everybody else waits.
+    pub fn with_fleet<T>(&self, look: impl FnOnce(&mut Fleet, Timestamp) -> T) -> T {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&mut fleet, self.clock.now())
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.with_fleet(|fleet, _| Arc::clone(fleet.policy()))
+    }
+
+    /// Takes in a report and tells what changed.
+    pub fn take_report(&self, name: &NodeName, report: Report) -> Taken {
+        let mut taken = self.with_fleet(|fleet, now| fleet.take_report(name, report, now));
+        self.metrics.reports.increment();
+        if taken.late {
+            self.metrics.reports_late.increment();
+        }
+        self.publish(std::mem::take(&mut taken.transitions));
+        taken
+    }
+
+    /// The whole fleet for people.
+    pub fn fleet_view(&self) -> FleetView {
+        let troubles = self.own_troubles();
+        self.with_fleet(|fleet, now| fleet.fleet_view(now, troubles))
+    }
+
+    fn own_troubles(&self) -> Vec<OwnTrouble> {
+        self.troubles.list().into_iter().chain(self.store.trouble()).collect()
+    }
+
+    /// One node for people, with its history; without, when the store cannot be read.
+    pub async fn node_detail(&self, name: &NodeName) -> Option<NodeDetail> {
+        let mut detail = self.with_fleet(|fleet, now| fleet.node_detail(name, now))?;
+        let of = name.clone();
+        detail.history = match self.read_store(move |store| store.history(Some(&of), HISTORY)).await {
+            Ok(history) => history,
+            Err(refusal) => {
+                log::warn!("node.id" = name.as_str(); "show the history of {name}: {}", refusal.message);
+                Vec::new()
+            }
+        };
+        Some(detail)
+    }
+
+    /// Tells everybody what changed.
+    pub fn publish(&self, transitions: Vec<Transition>) {
+        if transitions.is_empty() {
+            return;
+        }
+        for transition in &transitions {
+            log::info!("node.id" = transition.key.as_str(), "what" = transition.what.as_str(); "{}", transition.sentence);
+            match serde_json::to_string(transition) {
+                Ok(json) => self.events.tell("node", json),
+                Err(error) => log::error!("write a change as JSON: {error}"),
+            }
+        }
+        // An error means that nobody listens.
+        let _ = self.changes.send(Arc::from(transitions.as_slice()));
+        self.store.keep_changes(transitions);
+    }
+
+    /// Tells everybody which verdicts are not what they were.
+    pub fn publish_verdicts(&self, changes: Vec<VerdictChange>) {
+        for change in &changes {
+            match serde_json::to_string(change) {
+                Ok(json) => self.events.tell("verdict", json),
+                Err(error) => log::error!("write a verdict as JSON: {error}"),
+            }
+        }
+        self.store.keep_verdicts(changes);
+    }
+
+    /// Keeps what a person said; returns once it is on the disk.
+    ///
+    /// # Errors
+    /// `store_unavailable` when it is not.
+    pub async fn record(&self, by: &str, what: &str, about: &str, reason: &str) -> Result<(), Refusal> {
+        log::info!("about" = about, "by" = by; "{by}: {what} {about}: {reason}");
+        let entry = AuditEntry {
+            at: self.clock.now(),
+            by: by.to_owned(),
+            what: what.to_owned(),
+            about: about.to_owned(),
+            reason: reason.to_owned(),
+        };
+        Ok(self.store.keep_audit(entry).await?)
+    }
+
+    /// What people said, newest first.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, Refusal> {
+        self.read_store(move |store| store.audit(limit)).await
+    }
+
+    /// Keeps an acknowledgement; returns once it is on the disk.
+    ///
+    /// # Errors
+    /// `store_unavailable` when it is not.
+    pub async fn keep_acknowledgement(&self, given: &Acknowledgement) -> Result<(), Refusal> {
+        Ok(self.store.keep_acknowledgement(given.clone()).await?)
+    }
+
+    /// Reads the store on a thread that may wait for the disk.
+    async fn read_store<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = Arc::clone(&self.store);
+        match tokio::task::spawn_blocking(move || look(&store)).await {
+            Ok(read) => Ok(read?),
+            Err(error) => Err(Refusal::internal(error)),
+        }
+    }
+
+    /// Waits; `false` when the coordinator stops meanwhile.
+    pub async fn pause(&self, length: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(length) => true,
+            () = self.shutdown.asked() => false,
+        }
+    }
+
+    /// What operators reach: API and dashboard, on loopback and on the Unix socket.
+    pub fn operators(self: &Arc<Self>) -> Router {
+        api::operators(self, dashboard::routes::<Self>())
+    }
+
+    /// What agents reach.
+    pub fn agents(self: &Arc<Self>) -> Router {
+        api::agents(self)
+    }
+}
+
+impl PageData for App {
+    fn fleet(&self) -> FleetView {
+        self.fleet_view()
+    }
+
+    async fn node(&self, name: &NodeName) -> Option<NodeDetail> {
+        self.node_detail(name).await
+    }
+
+    fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {
+        self.with_fleet(|fleet, now| {
+            Action::DISRUPTIVE
+                .into_iter()
+                .filter_map(|action| fleet.judge(&Request::one(action, name.clone()), now).ok())
+                .collect()
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! The policy on disk, and the last good one: what is in force when somebody has broken the file (DESIGN 3.7).
+//!
+//! A file that does not pass is refused as a whole. Then the last good policy says who is listed, everything is protected,
+//! and the reason names what is wrong; the next good file ends that without a restart.
+
+use crate::policy;
+use millwright_decision::Policy;
+use millwright_protocol::NodeName;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The file, its last good copy, and the host that both must name.
+#[derive(Debug)]
+pub struct PolicyFile {
+    path: PathBuf,
+    last_good: PathBuf,
+    host: NodeName,
+    /// What was read last, good or bad.
+    read: Option<io::Result<Vec<u8>>>,
+}
+
+/// The policy names another host for the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the policy {path} names {named} as the coordinator's host, and this host is {host}: start the coordinator on {named}. \
+     To move it here, stop it there, copy its state directory here, and let `cluster.coordinator` in the policy name {host}. \
+     If {named} is this very host under another name, say `host = \"{named}\"` in coordinator.toml"
+)]
+pub struct OtherHost {
+    path: String,
+    named: String,
+    host: NodeName,
+}
+
+impl PolicyFile {
+    /// The file at `path`; its last good copy is kept in `state_dir`.
+    pub fn new(path: &Path, state_dir: &Path, host: NodeName) -> Self {
+        Self { path: path.to_owned(), last_good: state_dir.join("policy.last-good.toml"), host, read: None }
+    }
+
+    /// The policy to start with.
+    ///
+    /// # Errors
+    /// When it, or the last good one in its place, names another host.
+    pub fn first(&mut self) -> Result<Policy, OtherHost> {
+        let policy = match self.read_again() {
+            Ok(policy) => policy,
+            Err(why) => self.fallen_back(why),
+        };
+        Self::check_host(&self.path, &policy, &self.host)?;
+        if policy.unreadable.is_none() {
+            self.keep_as_good();
+        }
+        Ok(policy)
+    }
+
+    /// The policy to go on with, when the file is not what it was.
+    pub fn changed(&mut self) -> Option<Policy> {
+        if !self.is_changed() {
+            return None;
+        }
+        let good = self.read_again().and_then(|policy| match Self::check_host(&self.path, &policy, &self.host) {
+            Ok(()) => Ok(policy),
+            Err(other) => Err(other.to_string()),
+        });
+        Some(match good {
+            Ok(policy) => {
+                self.keep_as_good();
+                policy
+            }
+            Err(why) => self.fallen_back(why),
+        })
+    }
+
+    fn is_changed(&self) -> bool {
+        match (&self.read, &std::fs::read(&self.path)) {
+            (Some(Ok(before)), Ok(now)) => before != now,
+            (Some(Err(before)), Err(now)) => before.kind() != now.kind(),
+            _ => true,
+        }
+    }
+
+    fn read_again(&mut self) -> Result<Policy, String> {
+        let policy = policy::load(&self.path).map_err(|errors| errors.to_string());
+        self.read = Some(std::fs::read(&self.path));
+        policy
+    }
+
+    /// Whether a policy names this host as the coordinator's.
+    ///
+    /// # Errors
+    /// When it names another; the message says what to do.
+    pub fn check_host(path: &Path, policy: &Policy, host: &NodeName) -> Result<(), OtherHost> {
+        if policy.coordinator == *host {
+            return Ok(());
+        }
+        let named = policy.coordinator.as_str().to_owned();
+        Err(OtherHost { path: path.display().to_string(), named, host: host.clone() })
+    }
+
+    /// The last good policy with everything protected; without one, an empty fleet.
+    fn fallen_back(&self, why: String) -> Policy {
+        log::error!("{why}; everything is protected until the file is right");
+        match policy::load(&self.last_good) {
+            Ok(good) => Policy { unreadable: Some(why), ..good },
+            Err(_) => Policy::unreadable(why, self.host.clone()),
+        }
+    }
+
+    /// Keeps what was read as the last good policy; a copy that cannot be kept is a warning, since the file itself is good.
+    fn keep_as_good(&self) {
+        let Some(Ok(bytes)) = &self.read else { return };
+        if std::fs::read(&self.last_good).is_ok_and(|kept| kept == *bytes) {
+            return;
+        }
+        let beside = self.last_good.with_extension("new");
+        let kept = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &self.last_good));
+        if let Err(error) = kept {
+            log::warn!("keep a copy of the good policy at {}: {error}", self.last_good.display());
+        }
+    }
+}
+
+/// The name of this machine: `configured`, or what the system says.
+///
+/// # Errors
+/// When the system's name cannot be read or is no node name; the message says what to configure.
+pub fn this_host(configured: Option<&NodeName>) -> Result<NodeName, String> {
+    const KERNEL: &str = "/proc/sys/kernel/hostname";
+    if let Some(name) = configured {
+        return Ok(name.clone());
+    }
+    let advice = "say `host = \"NAME\"` in coordinator.toml";
+    let name = std::fs::read_to_string(KERNEL).map_err(|error| format!("read this host's name from {KERNEL}: {error}; {advice}"))?;
+    name.trim().parse().map_err(|error| format!("use this host's name: {error}; or {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "protections = \"none\"\n[cluster]\nname = \"c\"\ncoordinator = \"mw\"\n[[nodes]]\nclass = \"agent\"\nnames = [\"n01\"]\n";
+
+    struct Desk {
+        folder: tempfile::TempDir,
+        file: PolicyFile,
+    }
+
+    impl Desk {
+        fn with(text: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("policy.toml"), text).unwrap();
+            let file = Self::open(folder.path());
+            Self { folder, file }
+        }
+
+        fn open(folder: &Path) -> PolicyFile {
+            PolicyFile::new(&folder.join("policy.toml"), folder, "mw".parse().unwrap())
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(self.folder.path().join("policy.toml"), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_broken_later_leaves_the_nodes_listed_and_everything_protected() {
+        let mut desk = Desk::with(GOOD);
+        assert!(desk.file.first().unwrap().unreadable.is_none());
+        assert!(desk.file.changed().is_none(), "nothing has changed");
+        desk.write("nonsense");
+        let broken = desk.file.changed().unwrap();
+        assert_eq!(broken.nodes.len(), 1);
+        assert!(broken.unreadable.unwrap().contains("policy.toml"));
+        desk.write(GOOD);
+        assert!(desk.file.changed().unwrap().unreadable.is_none(), "the next good file ends it");
+    }
+
+    #[test]
+    fn a_start_with_a_broken_file_takes_the_last_good_one() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first().unwrap();
+        desk.write("nonsense");
+        let policy = Desk::open(desk.folder.path()).first().unwrap();
+        assert!(policy.nodes.len() == 1 && policy.unreadable.is_some());
+    }
+
+    #[test]
+    fn a_start_with_a_broken_file_and_nothing_before_it_is_an_empty_fleet() {
+        let policy = Desk::with("nonsense").file.first().unwrap();
+        assert!(policy.nodes.is_empty() && policy.unreadable.is_some());
+    }
+
+    #[test]
+    fn a_file_that_goes_away_is_a_broken_file() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first().unwrap();
+        std::fs::remove_file(desk.folder.path().join("policy.toml")).unwrap();
+        assert!(desk.file.changed().unwrap().unreadable.is_some());
+        assert!(desk.file.changed().is_none(), "and is told once");
+    }
+
+    #[test]
+    fn another_host_is_refused_with_what_to_do() {
+        let other = GOOD.replace("\"mw\"", "\"alimesos01\"");
+        let message = Desk::with(&other).file.first().unwrap_err().to_string();
+        for part in ["names alimesos1", "this host is mw", "copy its state directory", "coordinator.toml"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let mut desk = Desk::with(GOOD);
+        desk.file.first().unwrap();
+        desk.write(&other);
+        assert!(desk.file.changed().unwrap().unreadable.unwrap().contains("names alimesos1"), "while running it protects");
+    }
+}

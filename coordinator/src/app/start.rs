@@ -1,0 +1,179 @@
+//! From a configuration to a coordinator that answers, and back to nothing.
+
+use super::{App, PolicyFile, policy_file::OtherHost, this_host, watch};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    fleet::Fleet,
+    serve,
+    shutdown::signalled,
+    store::{OpenError, Retention, Store},
+};
+use jiff::SignedDuration;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use std::{
+    fs::{DirBuilder, File},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Connections at a time: agents keep theirs between reports.
+const AGENTS: usize = 20_000;
+const OPERATORS: usize = 512;
+/// What is under way gets this long to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody knows how this host is called.
+    #[error("{0}")]
+    Host(String),
+    /// It should run elsewhere.
+    #[error(transparent)]
+    OtherHost(#[from] OtherHost),
+    /// The state directory cannot be used.
+    #[error("use the state directory {}: {source}", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another coordinator uses it.
+    #[error(
+        "another coordinator already uses the state directory {}; stop it first, or choose another `state_dir`", .0.display()
+    )]
+    Taken(PathBuf),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("listen for {whom} on {address}: {source}; see what else listens there, or choose another address in coordinator.toml")]
+    Listen {
+        /// `operators` or `agents`.
+        whom: &'static str,
+        /// Where.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Signals cannot be watched.
+    #[error("watch for signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Where a coordinator really listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Announcement {
+    /// Operators: dashboard and API.
+    pub operators: String,
+    /// Agents.
+    pub agents: String,
+    /// The Unix socket.
+    pub socket: PathBuf,
+}
+
+/// Runs a coordinator until SIGTERM or SIGINT. `announce` is called once it answers.
+///
+/// # Errors
+/// When it cannot start; the message says what to do.
+pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result<(), StartError> {
+    let host = this_host(config.host.as_ref()).map_err(StartError::Host)?;
+    let _state = own_state(&config.state_dir)?;
+    let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
+    let policy = policy_file.first()?;
+    let (listeners, announcement) = Listeners::bind(&config).await?;
+    let app = build(config, policy)?;
+
+    listeners.serve(&app);
+    watch::policy(&app, policy_file);
+    watch::verdicts(&app);
+    log::info!("answering operators on {} and {}, agents on {}", announcement.operators, announcement.socket.display(), announcement.agents);
+    announce(&announcement);
+    tell_systemd(sd_notify::NotifyState::Ready);
+
+    let signal = signalled().await.map_err(StartError::Signals)?;
+    log::info!("stopping on {signal}");
+    tell_systemd(sd_notify::NotifyState::Stopping);
+    if !app.shutdown.finish(PATIENCE).await {
+        log::warn!("some work was still under way after {PATIENCE:?} and is left behind");
+    }
+    app.store.close();
+    // One that is left behind is replaced at the next start.
+    let _ = std::fs::remove_file(&app.config.listen.socket);
+    Ok(())
+}
+
+fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>, StartError> {
+    let clock = Arc::new(SystemClock::new());
+    let retention = Retention {
+        changes: SignedDuration::try_from(config.retention.transitions).unwrap_or(SignedDuration::MAX),
+        audit: SignedDuration::try_from(config.retention.audit).unwrap_or(SignedDuration::MAX),
+    };
+    let (store, remembered) = Store::open(&config.state_dir.join("coordinator.sqlite"), retention)?;
+    let mut fleet = Fleet::new(Arc::new(policy), clock.now());
+    fleet.restore(remembered, clock.now());
+    Ok(App::new(config, clock, fleet, store))
+}
+
+/// Makes the state directory ours alone, for as long as the lock lives.
+fn own_state(path: &Path) -> Result<Flock<File>, StartError> {
+    let wrong = |source| StartError::State { path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(wrong)?;
+    let file = File::create(path.join("lock")).map_err(wrong)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::errno::Errno::EWOULDBLOCK => StartError::Taken(path.to_owned()),
+        other => wrong(other.into()),
+    })
+}
+
+struct Listeners {
+    operators: TcpListener,
+    agents: TcpListener,
+    socket: UnixListener,
+}
+
+impl Listeners {
+    /// Binds everything before anything is served, so that a start fails as a whole.
+    async fn bind(config: &Config) -> Result<(Self, Announcement), StartError> {
+        let listen = &config.listen;
+        let (operators, operators_at) = bind("operators", listen.operators).await?;
+        let (agents, agents_at) = bind("agents", listen.agents).await?;
+        let socket = serve::bind_unix(&listen.socket).map_err(|source| StartError::Listen {
+            whom: "operators",
+            address: listen.socket.display().to_string(),
+            source,
+        })?;
+        let announcement =
+            Announcement { operators: operators_at, agents: agents_at, socket: listen.socket.clone() };
+        Ok((Self { operators, agents, socket }, announcement))
+    }
+
+    fn serve(self, app: &Arc<App>) {
+        serve::tcp(self.operators, app.operators(), OPERATORS, &app.shutdown);
+        serve::unix(self.socket, app.operators(), OPERATORS, &app.shutdown);
+        serve::tcp(self.agents, app.agents(), AGENTS, &app.shutdown);
+    }
+}
+
+/// The listener and the URL it really has, port 0 replaced.
+async fn bind(whom: &'static str, address: SocketAddr) -> Result<(TcpListener, String), StartError> {
+    let wrong = |source| StartError::Listen { whom, address: address.to_string(), source };
+    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let real = listener.local_addr().map_err(wrong)?;
+    Ok((listener, format!("http://{real}")))
+}
+
+/// Outside systemd there is nobody to tell.
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        log::debug!("tell systemd: {error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! `coordinator.toml`: what this one installation needs to know about itself. What people decided about nodes is in
+//! `policy.toml`, never here.
+//!
+//! ```text
+//! file → Fragment (as written, everything optional) → Config (checked, typed, complete)
+//! ```
+//! Only [`Config`] leaves this module. A bad file stops start-up; every complaint names file, line, key and the accepted form.
+
+mod fragment;
+mod length;
+
+pub use length::{InvalidLength, parse_length};
+
+use fragment::Fragment;
+use millwright_protocol::NodeName;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where it is unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/millwright/coordinator.toml";
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name of this host; policy must name the same one. `None` takes the system's host name.
+    pub host: Option<NodeName>,
+    /// Where state is kept; only one coordinator may use it at a time.
+    pub state_dir: PathBuf,
+    /// The policy file.
+    pub policy: PathBuf,
+    /// Who may reach us, and where.
+    pub listen: Listen,
+    /// The Mesos masters we ask; empty where policy marks `mesos_master` as `none`.
+    pub mesos: Mesos,
+    /// How silent nodes are probed.
+    pub probe: Probe,
+    /// How long what happened is kept.
+    pub retention: Retention,
+    /// Whom we tell; `None` tells nobody.
+    pub notice: Option<Notice>,
+}
+
+/// Where we listen.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Operators: API and dashboard. Loopback only.
+    pub operators: SocketAddr,
+    /// Agents. Loopback only.
+    pub agents: SocketAddr,
+    /// The Unix socket; the only way to write, and only for root.
+    pub socket: PathBuf,
+    /// Names beside `localhost` that a browser may have asked for.
+    pub host_names: Vec<String>,
+}
+
+/// The Mesos masters.
+#[derive(Debug, Clone)]
+pub struct Mesos {
+    /// Such as `http://alimesos01.cern.ch:5050`.
+    pub masters: Vec<String>,
+    /// From the start of one round to the start of the next.
+    pub every: Duration,
+    /// After this an answer is given up.
+    pub timeout: Duration,
+}
+
+/// The knock at a silent node's door.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Added to a node's name to look it up, such as `cern.ch`; empty for none.
+    pub domain: String,
+    /// The TCP port that a living machine answers.
+    pub port: u16,
+    /// After this the door counts as closed.
+    pub timeout: Duration,
+}
+
+/// How long the store keeps what happened.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Changes of findings.
+    pub transitions: Duration,
+    /// Who did what.
+    pub audit: Duration,
+}
+
+/// Where notices go.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// Gets a POST with a JSON body.
+    pub webhook: String,
+}
+
+/// Why a configuration is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not to be had.
+    #[error("read {}: {source}; give another file with --config FILE", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file does not say what it should.
+    #[error("{}:{line}: {message}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// The key, what was found, and the accepted form.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says something it should not; the message names file, line, key and the accepted form.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a file; `path` is for messages only.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let invalid = |offset: usize, message: String| ConfigError::Invalid {
+            path: path.to_owned(),
+            line: line_of(text, offset),
+            message,
+        };
+        let fragment: Fragment = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            invalid(offset, explain(&error, text, offset))
+        })?;
+        fragment.checked().map_err(|wrong| invalid(wrong.offset, wrong.message))
+    }
+}
+
+/// The line of a byte offset, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// toml's own words; where it does not name the key, the one that stands on the line.
+fn explain(error: &toml::de::Error, text: &str, offset: usize) -> String {
+    let message = error.message().replace("unknown field", "unknown key").replace(", expected", "; known:");
+    let message = message.replace("known: one of ", "known keys: ");
+    let line = text.lines().nth(line_of(text, offset).saturating_sub(1)).unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) if !message.contains(key.trim()) => format!("key `{}`: {message}", key.trim()),
+        _ => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("c.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_complete_configuration() {
+        let config = parse("").unwrap();
+        assert_eq!(config.listen.operators.to_string(), "127.0.0.1:8480");
+        assert_eq!(config.listen.agents.to_string(), "127.0.0.1:8482");
+        assert_eq!(config.listen.socket, Path::new("/run/millwright/coordinator.sock"));
+        assert_eq!(config.state_dir, Path::new("/var/lib/millwright"));
+        assert_eq!(config.policy, Path::new("/etc/millwright/policy.toml"));
+        assert!(config.mesos.masters.is_empty() && config.notice.is_none());
+    }
+
+    #[test]
+    fn every_complaint_names_file_line_key_and_the_accepted_form() {
+        for (text, expected) in [
+            ("[listen]\nport = 3\n", vec!["c.toml:2: ", "port", "known keys", "`operators`", "`socket`"]),
+            ("\n[lisen]\n", vec!["c.toml:2: ", "lisen", "`listen`"]),
+            ("[mesos]\nevery = \"soon\"\n", vec!["c.toml:2: ", "every", "\"soon\"", "15m"]),
+            ("[mesos]\nevery = \"0s\"\n", vec!["c.toml:2: ", "every", "0s", "longer"]),
+            ("[mesos]\nevery = 10\n", vec!["c.toml:2: ", "every", "string"]),
+            ("[mesos]\n\nmasters = [\"zk://a:2181\"]\n", vec!["c.toml:3: ", "masters", "http://"]),
+            ("[listen]\nagents = \"everywhere\"\n", vec!["c.toml:2: ", "agents", "127.0.0.1:8482"]),
+            ("host = \"a b\"\n", vec!["c.toml:1: ", "host", "write a host name"]),
+            ("[notice]\nwebhook = \"chat\"\n", vec!["c.toml:2: ", "webhook", "https://"]),
+            ("state_dir = \"here\"\n", vec!["c.toml:1: ", "state_dir", "absolute"]),
+            ("[listen]\nhost_names = [\"a:80\"]\n", vec!["c.toml:2: ", "host_names", "without a port"]),
+            ("a b c\n", vec!["c.toml:1: "]),
+        ] {
+            let message = parse(text).unwrap_err();
+            for part in expected {
+                assert!(message.contains(part), "{text:?}: {part:?} is missing in {message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_is_refused_without_tls() {
+        for key in ["operators", "agents"] {
+            let message = parse(&format!("[listen]\n{key} = \"0.0.0.0:8482\"\n")).unwrap_err();
+            assert!(message.contains("c.toml:2: ") && message.contains("no TLS"), "{message}");
+            assert!(parse(&format!("[listen]\n{key} = \"[::1]:0\"\n")).is_ok(), "loopback, any port");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_says_which_and_what_to_do() {
+        let message = Config::load(Path::new("/nonexistent/c.toml")).unwrap_err().to_string();
+        assert!(message.contains("/nonexistent/c.toml") && message.contains("--config"), "{message}");
+    }
+}

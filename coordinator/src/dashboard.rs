@@ -1,0 +1,125 @@
+//! The pages: rendered here, complete without a script, refreshed in place with one.
+//!
+//! A page shows what the API says and nothing else: it is made from the views and from verdicts, and it can change
+//! nothing. What a newcomer gets wrong: [`crate::view`] is the contract with programs, the files below are words for
+//! people; a field that people should see goes there first.
+
+mod assets;
+mod facts;
+mod fleet;
+mod manual;
+mod markdown;
+mod node;
+mod render;
+mod shell;
+mod verdict;
+mod words;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod example;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    app::App,
+    view::{FleetView, NodeDetail},
+};
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+    routing::get,
+};
+use fleet::{FleetPage, Show};
+use manual::ManualPage;
+use millwright_decision::{Action, Request, Verdict};
+use millwright_protocol::NodeName;
+use node::NodePage;
+use render::Problem;
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+/// What pages are made from.
+pub trait PageData: Send + Sync + 'static {
+    /// The whole fleet.
+    fn fleet(&self) -> FleetView;
+
+    /// Everything about one node, its history included; `None` for a node that nobody knows.
+    fn node(&self, name: &NodeName) -> impl Future<Output = Option<NodeDetail>> + Send;
+
+    /// The verdicts on draining, rebooting, rebuilding and deleting a node, in this order; none for a node that nobody
+    /// knows.
+    fn verdicts(&self, name: &NodeName) -> Vec<Verdict>;
+}
+
+impl PageData for App {
+    fn fleet(&self) -> FleetView {
+        self.fleet_view()
+    }
+
+    async fn node(&self, name: &NodeName) -> Option<NodeDetail> {
+        self.node_detail(name)
+    }
+
+    fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {
+        self.with_fleet(|fleet, now| {
+            Action::DISRUPTIVE
+                .into_iter()
+                .filter_map(|action| fleet.judge(&Request::one(action, name.clone()), now).ok())
+                .collect()
+        })
+    }
+}
+
+/// The pages and their assets; merged with the API, whose `/api/v1/events` tells the script when to look again.
+pub fn routes<D: PageData>() -> Router<Arc<D>> {
+    Router::new()
+        .route("/", get(fleet_page::<D>))
+        .route("/nodes/{node}", get(node_page::<D>))
+        .route("/manual", get(|| async { render::page(StatusCode::OK, &ManualPage::index()) }))
+        .route("/manual/reasons/{code}", get(manual_page))
+        .route("/assets/style.css", get(|asked: HeaderMap| async move { assets::STYLE.answer(&asked) }))
+        .route("/assets/live.js", get(|asked: HeaderMap| async move { assets::LIVE.answer(&asked) }))
+        .route("/assets/icon.svg", get(|asked: HeaderMap| async move { assets::ICON.answer(&asked) }))
+}
+
+async fn fleet_page<D: PageData>(
+    State(data): State<Arc<D>>,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> Response {
+    let fleet = data.fleet();
+    let show = Show::asked(asked.get("show").map(String::as_str), &fleet);
+    let verdicts = fleet
+        .nodes()
+        .filter(|node| show.includes(node))
+        .filter_map(|node| Some((node.key.clone(), data.verdicts(&node.key.parse().ok()?))))
+        .collect();
+    render::page(StatusCode::OK, &FleetPage::new(&fleet, &verdicts, show))
+}
+
+async fn node_page<D: PageData>(State(data): State<Arc<D>>, Path(name): Path<String>) -> Response {
+    let name: NodeName = match name.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            let problem = Problem::unknown_node(format!("{error}."));
+            return render::page(StatusCode::NOT_FOUND, &problem);
+        }
+    };
+    match data.node(&name).await {
+        Some(node) => {
+            let page = NodePage::new(&data.fleet(), &node, &data.verdicts(&name));
+            render::page(StatusCode::OK, &page)
+        }
+        None => {
+            let sentence = format!("{name} is neither in the policy nor has it ever been heard of.");
+            render::page(StatusCode::NOT_FOUND, &Problem::unknown_node(sentence))
+        }
+    }
+}
+
+async fn manual_page(Path(code): Path<String>) -> Response {
+    match ManualPage::of(&code) {
+        Some(page) => render::page(StatusCode::OK, &page),
+        None => render::page(StatusCode::NOT_FOUND, &Problem::unknown_code(&code)),
+    }
+}

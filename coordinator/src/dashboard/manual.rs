@@ -1,0 +1,173 @@
+//! The manual: a page for every reason code, compiled in, so that a page and the program it explains never differ.
+
+use super::{
+    markdown::{self, Block, Document, Span},
+    shell::Shell,
+};
+use askama::Template;
+
+macro_rules! pages {
+    ($($code:literal,)+) => {
+        /// The text of every page by its code.
+        const PAGES: &[(&str, &str)] =
+            &[$(($code, include_str!(concat!("../../../packaging/manual/reasons/", $code, ".md"))),)+];
+    };
+}
+
+pages! {
+    "policy_unreadable",
+    "node_unlisted",
+    "not_managed",
+    "node_protected",
+    "volume_protected",
+    "volume_unknown",
+    "confirm_reboot",
+    "dedicated_node",
+    "coordinator_lives_here",
+    "identity_changed",
+    "paused",
+    "brake_tripped",
+    "warming_up",
+    "leader_changed",
+    "fact_stale",
+    "source_unknown",
+    "views_disagree",
+    "silent_node",
+    "silent_repair_running",
+    "task_protected",
+    "task_checker",
+    "task_service",
+    "task_pinned",
+    "orphan_container",
+    "empty_not_proven",
+    "not_cordoned",
+    "master_quorum",
+    "master_out",
+    "budget_spent",
+    "drain_budget",
+    "other_zone_out",
+    "last_of_label",
+    "settling",
+    "operation_running",
+    "outside_window",
+    "freeze",
+    "quiet_hours",
+    "hold_present",
+    "approval_missing",
+    "objection_window",
+    "intent_missing",
+    "project_unknown",
+    "not_healthy",
+    "puppet_not_converged",
+    "puppet_failing",
+    "image_missing",
+    "spec_mismatch",
+    "rebuild_silence",
+    "zone_taken",
+    "zone_unknown",
+    "node_exists",
+    "is_leader",
+    "volumes_left",
+    "rebuild_instead",
+    "reboot_hint",
+    "rights_needed",
+    "outside_blamed",
+    "known_dead",
+    "attested",
+}
+
+const INDEX: &str = include_str!("../../../packaging/manual/README.md");
+
+/// One page of the manual.
+#[derive(Template)]
+#[template(path = "manual.html")]
+pub struct ManualPage {
+    shell: Shell,
+    document: Document,
+    is_code: bool,
+}
+
+impl ManualPage {
+    /// The list of all pages.
+    pub fn index() -> Self {
+        Self { shell: Shell::bare(), document: markdown::read(INDEX, has_page), is_code: false }
+    }
+
+    /// The page of a code; `None` for a word that is no code.
+    pub fn of(code: &str) -> Option<Self> {
+        let (_, text) = PAGES.iter().find(|(name, _)| *name == code)?;
+        Some(Self { shell: Shell::bare(), document: markdown::read(text, has_page), is_code: true })
+    }
+}
+
+/// Whether the manual has a page for this code.
+pub fn has_page(code: &str) -> bool {
+    PAGES.iter().any(|(name, _)| *name == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millwright_decision::Code;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let pages: BTreeSet<&str> = PAGES.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, pages);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/manual/reasons");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace(".md", ""))
+            .collect();
+        assert_eq!(codes, files.iter().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn every_page_says_what_its_code_means_what_to_do_and_gives_an_example() {
+        for (code, text) in PAGES {
+            let page = markdown::read(text, has_page);
+            assert_eq!(page.title, *code);
+            let headings: Vec<&str> = page
+                .blocks
+                .iter()
+                .filter_map(|block| match block {
+                    Block::Heading(heading) => Some(heading.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(headings.first(), Some(&"What it means"), "{code}");
+            assert!(
+                matches!(headings.get(1), Some(&"How to clear it" | &"What to do")),
+                "{code}: {headings:?}"
+            );
+            assert_eq!(headings.last(), Some(&"Example"), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_index_leads_to_every_page() {
+        let linked: BTreeSet<String> = markdown::read(INDEX, has_page)
+            .blocks
+            .into_iter()
+            .filter_map(|block| match block {
+                Block::List(items) => Some(items),
+                _ => None,
+            })
+            .flatten()
+            .flatten()
+            .filter_map(|span| match span {
+                Span::Page { code, .. } => Some(code),
+                _ => None,
+            })
+            .collect();
+        let pages: BTreeSet<String> = PAGES.iter().map(|(code, _)| (*code).to_owned()).collect();
+        assert_eq!(linked, pages);
+    }
+
+    #[test]
+    fn a_word_that_is_no_code_has_no_page() {
+        assert!(ManualPage::of("../../etc/passwd").is_none() && ManualPage::of("").is_none());
+    }
+}

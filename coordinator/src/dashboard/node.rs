@@ -1,0 +1,365 @@
+//! The node page: may it be touched, why not, and everything that is known about it.
+
+use super::{
+    fleet::{Gauge, protection_word},
+    markdown::{self, Span},
+    shell::Shell,
+    verdict::{Card, EvidenceView},
+    words::{self, Mark, Moment, Tone},
+};
+use crate::view::{
+    ChecklistItem, ChecklistState, FindingView, FleetView, NodeDetail, TaskView, Transition, VolumeView,
+};
+use askama::Template;
+use jiff::Timestamp;
+use millwright_decision::Verdict;
+use millwright_protocol::{Container, ContainerRole, ImageFact, PullState, Status};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "node.html")]
+pub struct NodePage {
+    shell: Shell,
+    name: String,
+    key: String,
+    state: Mark,
+    since: Option<Moment>,
+    sentence: String,
+    class: String,
+    zone: Option<String>,
+    protections: Vec<&'static str>,
+    reported: Option<Moment>,
+    is_stale: bool,
+    known_dead: Option<String>,
+    identity_changed: Option<String>,
+    stacks: Vec<Vec<Card>>,
+    checklist: Vec<Check>,
+    checklist_done: usize,
+    checklist_applies: usize,
+    troubles: Vec<FindingLine>,
+    fine: Vec<FindingLine>,
+    volumes: Vec<Volume>,
+    tasks: Vec<Task>,
+    tasks_story: String,
+    tasks_disagree: Option<Moment>,
+    containers: Option<Containers>,
+    images: Vec<Image>,
+    puppet: Option<Vec<(&'static str, String)>>,
+    machine: Vec<(&'static str, String)>,
+    mesos: Vec<(&'static str, String)>,
+    cannot_see: Vec<(String, String, bool)>,
+    history: Vec<Change>,
+}
+
+struct Check {
+    mark: Mark,
+    title: String,
+    sentence: String,
+    evidence: Vec<EvidenceView>,
+}
+
+struct FindingLine {
+    id: String,
+    mark: Mark,
+    name: String,
+    gating: bool,
+    sentence: String,
+    evidence: Vec<EvidenceView>,
+    since: Moment,
+    next: Option<Vec<Span>>,
+    acknowledged: Option<String>,
+}
+
+struct Volume {
+    title: String,
+    is_mounted: bool,
+    gauge: Gauge,
+    details: Vec<String>,
+}
+
+struct Task {
+    name: String,
+    id: String,
+    framework: String,
+    class: Mark,
+    rule: String,
+    state: &'static str,
+    started: Option<Moment>,
+    runtime: Option<String>,
+    kill_cost: Option<String>,
+    expected_end: Option<Moment>,
+    named_by: String,
+}
+
+struct Containers {
+    story: String,
+    shown: Vec<ContainerLine>,
+}
+
+struct ContainerLine {
+    name: String,
+    image: String,
+    state: String,
+    role: &'static str,
+    tone: Tone,
+    started: Option<Moment>,
+    restarts: u64,
+}
+
+struct Image {
+    name: String,
+    mark: Mark,
+    story: String,
+    percent: Option<u8>,
+}
+
+struct Change {
+    at: Moment,
+    what: String,
+    from: String,
+    to: String,
+    sentence: String,
+}
+
+impl NodePage {
+    /// The page of a node; `verdicts` in the order in which the cards stand.
+    pub fn new(fleet: &FleetView, node: &NodeDetail, verdicts: &[Verdict]) -> Self {
+        let now = node.asked_at;
+        let summary = &node.summary;
+        let state = Mark::from(summary.state);
+        let (troubles, fine): (Vec<&FindingView>, Vec<&FindingView>) =
+            node.all_findings.iter().partition(|finding| finding.status != Status::Ok);
+        let lines = |findings: Vec<&FindingView>| -> Vec<FindingLine> {
+            findings.into_iter().map(|finding| finding_line(finding, now)).collect()
+        };
+        let checklist: Vec<Check> = node.checklist.iter().map(check).collect();
+        let in_state =
+            |wanted: ChecklistState| node.checklist.iter().filter(|item| item.state == wanted).count();
+        Self {
+            shell: Shell::new(fleet)
+                .about(&summary.key, &format!("{} is {}: {}", summary.name, state.word, summary.sentence)),
+            name: summary.name.clone(),
+            key: summary.key.clone(),
+            state,
+            since: summary.since.map(|at| Moment::new(at, now)),
+            sentence: summary.sentence.clone(),
+            class: summary.class.map_or_else(|| "not in the policy".to_owned(), |class| class.to_string()),
+            zone: summary.zone.clone(),
+            protections: summary.protections.iter().map(|protection| protection_word(*protection)).collect(),
+            reported: node.reported_at.map(|at| Moment::new(at, now)),
+            is_stale: node.is_stale,
+            known_dead: node.known_dead.clone(),
+            identity_changed: node.identity.as_ref().and_then(|identity| identity.changed.clone()),
+            stacks: verdicts
+                .chunks(3)
+                .map(|stack| stack.iter().map(|verdict| Card::new(verdict, now)).collect())
+                .collect(),
+            checklist_done: in_state(ChecklistState::Done),
+            checklist_applies: checklist.len() - in_state(ChecklistState::NotConfigured),
+            checklist,
+            troubles: lines(troubles),
+            fine: lines(fine),
+            volumes: node.volumes.iter().map(volume).collect(),
+            tasks: node.living_tasks.tasks.iter().map(|living| task(living, now)).collect(),
+            tasks_story: tasks_story(node, now),
+            tasks_disagree: node.living_tasks.disagree_since.map(|at| Moment::new(at, now)),
+            containers: node.containers.as_ref().map(|seen| Containers {
+                story: format!(
+                    "Docker {}, storage driver {}",
+                    or_unknown(&seen.version),
+                    or_unknown(&seen.storage_driver)
+                ),
+                shown: containers(&seen.containers, now),
+            }),
+            images: node.images.iter().map(|seen| image(seen, now)).collect(),
+            puppet: super::facts::puppet(node, now),
+            machine: super::facts::machine(node, now),
+            mesos: super::facts::mesos(node, now),
+            cannot_see: node
+                .cannot_see
+                .iter()
+                .map(|blind| (blind.what.replace('_', " "), blind.sentence.clone(), blind.not_configured))
+                .collect(),
+            history: node.history.iter().map(|transition| change(transition, now)).collect(),
+        }
+    }
+}
+
+/// The text, or the word that says that there is none.
+pub(super) fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
+
+fn check(item: &ChecklistItem) -> Check {
+    Check {
+        mark: item.state.into(),
+        title: item.title.clone(),
+        sentence: item.sentence.clone(),
+        evidence: item.evidence.iter().map(evidence).collect(),
+    }
+}
+
+fn evidence(seen: &millwright_protocol::Evidence) -> EvidenceView {
+    EvidenceView::new(&seen.fact, &seen.value, &seen.source, seen.age_seconds)
+}
+
+fn finding_line(finding: &FindingView, now: Timestamp) -> FindingLine {
+    let name = match &finding.item {
+        Some(item) => format!("{} {item}", finding.check),
+        None => finding.check.clone(),
+    };
+    FindingLine {
+        id: finding.id.clone(),
+        mark: finding.status.into(),
+        name,
+        gating: finding.gating,
+        sentence: finding.sentence.clone(),
+        evidence: finding.evidence.iter().map(evidence).collect(),
+        since: Moment::new(finding.since, now),
+        next: finding.next.as_deref().map(markdown::line),
+        acknowledged: finding.acknowledged.as_ref().map(|known| {
+            format!("acknowledged by {} until {}", known.by, Moment::new(known.until, now).absolute)
+        }),
+    }
+}
+
+fn volume(seen: &VolumeView) -> Volume {
+    let fact = &seen.fact;
+    let title = match &seen.name {
+        Some(name) => format!("{} ({name})", fact.mount),
+        None => fact.mount.clone(),
+    };
+    let mut details = Vec::new();
+    if fact.mounted {
+        details.push(format!("{} in all", words::size(fact.size_bytes)));
+        details.push(if fact.read_write { "read-write" } else { "read-only" }.to_owned());
+    }
+    details.extend(fact.inodes_used_percent.map(|percent| format!("{percent} % of inodes used")));
+    details.extend([&fact.device, &fact.file_system].into_iter().flatten().cloned());
+    details.extend(fact.uuid.as_ref().map(|uuid| format!("UUID {uuid}")));
+    details.extend(fact.serial.as_ref().map(|serial| format!("serial {serial}")));
+    Volume {
+        title,
+        is_mounted: fact.mounted,
+        gauge: Gauge::new(&fact.mount, seen.used_percent.unwrap_or(0), fact.free_bytes, fact.hours_to_full),
+        details,
+    }
+}
+
+fn task(living: &TaskView, now: Timestamp) -> Task {
+    let named: Vec<String> = living.named_by.iter().map(|source| source.as_str().replace('_', " ")).collect();
+    Task {
+        name: if living.name.is_empty() { living.id.clone() } else { living.name.clone() },
+        id: living.id.clone(),
+        framework: living.framework.clone(),
+        class: living.class.into(),
+        rule: living.rule.clone().unwrap_or_else(|| "no rule knows it, so it must finish".to_owned()),
+        state: living.state.map_or("not told", words::task_state),
+        started: living.started_at.map(|at| Moment::new(at, now)),
+        runtime: living.runtime_seconds.map(words::seconds),
+        kill_cost: living.kill_cost_seconds.map(words::seconds),
+        expected_end: living.expected_end.map(|at| Moment::new(at, now)),
+        named_by: named.join(" and "),
+    }
+}
+
+/// What is known about emptiness, in a sentence: an empty list alone proves nothing.
+fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
+    let tasks = &node.living_tasks;
+    let view = |who: &str, known: Option<bool>, empty_since: Option<Timestamp>| match (known, empty_since) {
+        (None, _) => None,
+        (Some(false), _) => Some(format!("{who} cannot tell")),
+        (Some(true), Some(since)) => {
+            Some(format!("{who} has seen it empty for {}", words::length(now.duration_since(since))))
+        }
+        (Some(true), None) => Some(format!("{who} names tasks or has not seen it empty yet")),
+    };
+    let stories: Vec<String> = [
+        view("the node's agent", tasks.agent_known, tasks.agent_empty_since),
+        view("the Mesos master", tasks.master_known, tasks.master_empty_since),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if stories.is_empty() {
+        "No source tells what runs here.".to_owned()
+    } else {
+        super::verdict::capital(&format!("{}.", stories.join("; ")))
+    }
+}
+
+/// What may be somebody's work first, infrastructure last.
+fn containers(seen: &[Container], now: Timestamp) -> Vec<ContainerLine> {
+    let mut sorted: Vec<&Container> = seen.iter().collect();
+    let rank = |role: ContainerRole| match role {
+        ContainerRole::Orphan => 0,
+        ContainerRole::Other => 1,
+        ContainerRole::Task => 2,
+        ContainerRole::Infrastructure => 3,
+    };
+    sorted.sort_by(|a, b| {
+        (!a.is_running(), rank(a.role), &a.name).cmp(&(!b.is_running(), rank(b.role), &b.name))
+    });
+    sorted.into_iter().map(|container| container_line(container, now)).collect()
+}
+
+fn container_line(container: &Container, now: Timestamp) -> ContainerLine {
+    let (role, tone) = match container.role {
+        ContainerRole::Infrastructure => ("infrastructure", Tone::Quiet),
+        ContainerRole::Task => ("task", Tone::Busy),
+        ContainerRole::Orphan => ("orphan", Tone::Notice),
+        ContainerRole::Other => ("on no list", Tone::Notice),
+    };
+    ContainerLine {
+        name: container.name.clone(),
+        image: container.image.clone(),
+        state: or_unknown(&container.state).to_owned(),
+        role,
+        tone: if container.is_running() { tone } else { Tone::Quiet },
+        started: container.started_at.map(|at| Moment::new(at, now)),
+        restarts: container.restarts,
+    }
+}
+
+fn image(seen: &ImageFact, now: Timestamp) -> Image {
+    let pull = seen.pull.as_ref();
+    let pulling = pull.filter(|pull| pull.state == PullState::Pulling);
+    let percent = pulling.filter(|pull| pull.total_bytes > 0).map(|pull| {
+        u8::try_from(pull.done_bytes.min(pull.total_bytes).saturating_mul(100) / pull.total_bytes)
+            .unwrap_or(100)
+    });
+    let mark = match (seen.present, pull.map(|pull| pull.state)) {
+        (_, Some(PullState::Failed | PullState::NoRoom)) => {
+            Mark { word: "pull failed", symbol: "✕", tone: Tone::Notice }
+        }
+        (_, Some(PullState::Pulling)) => Mark { word: "pulling", symbol: "◔", tone: Tone::Busy },
+        (true, _) => Mark { word: "present", symbol: "✓", tone: Tone::Good },
+        (false, _) => Mark { word: "missing", symbol: "!", tone: Tone::Notice },
+    };
+    let mut story = Vec::new();
+    if seen.size_bytes > 0 {
+        story.push(words::size(seen.size_bytes));
+    }
+    story.extend(seen.verified_at.map(|at| format!("verified {}", Moment::new(at, now).relative)));
+    if let Some(pulling) = pulling {
+        story.push(format!("{} of {}", words::size(pulling.done_bytes), words::size(pulling.total_bytes)));
+    }
+    if let Some(pull) = pull {
+        if pull.state == PullState::NoRoom {
+            story.push("too little room".to_owned());
+        }
+        story.extend(pull.error.clone());
+        story.extend(pull.next_try_at.map(|at| format!("next try {}", Moment::new(at, now).relative)));
+    }
+    Image { name: seen.name.clone(), mark, story: story.join(", "), percent }
+}
+
+fn change(transition: &Transition, now: Timestamp) -> Change {
+    Change {
+        at: Moment::new(transition.at, now),
+        what: transition.what.clone(),
+        from: transition.from.clone().unwrap_or_default().replace('_', " "),
+        to: transition.to.replace('_', " "),
+        sentence: transition.sentence.clone(),
+    }
+}

@@ -1,0 +1,53 @@
+//! From a page to an answer, and the pages that say why there is none. Headers are the guard's business.
+
+use super::shell::Shell;
+use askama::Template;
+use axum::{
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+
+/// The answer that carries a page.
+pub fn page(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            log::error!("rendering a page failed: {error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; the log says why")
+                .into_response()
+        }
+    }
+}
+
+/// What is shown instead of a page that does not exist.
+#[derive(Template)]
+#[template(path = "problem.html")]
+pub struct Problem {
+    shell: Shell,
+    title: &'static str,
+    sentence: String,
+    next: &'static str,
+}
+
+impl Problem {
+    /// No node of that name.
+    pub fn unknown_node(sentence: String) -> Self {
+        Self {
+            shell: Shell::bare(),
+            title: "No such node",
+            sentence,
+            next: "Look it up in the fleet. A new node appears with its agent's first report, or once policy.toml lists it.",
+        }
+    }
+
+    /// No page of the manual with that name.
+    pub fn unknown_code(code: &str) -> Self {
+        let shown: String = code.chars().take(80).collect();
+        Self {
+            shell: Shell::bare(),
+            title: "No such reason code",
+            sentence: format!("The manual has no page for {shown:?}."),
+            next: "The manual lists every code there is.",
+        }
+    }
+}

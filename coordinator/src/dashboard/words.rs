@@ -1,0 +1,274 @@
+//! How pages say things: tones, moments, lengths of time, sizes. Numbers become words here and nowhere else.
+
+use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
+use millwright_decision::{Severity, TaskClass};
+use millwright_protocol::{Status, TaskState};
+
+use crate::view::{ChecklistState, NodeState, SourceWord};
+
+/// How something is to be read at a glance. A tone chooses symbol and colour; the word always stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Something is under way, or clears by itself.
+    Busy,
+    /// Worth a look, or a person decides.
+    Notice,
+    /// Broken.
+    Bad,
+    /// Nobody can tell.
+    Unknown,
+    /// Settled: not wanted, not touched.
+    Quiet,
+}
+
+impl Tone {
+    /// The class name in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Busy => "busy",
+            Self::Notice => "notice",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
+/// A word with its symbol and tone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// For readers.
+    pub word: &'static str,
+    /// For the eye; hidden from screen readers, which have the word.
+    pub symbol: &'static str,
+    /// For the colour.
+    pub tone: Tone,
+}
+
+const fn mark(word: &'static str, symbol: &'static str, tone: Tone) -> Mark {
+    Mark { word, symbol, tone }
+}
+
+impl From<Status> for Mark {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Ok => mark("ok", "✓", Tone::Good),
+            Status::Warn => mark("warn", "!", Tone::Notice),
+            Status::Unknown => mark("unknown", "?", Tone::Unknown),
+            Status::Crit => mark("crit", "✕", Tone::Bad),
+        }
+    }
+}
+
+impl From<Severity> for Mark {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Allowed => mark("allowed", "✓", Tone::Good),
+            Severity::Wait => mark("wait", "◔", Tone::Busy),
+            Severity::NeedsPeople => mark("needs people", "⚑", Tone::Notice),
+            Severity::Refused => mark("refused", "⊘", Tone::Quiet),
+        }
+    }
+}
+
+impl From<NodeState> for Mark {
+    fn from(state: NodeState) -> Self {
+        let (symbol, tone) = match state {
+            NodeState::Healthy => ("✓", Tone::Good),
+            NodeState::Sick | NodeState::Silent => ("✕", Tone::Bad),
+            NodeState::Stale | NodeState::Unknown | NodeState::NeverHeard => ("?", Tone::Unknown),
+            NodeState::Verifying | NodeState::Draining | NodeState::Out => ("◔", Tone::Busy),
+            NodeState::Unlisted => ("!", Tone::Notice),
+            NodeState::Physical | NodeState::KnownDead | NodeState::Quarantined => ("–", Tone::Quiet),
+        };
+        Self { word: state.label(), symbol, tone }
+    }
+}
+
+impl From<ChecklistState> for Mark {
+    fn from(state: ChecklistState) -> Self {
+        match state {
+            ChecklistState::Done => mark("done", "✓", Tone::Good),
+            ChecklistState::Warn => mark("warn", "!", Tone::Notice),
+            ChecklistState::Failed => mark("failed", "✕", Tone::Bad),
+            ChecklistState::Unknown => mark("unknown", "?", Tone::Unknown),
+            ChecklistState::NotConfigured => mark("not here", "–", Tone::Quiet),
+        }
+    }
+}
+
+impl From<SourceWord> for Mark {
+    fn from(word: SourceWord) -> Self {
+        match word {
+            SourceWord::Fresh => mark("fresh", "✓", Tone::Good),
+            SourceWord::Unknown => mark("unknown", "?", Tone::Unknown),
+        }
+    }
+}
+
+impl From<TaskClass> for Mark {
+    fn from(class: TaskClass) -> Self {
+        match class {
+            TaskClass::Protected => mark("protected", "◆", Tone::Notice),
+            TaskClass::Pinned => mark("pinned", "◆", Tone::Notice),
+            TaskClass::Service => mark("service", "◇", Tone::Busy),
+            TaskClass::Checker => mark("checker", "◇", Tone::Busy),
+            TaskClass::Disposable => mark("disposable", "○", Tone::Quiet),
+        }
+    }
+}
+
+/// The word for where a task is in its life.
+pub fn task_state(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Staging => "staging",
+        TaskState::Starting => "starting",
+        TaskState::Running => "running",
+        TaskState::Killing => "killing",
+        TaskState::Unreachable => "unreachable",
+        TaskState::Ended => "ended",
+        TaskState::Unknown => "unknown",
+    }
+}
+
+/// A moment, said both ways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// For machines: RFC 3339, to the second.
+    pub iso: String,
+    /// For the title: "2026-01-31 10:00:00 UTC".
+    pub absolute: String,
+    /// For reading: "4 min ago", "in 12 s".
+    pub relative: String,
+}
+
+impl Moment {
+    /// `at`, seen from `now`.
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        let second =
+            at.round(TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Trunc)).unwrap_or(at);
+        let distance = now.duration_since(at);
+        let relative = if distance.is_negative() {
+            format!("in {}", length(distance.abs()))
+        } else {
+            format!("{} ago", length(distance))
+        };
+        Self {
+            iso: second.to_string(),
+            absolute: second.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            relative,
+        }
+    }
+}
+
+/// A length of time with one unit: "119 s", "119 min", "47 h", "12 d".
+pub fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// [`length`] of a number of seconds.
+pub fn seconds(seconds: u64) -> String {
+    length(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}
+
+/// How long until a disk is full: "full in 3 h".
+pub fn hours_to_full(hours: f64) -> String {
+    if !hours.is_finite() || hours < 0.0 {
+        return "unknown when full".to_owned();
+    }
+    match hours {
+        short if short < 1.0 => "full within the hour".to_owned(),
+        hours if hours < 48.0 => format!("full in {hours:.0} h"),
+        long => format!("full in {:.0} d", long / 24.0),
+    }
+}
+
+const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/// A size in binary units with three digits at most: "412 GiB", "1.4 GiB".
+pub fn size(bytes: u64) -> String {
+    let mut unit = 0;
+    let mut scaled = bytes;
+    let mut rest = 0;
+    while scaled >= 1024 && unit + 1 < UNITS.len() {
+        rest = scaled % 1024;
+        scaled /= 1024;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == 0 || scaled >= 10 {
+        format!("{scaled} {name}")
+    } else {
+        format!("{scaled}.{} {name}", rest * 10 / 1024)
+    }
+}
+
+/// "1 node", "2 nodes".
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_moment_is_said_in_words_and_to_the_second() {
+        let now = at("2026-01-31T10:00:00Z");
+        let past = Moment::new(at("2026-01-31T09:56:00.75Z"), now);
+        assert_eq!(past.relative, "3 min ago");
+        assert_eq!(past.absolute, "2026-01-31 09:56:00 UTC");
+        assert_eq!(past.iso, "2026-01-31T09:56:00Z");
+        assert_eq!(Moment::new(at("2026-01-31T10:00:40Z"), now).relative, "in 40 s");
+    }
+
+    #[test]
+    fn lengths_keep_to_one_unit() {
+        for (given, spelled) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7200, "2 h"),
+            (172_800, "2 d"),
+            (u64::MAX, "106751991167300 d"),
+        ] {
+            assert_eq!(seconds(given), spelled);
+        }
+    }
+
+    #[test]
+    fn sizes_have_three_digits_at_most_below_a_thousand() {
+        for (given, spelled) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (11 * 1024 * 1024, "11 MiB"),
+            (500_107_862_016, "465 GiB"),
+            (u64::MAX, "16383 PiB"),
+        ] {
+            assert_eq!(size(given), spelled);
+        }
+    }
+
+    #[test]
+    fn a_forecast_that_is_no_number_is_not_known() {
+        assert_eq!(hours_to_full(f64::NAN), "unknown when full");
+        assert_eq!(hours_to_full(f64::INFINITY), "unknown when full");
+        assert_eq!(hours_to_full(0.4), "full within the hour");
+        assert_eq!(hours_to_full(17.2), "full in 17 h");
+        assert_eq!(hours_to_full(240.0), "full in 10 d");
+    }
+}

@@ -1,0 +1,245 @@
+//! The fleet in memory: takes what agents, Mesos and people say, and keeps the snapshot that decisions rest on.
+//!
+//! ```text
+//!  report ─┐                       ┌─▶ judge ─▶ Verdict
+//!  master ─┼─▶ records + snapshot ─┼─▶ views
+//!  people ─┤   (counts when asked) └─▶ Transitions ─▶ store, event stream, notices
+//!  time   ─┘
+//! ```
+//!
+//! Plain and synchronous: no I/O, no clock; time is an argument, so a simulator runs the same code. Whoever owns a
+//! `Fleet` puts it behind one lock and never holds that across an await. Taking a report costs the same at any
+//! size of fleet: counts over all nodes are marked as stale and made anew when somebody asks or a second passes.
+
+mod age;
+mod brake;
+mod master;
+mod packed;
+mod people;
+mod record;
+mod remember;
+mod report;
+mod show;
+mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod warm_up;
+
+pub use master::{MasterAgent, MasterAnswer};
+pub use people::NotTaken;
+pub use record::{Identity, Said};
+pub use remember::{NodeRecord, Remembered};
+
+use crate::view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition};
+use jiff::Timestamp;
+use master::Mesos;
+use millwright_decision::{
+    Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
+    fleet::{SILENT, SourceState},
+};
+use millwright_protocol::{NodeName, Report};
+use packed::Words;
+use record::Record;
+use std::{collections::BTreeMap, sync::Arc};
+use warm_up::Rounds;
+
+/// Nodes that no policy lists are kept up to this number, so that a stranger cannot fill the memory.
+const MOST_UNLISTED: usize = 1_000;
+
+/// Everything known about the fleet.
+pub struct Fleet {
+    policy: Arc<Policy>,
+    snapshot: Snapshot,
+    records: BTreeMap<NodeName, Record>,
+    unlisted: usize,
+    words: Words,
+    scratch: Vec<u8>,
+    mesos: Mesos,
+    rounds: Rounds,
+    acknowledgements: BTreeMap<String, Acknowledgement>,
+    /// Since when newly bad nodes count for the brake of a class; moved by its reset.
+    brake_armed_at: BTreeMap<Class, Timestamp>,
+    /// Whether something that the counts rest on has changed.
+    counts_stale: bool,
+    /// The next moment at which age alone changes something.
+    next_boundary: Option<Timestamp>,
+    /// Changes noticed while answering a question; handed out with the next tick.
+    pending: Vec<Transition>,
+}
+
+/// What became of a report.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Whether the node stands in the policy.
+    pub listed: bool,
+    /// Whether it was the same as one taken before, or overtaken by a newer one, and left aside.
+    pub late: bool,
+    /// Whether its living tasks are not those of the report before.
+    pub tasks_changed: bool,
+    /// What changed.
+    pub transitions: Vec<Transition>,
+}
+
+/// A request that names a node nobody has heard of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is neither in the policy nor has it ever been heard of; `millwright nodes` lists every node")]
+pub struct UnknownNode(pub String);
+
+impl Fleet {
+    /// A fleet of which nothing is known but who is listed.
+    pub fn new(policy: Arc<Policy>, started_at: Timestamp) -> Self {
+        let mut fleet = Self {
+            policy,
+            snapshot: Snapshot::new(started_at),
+            records: BTreeMap::new(),
+            unlisted: 0,
+            words: Words::default(),
+            scratch: Vec::new(),
+            mesos: Mesos::default(),
+            rounds: Rounds::default(),
+            acknowledgements: BTreeMap::new(),
+            brake_armed_at: BTreeMap::new(),
+            counts_stale: true,
+            next_boundary: None,
+            pending: Vec::new(),
+        };
+        fleet.list_sources();
+        fleet.warm_up(started_at);
+        fleet
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Puts another policy in force: tasks are told apart anew, nodes and sources listed anew.
+    pub fn set_policy(&mut self, policy: Arc<Policy>, now: Timestamp) -> Vec<Transition> {
+        self.policy = policy;
+        self.list_sources();
+        self.mesos.rules_changed = true;
+        let names: Vec<NodeName> = self.snapshot.nodes.keys().cloned().collect();
+        for name in &names {
+            self.look_again(name, now);
+        }
+        self.unlisted = names.iter().filter(|name| !self.policy.nodes.contains_key(*name)).count();
+        self.counts_stale = true;
+        self.next_boundary = Some(now);
+        self.tick(now)
+    }
+
+    /// Sources that policy requires and nobody has heard yet are unknown since the start.
+    fn list_sources(&mut self) {
+        let required = self.policy.classes.values().flat_map(|class| class.required.iter().copied());
+        for source in required.filter(|source| *source != Source::Agent) {
+            let unheard = SourceState { last_answer: None, unknown_since: Some(self.snapshot.started_at) };
+            self.snapshot.sources.entry(source).or_insert(unheard);
+        }
+    }
+
+    /// Takes in what a node's agent says. `name` is whom the transport proved the agent to be.
+    pub fn take_report(&mut self, name: &NodeName, report: Report, now: Timestamp) -> Taken {
+        self.take(name, report, now)
+    }
+
+    /// Takes in the leading Mesos master's answer, or why there is none.
+    pub fn take_master_state(
+        &mut self,
+        answer: Result<&MasterAnswer, &str>,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        match answer {
+            Ok(answer) => self.take_master_answer(answer, now),
+            Err(why) => self.take_master_silence(why, now),
+        }
+    }
+
+    /// Takes in whether TCP 22 of a silent node answered.
+    pub fn take_ssh(&mut self, name: &NodeName, answered: bool, now: Timestamp) {
+        if let Some(node) = self.snapshot.nodes.get_mut(name) {
+            node.ssh = Some(millwright_decision::fleet::SshProbe { at: now, answered });
+        }
+    }
+
+    /// Lets time pass: called every second. Everything that changes by age alone changes here.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Transition> {
+        self.refresh(now);
+        self.warm_up(now);
+        self.acknowledgements.retain(|_, given| now < given.until);
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Whether the request may be carried out now, and every reason why not.
+    ///
+    /// # Errors
+    /// The request names a node that is neither listed nor heard of.
+    pub fn judge(&mut self, request: &Request, now: Timestamp) -> Result<Verdict, UnknownNode> {
+        if let Some(unknown) = request.nodes.iter().find(|name| !self.knows(name)) {
+            return Err(UnknownNode(unknown.as_str().to_owned()));
+        }
+        self.refresh(now);
+        Ok(millwright_decision::judge(request, &self.snapshot, &self.policy, now))
+    }
+
+    /// Whether a node is listed or was ever heard of.
+    pub fn knows(&self, name: &NodeName) -> bool {
+        self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name)
+    }
+
+    /// The whole fleet for people. `own_troubles` come from the rest of the coordinator.
+    pub fn fleet_view(&mut self, now: Timestamp, own_troubles: Vec<OwnTrouble>) -> FleetView {
+        self.refresh(now);
+        show::fleet(self, now, own_troubles)
+    }
+
+    /// Everything about one node; `None` when it is neither listed nor heard of.
+    pub fn node_detail(&mut self, name: &NodeName, now: Timestamp) -> Option<NodeDetail> {
+        self.refresh(now);
+        self.knows(name).then(|| show::node(self, name, now))
+    }
+
+    /// Managed nodes whose last report is older than 90 s, or which never reported; those are asked on TCP 22.
+    pub fn silent_nodes(&self, now: Timestamp) -> Vec<NodeName> {
+        let is_silent = |name: &NodeName| {
+            let node = self.snapshot.nodes.get(name);
+            let age = node
+                .and_then(|node| node.report_age(now))
+                .unwrap_or_else(|| now.duration_since(self.snapshot.started_at));
+            age > SILENT && node.is_none_or(|node| !node.is_uncounted())
+        };
+        self.policy
+            .nodes
+            .iter()
+            .filter(|(name, listed)| listed.class != Class::Physical && is_silent(name))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// What decisions rest on; its counts are those of the last `tick` or question.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The host name under which a node is reached: what its Mesos agent announces, else as policy spells it.
+    pub fn host_of(&self, name: &NodeName) -> String {
+        let announced = self.records.get(name).and_then(|record| {
+            let (_, facts) = record.packed.open(&self.words);
+            facts.mesos_agent.map(|agent| agent.hostname).filter(|host| !host.is_empty())
+        });
+        announced.unwrap_or_else(|| self.policy.spell(name).to_owned())
+    }
+
+    /// Makes the counts true for `now`; costs nothing while they are.
+    fn refresh(&mut self, now: Timestamp) {
+        if self.next_boundary.is_some_and(|at| at <= now) {
+            self.let_age(now);
+        }
+        if self.counts_stale {
+            self.snapshot.counts = FleetCounts::recount(&self.snapshot, &self.policy, now);
+            self.counts_stale = false;
+            self.brake(now);
+        }
+    }
+}

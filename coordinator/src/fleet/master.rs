@@ -1,0 +1,219 @@
+//! What the leading Mesos master said, matched with our nodes.
+//!
+//! A node's Mesos agent is the id that its own agent reads; the host name counts only for nodes that have never told
+//! an id, and only for Mesos agents that no node claims. So one host name under two ids is no conflict.
+
+use super::{
+    Fleet, MOST_UNLISTED,
+    report::add,
+    tasks::{all_disposable, compare_views, told_apart, watch},
+};
+use crate::view::Transition;
+use jiff::{SignedDuration, Timestamp};
+use millwright_decision::{
+    Class, Node, Source,
+    fleet::{Listing, MasterView, SourceState},
+};
+use millwright_protocol::{NodeName, Task};
+use std::collections::BTreeMap;
+
+/// The master is asked every five seconds; three misses, and it is not known any more.
+pub(super) const MASTER_STALE: SignedDuration = SignedDuration::from_secs(15);
+
+/// One answer of the leading master.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MasterAnswer {
+    /// Names this leadership: changes when another master leads.
+    pub leader: String,
+    /// Mesos' version.
+    pub version: String,
+    /// Every agent it lists, and those it does not list but knows tasks of.
+    pub agents: Vec<MasterAgent>,
+}
+
+/// One Mesos agent as the master lists it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MasterAgent {
+    /// Mesos' id of it.
+    pub id: String,
+    /// The host name it registered with; empty when the master no longer says.
+    pub hostname: String,
+    /// Whether it is registered and active.
+    pub active: bool,
+    /// Whether its offers are stopped (Mesos ≥ 1.9).
+    pub deactivated: bool,
+    /// Whether it is out of the master's reach.
+    pub unreachable: bool,
+    /// Attributes it registered with.
+    pub attributes: BTreeMap<String, String>,
+    /// Living tasks.
+    pub tasks: Vec<Task>,
+}
+
+/// What is remembered of Mesos between two answers.
+#[derive(Debug, Default)]
+pub(super) struct Mesos {
+    /// Which node claims which Mesos agent id.
+    pub owners: BTreeMap<Box<str>, NodeName>,
+    /// Who led when it last answered.
+    pub leader: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// How often it was asked since the start, up to two.
+    pub polls: u8,
+    /// Why it did not answer the last time.
+    pub error: Option<String>,
+    /// The policy has changed since its last answer: every task meets the rules again.
+    pub rules_changed: bool,
+}
+
+impl Fleet {
+    pub(super) fn take_master_answer(&mut self, answer: &MasterAnswer, now: Timestamp) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        self.note_answer(answer, now, &mut transitions);
+        let mut agents_of = self.match_agents(answer);
+        let silent_ones: Vec<NodeName> = self
+            .policy
+            .nodes
+            .iter()
+            .filter(|(name, listed)| listed.class != Class::Master && !agents_of.contains_key(*name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        agents_of.extend(silent_ones.into_iter().map(|name| (name, Vec::new())));
+        for (name, agents) in agents_of {
+            if self.admit_from_mesos(&name) {
+                self.see_listing(&name, &agents, now);
+            }
+        }
+        self.mesos.rules_changed = false;
+        transitions.append(&mut self.pending);
+        transitions
+    }
+
+    pub(super) fn take_master_silence(&mut self, why: &str, now: Timestamp) -> Vec<Transition> {
+        self.mesos.polls = self.mesos.polls.saturating_add(1).min(2);
+        self.mesos.error = Some(why.to_owned());
+        let mut transitions = Vec::new();
+        self.age_master(now, &mut transitions);
+        transitions
+    }
+
+    fn note_answer(&mut self, answer: &MasterAnswer, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let before = self
+            .snapshot
+            .sources
+            .insert(Source::MesosMaster, SourceState { last_answer: Some(now), unknown_since: None });
+        if before.is_some_and(|state| state.last_answer.is_some() && state.unknown_since.is_some()) {
+            transitions.push(about_mesos(
+                now,
+                "source",
+                "the Mesos master answers again".to_owned(),
+                "fresh",
+            ));
+        }
+        self.mesos.polls = self.mesos.polls.saturating_add(1).min(2);
+        self.mesos.error = None;
+        self.mesos.version.clone_from(&answer.version);
+        let boundary = add(now, MASTER_STALE);
+        self.next_boundary = Some(self.next_boundary.map_or(boundary, |at| at.min(boundary)));
+        let changed = self.mesos.leader.as_ref().is_some_and(|leader| *leader != answer.leader);
+        if changed {
+            self.snapshot.leader_changed_at = Some(now);
+            let sentence = format!("Mesos is led by {} now", answer.leader);
+            transitions.push(about_mesos(now, "leader", sentence, &answer.leader));
+        }
+        self.mesos.leader = Some(answer.leader.clone());
+    }
+
+    /// Which Mesos agents are which node.
+    fn match_agents<'a>(&self, answer: &'a MasterAnswer) -> BTreeMap<NodeName, Vec<&'a MasterAgent>> {
+        let mut agents_of: BTreeMap<NodeName, Vec<&MasterAgent>> = BTreeMap::new();
+        for agent in &answer.agents {
+            let claimed = self.mesos.owners.get(agent.id.as_str()).cloned();
+            let by_host = || {
+                let name: NodeName = agent.hostname.parse().ok()?;
+                let knows_its_id =
+                    self.records.get(&name).is_some_and(|record| record.own_mesos_id.is_some());
+                (!knows_its_id).then_some(name)
+            };
+            if let Some(name) = claimed.or_else(by_host) {
+                agents_of.entry(name).or_default().push(agent);
+            }
+        }
+        agents_of
+    }
+
+    /// Nodes that only Mesos knows are shown too, up to a number.
+    fn admit_from_mesos(&mut self, name: &NodeName) -> bool {
+        if self.snapshot.nodes.contains_key(name) {
+            return true;
+        }
+        let listed = self.policy.nodes.contains_key(name);
+        if !listed && self.unlisted >= MOST_UNLISTED {
+            return false;
+        }
+        self.unlisted += usize::from(!listed);
+        self.snapshot.nodes.insert(name.clone(), Node::default());
+        true
+    }
+
+    fn see_listing(&mut self, name: &NodeName, agents: &[&MasterAgent], now: Timestamp) {
+        let Some(node) = self.snapshot.nodes.get_mut(name) else { return };
+        let before = node.master.take();
+        let known = before.as_ref().filter(|_| !self.mesos.rules_changed);
+        let tasks_before = known.map_or(&[][..], |view| &view.tasks);
+        let tasks = told_apart(&self.policy, agents.iter().flat_map(|agent| &agent.tasks), tasks_before);
+        // An id that is active speaks for the node before those it has left behind.
+        let speaker = agents.iter().min_by_key(|agent| (!agent.active, agent.unreachable, &agent.id));
+        let listing = match speaker {
+            None => Listing::Absent,
+            Some(agent) if agent.unreachable => Listing::Unreachable,
+            Some(agent) if agent.active => Listing::Active,
+            Some(_) => Listing::Inactive,
+        };
+        node.master_empty = watch(node.master_empty, all_disposable(&tasks), now);
+        node.master = Some(MasterView {
+            at: now,
+            listing,
+            deactivated: speaker.is_some_and(|agent| agent.deactivated),
+            tasks,
+            attributes: speaker.map(|agent| agent.attributes.clone()).unwrap_or_default(),
+        });
+        compare_views(node, now);
+        if let Some(record) = self.records.get_mut(name) {
+            let id = speaker.map(|agent| agent.id.as_str());
+            if record.listed_mesos_id.as_deref() != id {
+                record.listed_mesos_id = id.map(Into::into);
+            }
+        }
+    }
+
+    /// Three misses in a row, and the master's view is unknown: nothing it said before proves anything any more.
+    pub(super) fn age_master(&mut self, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let Some(state) = self.snapshot.sources.get_mut(&Source::MesosMaster) else { return };
+        let Some(since) = state.last_answer.map(|at| add(at, MASTER_STALE)) else { return };
+        if state.unknown_since.is_some() || now < since {
+            return;
+        }
+        state.unknown_since = Some(since);
+        for node in self.snapshot.nodes.values_mut() {
+            node.master_empty = None;
+        }
+        let why = self.mesos.error.as_deref().unwrap_or("nobody has asked it");
+        let sentence = format!("the Mesos master does not answer: {why}");
+        transitions.push(about_mesos(now, "source", sentence, "unknown"));
+    }
+}
+
+fn about_mesos(at: Timestamp, what: &str, sentence: String, to: &str) -> Transition {
+    Transition {
+        at,
+        node: String::new(),
+        key: String::new(),
+        what: what.to_owned(),
+        from: None,
+        to: to.to_owned(),
+        gating: false,
+        sentence,
+    }
+}

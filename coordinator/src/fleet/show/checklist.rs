@@ -1,0 +1,150 @@
+//! The runbook's checklist (R8): the layers in the order in which a person would look, each with what was seen.
+
+use super::super::report::takes_tasks;
+use super::Fleet;
+use crate::view::{ChecklistItem, ChecklistState};
+use jiff::Timestamp;
+use millwright_decision::{Class, Node};
+use millwright_protocol::{Evidence, Finding, NodeName, Status};
+
+/// A line that findings fill: the word, what it says when all is well, which checks belong to it.
+const LINES: [(&str, &str, &[&str]); 6] = [
+    ("puppet", "Puppet runs without errors", &["puppet"]),
+    ("docker", "Docker answers", &["docker"]),
+    ("container", "Required containers run", &["container", "containers"]),
+    ("volume", "Volumes are mounted and have room", &["volume", "mount", "mounts", "space"]),
+    ("mesos", "Mesos is well", &["mesos_agent", "mesos_master", "mesos"]),
+    ("image", "Images are there", &["image", "images", "prepull"]),
+];
+
+/// The whole list for one node.
+pub(super) fn list(
+    fleet: &Fleet,
+    name: &NodeName,
+    findings: &[Finding],
+    now: Timestamp,
+) -> Vec<ChecklistItem> {
+    let node = fleet.snapshot.nodes.get(name);
+    let class = fleet.policy.nodes.get(name).map(|listed| listed.class);
+    let mut items = vec![report(node, now), ssh(node, now)];
+    items.extend(LINES.iter().map(|(step, title, checks)| from_findings(step, title, checks, findings)));
+    if takes_tasks(&fleet.policy, class) && class.is_some() {
+        items.insert(items.len() - 1, listed_by_mesos(node, now));
+    }
+    if class == Some(Class::Master) {
+        items.push(from_findings("zookeeper", "ZooKeeper serves", &["zookeeper"], findings));
+    }
+    items.push(verified(node, now));
+    items
+}
+
+fn item(
+    step: &str,
+    title: &str,
+    state: ChecklistState,
+    sentence: String,
+    evidence: Vec<Evidence>,
+) -> ChecklistItem {
+    ChecklistItem { step: step.to_owned(), title: title.to_owned(), state, sentence, evidence }
+}
+
+fn seconds(now: Timestamp, then: Timestamp) -> u64 {
+    now.duration_since(then).as_secs().max(0).unsigned_abs()
+}
+
+fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
+    let at = node.and_then(|node| node.agent.as_ref()).map(|agent| agent.at);
+    let (state, sentence) = match at {
+        None => (ChecklistState::Failed, "no report has ever come".to_owned()),
+        Some(at) if node.is_some_and(|node| node.is_fresh(now)) => {
+            (ChecklistState::Done, format!("last report {} s ago", seconds(now, at)))
+        }
+        Some(at) => {
+            (ChecklistState::Failed, format!("last report {} s ago; stale after 60 s", seconds(now, at)))
+        }
+    };
+    let evidence = at.map(|at| Evidence::new("last_report", at, "agent"));
+    item("report", "Its agent reports", state, sentence, evidence.into_iter().collect())
+}
+
+fn ssh(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
+    let title = "ssh answers";
+    let Some(probe) = node.and_then(|node| node.ssh) else {
+        let sentence = "not tried: only nodes that are silent for 90 s are".to_owned();
+        return item("ssh", title, ChecklistState::NotConfigured, sentence, Vec::new());
+    };
+    let (state, sentence) = if probe.answered {
+        (ChecklistState::Done, "TCP 22 answers with a banner")
+    } else {
+        (ChecklistState::Failed, "no banner on TCP 22 within 5 s")
+    };
+    let mut evidence = Evidence::new("ssh_answers", probe.answered, "coordinator");
+    evidence.age_seconds = seconds(now, probe.at);
+    item("ssh", title, state, sentence.to_owned(), vec![evidence])
+}
+
+fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding]) -> ChecklistItem {
+    let of_step: Vec<&Finding> =
+        findings.iter().filter(|finding| checks.contains(&finding.check.as_str())).collect();
+    let Some(worst) = of_step.iter().max_by_key(|finding| (finding.status, finding.gating)) else {
+        let sentence = "its agent does not look at this".to_owned();
+        return item(step, title, ChecklistState::NotConfigured, sentence, Vec::new());
+    };
+    let state = match worst.status {
+        Status::Ok => ChecklistState::Done,
+        Status::Warn => ChecklistState::Warn,
+        Status::Unknown => ChecklistState::Unknown,
+        Status::Crit => ChecklistState::Failed,
+    };
+    let sentence = match (worst.status, of_step.len()) {
+        (Status::Ok, many) if many > 1 => format!("{many} looked at, all well"),
+        _ => worst.sentence.clone(),
+    };
+    let seen = |finding: &&Finding| Evidence {
+        fact: finding.key(),
+        value: finding.sentence.clone(),
+        source: "agent".to_owned(),
+        age_seconds: finding.age_seconds,
+    };
+    let mut evidence: Vec<Evidence> = of_step.iter().map(seen).collect();
+    evidence.extend(worst.evidence.iter().cloned());
+    item(step, title, state, sentence, evidence)
+}
+
+fn listed_by_mesos(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
+    let title = "The Mesos master lists it";
+    let Some(view) = node.and_then(|node| node.master.as_ref()) else {
+        let sentence = "the Mesos master has not been heard of".to_owned();
+        return item("mesos_master", title, ChecklistState::Unknown, sentence, Vec::new());
+    };
+    use millwright_decision::fleet::Listing;
+    let state = match view.listing {
+        Listing::Active if view.deactivated => ChecklistState::Warn,
+        Listing::Active => ChecklistState::Done,
+        Listing::Inactive | Listing::Unreachable | Listing::Absent => ChecklistState::Failed,
+    };
+    let offers = if view.deactivated { ", its offers stopped" } else { "" };
+    let mut evidence = Evidence::new("listing", view.listing.as_str(), "mesos_master");
+    evidence.age_seconds = seconds(now, view.at);
+    let sentence = format!("the Mesos master has it as {}{offers}", view.listing.as_str());
+    item("mesos_master", title, state, sentence, vec![evidence])
+}
+
+fn verified(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
+    let title = "Verified since boot";
+    let Some(agent) = node.and_then(|node| node.agent.as_ref()) else {
+        return item("verified", title, ChecklistState::Unknown, "it has never reported".into(), Vec::new());
+    };
+    let (state, sentence) = match agent.verified_at {
+        Some(at) => (
+            ChecklistState::Done,
+            format!("two clean reports ≥ 60 s apart since its boot, {} s ago", seconds(now, at)),
+        ),
+        None if agent.is_gating_clean() => {
+            (ChecklistState::Unknown, "clean, and a second clean report ≥ 60 s later is awaited".to_owned())
+        }
+        None => (ChecklistState::Failed, "not two clean reports since its boot".to_owned()),
+    };
+    let evidence = vec![Evidence::new("boot_first_heard", agent.boot_first_heard_at, "coordinator")];
+    item("verified", title, state, sentence, evidence)
+}

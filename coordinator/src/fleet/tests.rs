@@ -1,0 +1,9 @@
+//! Stories about the fleet, told in rounds of ten seconds with a clock that is turned by hand.
+
+mod brake;
+mod empty;
+mod health;
+mod identity;
+mod size;
+mod start;
+mod views;

@@ -1,0 +1,177 @@
+//! Emptiness and the two views.
+
+use crate::fleet::testing::{Story, at, task};
+use millwright_decision::{TaskClass, fleet::View};
+use millwright_protocol::{Container, ContainerRole, Report};
+
+fn run(report: &mut Report, id: &str) {
+    report.facts.mesos_agent.as_mut().unwrap().tasks.push(task(id));
+}
+
+fn contain(report: &mut Report, name: &str, role: ContainerRole) {
+    report.facts.containers.as_mut().unwrap().containers.push(Container {
+        name: name.into(),
+        image: "image".into(),
+        state: "running".into(),
+        role,
+        started_at: None,
+        restarts: 0,
+    });
+}
+
+fn agent_empty_seconds(story: &Story) -> Option<i64> {
+    story.node("alibuild01").agent_empty.map(|span| span.last.duration_since(span.first).as_secs())
+}
+
+fn list(story: &mut Story, id: &str) {
+    let agents = &mut story.master.as_mut().unwrap().agents;
+    agents.iter_mut().find(|agent| agent.id == "S-alibuild01").unwrap().tasks.push(task(id));
+}
+
+#[test]
+fn an_idle_node_is_empty_for_as_long_as_it_has_been_seen_so() {
+    let mut story = Story::new(1);
+    story.rounds(7);
+    assert_eq!(agent_empty_seconds(&story), Some(60));
+    let master = story.node("alibuild01").master_empty.unwrap();
+    assert_eq!((master.first, master.last), (at(10), at(70)));
+}
+
+#[test]
+fn a_task_a_stray_or_an_unknown_ends_emptiness_and_spare_work_does_not() {
+    type Twist = fn(&mut Report);
+    let ends: [(&str, Twist); 6] = [
+        ("a build", |report| run(report, "mesos-jenkins-1")),
+        ("a task no rule knows", |report| run(report, "what-is-this")),
+        ("a container of a task", |report| contain(report, "mesos-1", ContainerRole::Task)),
+        ("an orphan", |report| contain(report, "mesos-2", ContainerRole::Orphan)),
+        ("no word from Mesos", |report| report.facts.mesos_agent = None),
+        ("no list from Docker", |report| report.facts.containers = None),
+    ];
+    for (what, twist) in ends {
+        let mut story = Story::new(1);
+        story.rounds(5);
+        story.twist("alibuild01", twist).rounds(1);
+        assert_eq!(agent_empty_seconds(&story), None, "{what}");
+        story.twist.clear();
+        story.rounds(1);
+        assert_eq!(agent_empty_seconds(&story), Some(0), "{what}");
+    }
+    let leaves: [(&str, Twist); 3] = [
+        ("infrastructure", |report| contain(report, "mesos-slave", ContainerRole::Infrastructure)),
+        ("spare work", |report| run(report, "spare-1")),
+        ("spare work in a container", |report| {
+            run(report, "spare-1");
+            contain(report, "mesos-1", ContainerRole::Task);
+        }),
+    ];
+    for (what, twist) in leaves {
+        let mut story = Story::new(1);
+        story.rounds(5);
+        story.twist("alibuild01", twist).rounds(1);
+        assert_eq!(agent_empty_seconds(&story), Some(50), "{what}");
+    }
+}
+
+#[test]
+fn facts_that_were_old_when_they_were_reported_are_unknown() {
+    let mut story = Story::new(1);
+    story.twist("alibuild01", |report| {
+        report.facts.mesos_agent.as_mut().unwrap().age_seconds = 61;
+    });
+    story.rounds(3);
+    assert_eq!(story.node("alibuild01").agent.as_ref().unwrap().tasks, View::Unknown);
+    assert_eq!(agent_empty_seconds(&story), None);
+}
+
+#[test]
+fn emptiness_is_dated_by_the_look_and_not_by_the_report() {
+    let mut story = Story::new(1);
+    story.twist("alibuild01", |report| {
+        report.facts.mesos_agent.as_mut().unwrap().age_seconds = 10 * (report.sequence - 1);
+    });
+    story.rounds(5);
+    assert_eq!(agent_empty_seconds(&story), Some(0), "the same look, reported five times");
+}
+
+#[test]
+fn a_minute_without_reports_ends_emptiness() {
+    let mut story = Story::new(1);
+    story.rounds(5);
+    story.quiet.insert("alibuild01".parse().unwrap());
+    story.rounds(7);
+    story.quiet.clear();
+    story.rounds(1);
+    assert_eq!(agent_empty_seconds(&story), Some(0));
+}
+
+#[test]
+fn views_that_name_different_tasks_disagree_until_they_name_the_same() {
+    let mut story = Story::new(1);
+    story.rounds(2);
+    list(&mut story, "mesos-jenkins-1");
+    story.rounds(3);
+    assert_eq!(story.node("alibuild01").views_disagree_since, Some(at(30)));
+    assert_eq!(story.node("alibuild01").master_empty, None);
+    story.twist("alibuild01", |report| run(report, "mesos-jenkins-1")).rounds(1);
+    assert_eq!(story.node("alibuild01").views_disagree_since, None);
+}
+
+#[test]
+fn a_master_that_misses_three_polls_proves_nothing() {
+    let mut story = Story::new(1);
+    story.rounds(3);
+    let answer = story.master.take();
+    story.rounds(1);
+    assert!(story.node("alibuild01").master_empty.is_some(), "one miss");
+    story.rounds(1);
+    assert!(story.node("alibuild01").master_empty.is_none());
+    assert_eq!(story.fleet.snapshot().sources.values().next().unwrap().unknown_since, Some(at(45)));
+    story.master = answer;
+    story.rounds(1);
+    assert_eq!(story.fleet.snapshot().sources.values().next().unwrap().unknown_since, None);
+    assert_eq!(story.node("alibuild01").master_empty.unwrap().first, at(60));
+}
+
+#[test]
+fn the_id_that_the_nodes_own_agent_reads_counts_and_not_the_host_name() {
+    let mut story = Story::new(2);
+    story.rounds(1);
+    for agent in &mut story.master.as_mut().unwrap().agents {
+        agent.hostname = "alibuild01.example.org".into();
+    }
+    list(&mut story, "mesos-jenkins-1");
+    story.rounds(1);
+    assert_eq!(story.node("alibuild01").master.as_ref().unwrap().tasks.len(), 1);
+    assert_eq!(story.node("alibuild02").master.as_ref().unwrap().tasks.len(), 0);
+}
+
+#[test]
+fn a_node_that_never_told_an_id_is_found_by_its_host_name() {
+    let mut story = Story::new(2);
+    story.quiet.insert("alibuild01".parse().unwrap());
+    list(&mut story, "mesos-jenkins-1");
+    story.rounds(1);
+    assert_eq!(story.node("alibuild01").master.as_ref().unwrap().tasks.len(), 1);
+}
+
+#[test]
+fn another_policy_tells_the_same_tasks_apart_anew() {
+    let mut story = Story::new(1);
+    list(&mut story, "spare-1");
+    story.twist("alibuild01", |report| run(report, "spare-1")).rounds(3);
+    assert_eq!(agent_empty_seconds(&story), Some(20));
+    let mut policy = story.fleet.policy().as_ref().clone();
+    policy.tasks.rules.clear();
+    let now = story.now();
+    story.fleet.set_policy(std::sync::Arc::new(policy), now);
+    let classes = |story: &Story| {
+        let node = story.node("alibuild01");
+        let own = node.agent.as_ref().unwrap().tasks.known().unwrap()[0].class;
+        (own, node.master.as_ref().unwrap().tasks[0].class)
+    };
+    assert_eq!(classes(&story), (TaskClass::Protected, TaskClass::Protected));
+    assert_eq!(agent_empty_seconds(&story), None);
+    story.rounds(1);
+    assert_eq!(classes(&story), (TaskClass::Protected, TaskClass::Protected));
+}

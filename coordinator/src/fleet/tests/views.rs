@@ -1,0 +1,127 @@
+//! What people are shown.
+
+use crate::{
+    fleet::testing::{Story, name, task},
+    view::{ChecklistState, NodeState},
+};
+use jiff::SignedDuration;
+use millwright_decision::TaskClass;
+use millwright_protocol::Status;
+
+#[test]
+fn the_fleet_page_shows_every_listed_node_and_strangers_apart() {
+    let mut story = Story::new(3);
+    story.quiet.insert(name("alibuild03"));
+    story.rounds(10);
+    let now = story.now();
+    story.fleet.take_report(&name("stranger"), crate::fleet::testing::report("stranger", 1), now);
+    let view = story.fleet.fleet_view(now, Vec::new());
+    let agents = &view.classes[1];
+    assert_eq!((agents.listed, agents.in_service, agents.out, agents.may_be_out), (3, 2, 1, 1));
+    let states: Vec<NodeState> = agents.nodes.iter().map(|node| node.state).collect();
+    assert_eq!(states, [NodeState::Healthy, NodeState::Healthy, NodeState::NeverHeard]);
+    assert_eq!(agents.nodes[0].name, "alibuild01");
+    assert_eq!(view.unlisted[0].name, "stranger");
+    assert!(view.not_configured.iter().any(|source| source.as_str() == "jenkins"));
+    let json = serde_json::to_string(&view).unwrap();
+    assert_eq!(serde_json::from_str::<crate::view::FleetView>(&json).unwrap(), view);
+}
+
+#[test]
+fn what_needs_a_human_comes_worst_first_and_what_was_seen_by_one_is_left_out() {
+    let mut story = Story::new(6);
+    story.twist("alibuild01", |report| report.findings[0].status = Status::Crit);
+    story.twist("alibuild02", |report| report.findings[3].status = Status::Crit);
+    story.quiet.insert(name("alibuild03"));
+    story.rounds(10);
+    let now = story.now();
+    let lines = |story: &mut Story| -> Vec<String> {
+        let view = story.fleet.fleet_view(now, Vec::new());
+        view.attention.into_iter().filter_map(|line| line.node).collect()
+    };
+    assert_eq!(lines(&mut story), ["alibuild01", "alibuild02", "alibuild03"]);
+    let until = now + SignedDuration::from_hours(1);
+    let given = story.fleet.acknowledge("ALIBUILD1/docker", until, "ann", now).unwrap();
+    assert_eq!(given.finding, "alibuild1/docker");
+    assert_eq!(lines(&mut story), ["alibuild02", "alibuild03"]);
+    let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+    let first = &detail.all_findings[0];
+    assert_eq!((first.id.as_str(), first.status), ("alibuild01/docker", Status::Crit));
+    assert_eq!(first.acknowledged.as_ref().unwrap().by, "ann");
+    assert_eq!(detail.summary.state, NodeState::Sick, "an acknowledgement changes no gate");
+}
+
+#[test]
+fn only_a_finding_that_is_there_and_not_ok_can_be_acknowledged() {
+    let mut story = Story::new(1);
+    story.twist("alibuild01", |report| report.findings[0].status = Status::Crit).rounds(2);
+    let now = story.now();
+    let until = now + SignedDuration::from_hours(1);
+    for (finding, until) in [
+        ("alibuild01", until),
+        ("alibuild01/nothing", until),
+        ("stranger/docker", until),
+        ("alibuild01/mesos_agent", until),
+        ("alibuild01/docker", now),
+    ] {
+        assert!(story.fleet.acknowledge(finding, until, "ann", now).is_err(), "{finding}");
+    }
+    story.fleet.acknowledge("alibuild01/docker", until, "ann", now).unwrap();
+    assert_eq!(story.fleet.acknowledgements(now).len(), 1);
+    story.fleet.tick(until);
+    assert_eq!(story.fleet.acknowledgements(now).len(), 0, "it has run out");
+}
+
+#[test]
+fn the_checklist_names_the_layers_in_the_order_of_the_runbook() {
+    let mut story = Story::new(1);
+    story.rounds(10);
+    let now = story.now();
+    let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+    let steps: Vec<&str> = detail.checklist.iter().map(|item| item.step.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "report",
+            "ssh",
+            "puppet",
+            "docker",
+            "container",
+            "volume",
+            "mesos",
+            "mesos_master",
+            "image",
+            "verified"
+        ]
+    );
+    let docker = &detail.checklist[3];
+    assert_eq!((docker.state, docker.evidence.is_empty()), (ChecklistState::Done, false));
+    assert_eq!(detail.checklist[2].state, ChecklistState::NotConfigured);
+}
+
+#[test]
+fn a_task_is_shown_with_its_class_its_rule_and_what_killing_it_costs() {
+    let mut story = Story::new(1);
+    story.twist("alibuild01", |report| {
+        report.facts.mesos_agent.as_mut().unwrap().tasks.push(task("mesos-jenkins-1"));
+    });
+    story.rounds(3);
+    let now = story.now();
+    let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+    let shown = &detail.living_tasks.tasks[0];
+    assert_eq!((shown.class, shown.rule.as_deref()), (TaskClass::Protected, Some("builds must finish")));
+    assert_eq!(shown.kill_cost_seconds, Some(630));
+    assert_eq!(shown.named_by, [millwright_decision::Source::Agent]);
+    assert!(detail.living_tasks.disagree_since.is_some());
+    assert_eq!(detail.summary.tasks.unwrap()[&TaskClass::Protected], 1);
+}
+
+#[test]
+fn a_node_that_nobody_has_heard_of_has_a_page_that_says_so() {
+    let mut story = Story::new(1);
+    let now = story.now();
+    let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+    assert_eq!(detail.summary.state, NodeState::NeverHeard);
+    assert!(detail.cannot_see.iter().any(|line| line.what == "agent"));
+    assert!(story.fleet.node_detail(&name("stranger"), now).is_none());
+}

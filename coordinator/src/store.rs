@@ -1,0 +1,224 @@
+//! What outlives the process, in one SQLite file: changes, last known states, acknowledgements, audit, refusals.
+//!
+//! One thread writes, fed by a bounded queue; readers have a connection of their own and never wait for it. The fleet
+//! view does not depend on the disk: while it is full, what can be made again is dropped, the writer tries again, and
+//! [`Store::trouble`] says so. What a person said is confirmed only once it is on the disk.
+
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use schema::OpenError;
+pub use write::StoreError;
+
+use crate::{
+    fleet::{NodeRecord, Remembered},
+    view::{Acknowledgement, OwnTrouble, Transition},
+};
+use jiff::{SignedDuration, Timestamp};
+use millwright_decision::Verdict;
+use millwright_protocol::NodeName;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+use write::{Write, Writer};
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Changes of findings and states, and the history of verdicts.
+    pub changes: SignedDuration,
+    /// What people did.
+    pub audit: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { changes: SignedDuration::from_hours(24 * 90), audit: SignedDuration::from_hours(24 * 730) }
+    }
+}
+
+/// What a person did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// What, as a word: `accept`, `forget`, `dead`, `acknowledge`, `reset_brake`, …
+    pub what: String,
+    /// About what: a node, a finding, a class.
+    pub about: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A verdict at the moment it became another one, for "why not last night?".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictChange {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// As policy spells it.
+    pub node: String,
+    /// The canonical name.
+    pub key: String,
+    /// The action.
+    pub action: String,
+    /// The verdict's word.
+    pub verdict: String,
+    /// Whether it might begin.
+    pub may_start: String,
+    /// The codes of its reasons, worst first.
+    pub codes: Vec<String>,
+    /// The sentence of the first reason; empty when it is allowed.
+    pub sentence: String,
+}
+
+impl VerdictChange {
+    /// The verdict about one node as the history keeps it.
+    pub fn of(verdict: &Verdict, node: &NodeName, spelled: &str, at: Timestamp) -> Self {
+        let mut codes: Vec<String> =
+            verdict.reasons.iter().map(|reason| reason.code.as_str().to_owned()).collect();
+        codes.dedup();
+        Self {
+            at,
+            node: spelled.to_owned(),
+            key: node.as_str().to_owned(),
+            action: verdict.action.as_str().to_owned(),
+            verdict: verdict.verdict.as_str().to_owned(),
+            may_start: verdict.may_start.as_str().to_owned(),
+            sentence: verdict.reasons.first().map(|reason| reason.sentence.clone()).unwrap_or_default(),
+            codes,
+        }
+    }
+
+    /// Whether it says the same as another, whenever that was.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (&self.verdict, &self.may_start, &self.codes) == (&other.verdict, &other.may_start, &other.codes)
+    }
+}
+
+/// The open store.
+pub struct Store {
+    path: PathBuf,
+    // Closed before the writer, which as the last one tidies up the write-ahead log.
+    reader: Mutex<Connection>,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the file, makes it when there is none, and reads what was known before.
+    ///
+    /// # Errors
+    /// The file is damaged, is not ours, was written by a newer version, or cannot be opened. Then nothing in it has
+    /// been changed, and the error says what to do.
+    pub fn open(path: &Path, retention: Retention) -> Result<(Self, Remembered), OpenError> {
+        let connection = schema::open(path)?;
+        let reader = schema::open_reader(path)?;
+        let remembered = read::remembered(&reader).map_err(|source| OpenError::unreadable(path, source))?;
+        let writer = Writer::start(connection, path, retention)?;
+        Ok((Self { path: path.to_owned(), writer, reader: Mutex::new(reader) }, remembered))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps changes. Never waits: when the queue is full they are dropped and counted.
+    pub fn keep_changes(&self, changes: Vec<Transition>) {
+        if !changes.is_empty() {
+            self.writer.offer(Write::Changes(changes));
+        }
+    }
+
+    /// Keeps last known states. Never waits; tells whether they were taken, so that they can be offered again.
+    pub fn keep_nodes(&self, nodes: Vec<NodeRecord>) -> bool {
+        nodes.is_empty() || self.writer.offer(Write::Nodes(nodes))
+    }
+
+    /// Keeps verdicts that are not what they were. Never waits.
+    pub fn keep_verdicts(&self, verdicts: Vec<VerdictChange>) {
+        if !verdicts.is_empty() {
+            self.writer.offer(Write::Verdicts(verdicts));
+        }
+    }
+
+    /// Keeps the brakes that are on. Never waits.
+    pub fn keep_brakes(&self, brakes: Vec<crate::view::BrakeView>) {
+        self.writer.offer(Write::Brakes(brakes));
+    }
+
+    /// Keeps what a person did, and returns once it is on the disk.
+    ///
+    /// # Errors
+    /// It is not: the disk is full, broken, or too slow.
+    pub async fn keep_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.writer.confirm(|reply| Write::Audit(entry, reply)).await
+    }
+
+    /// Keeps an acknowledgement, and returns once it is on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::keep_audit`].
+    pub async fn keep_acknowledgement(&self, given: Acknowledgement) -> Result<(), StoreError> {
+        self.writer.confirm(|reply| Write::Acknowledgement(given, reply)).await
+    }
+
+    /// Drops a node's last known state, and returns once it is gone. Its history stays.
+    ///
+    /// # Errors
+    /// As [`Store::keep_audit`].
+    pub async fn forget_node(&self, name: NodeName) -> Result<(), StoreError> {
+        self.writer.confirm(|reply| Write::Forget(name, reply)).await
+    }
+
+    /// Drops what is older than the retention. Never waits.
+    pub fn prune(&self, now: Timestamp) {
+        self.writer.offer(Write::Prune(now));
+    }
+
+    /// What is wrong with the disk, as long as it is.
+    pub fn trouble(&self) -> Option<OwnTrouble> {
+        self.writer.trouble()
+    }
+
+    /// Writes what is queued and stops the writer; returns after three seconds in any case.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
+    /// Changes of one node (canonical name; `None` for all), newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn history(&self, node: Option<&NodeName>, most: usize) -> Result<Vec<Transition>, StoreError> {
+        self.read(|reader| read::history(reader, node, most))
+    }
+
+    /// What people did, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn audit(&self, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(|reader| read::audit(reader, most))
+    }
+
+    /// How verdicts about one node changed, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn verdicts(&self, node: &NodeName, most: usize) -> Result<Vec<VerdictChange>, StoreError> {
+        self.read(|reader| read::verdicts(reader, node, most))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&reader).map_err(|source| StoreError::new(&self.path, &source))
+    }
+}

@@ -1,0 +1,185 @@
+//! The file: whether it is ours, whether it is whole, and its tables.
+//!
+//! Nothing is written before every check has passed: who it belongs to is read from the file's own header, since even
+//! opening a database can change it.
+
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Marks the file as ours: "MWCO".
+const APPLICATION_ID: u32 = 0x4D57_434F;
+
+/// One step a version; a step is never changed once released, only added to.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+
+/// How long to wait for another connection of ours.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Why the store did not open; nothing in the file has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not one of our files.
+    #[error(
+        "{path} is not a Millwright store ({found}); point `state` at another folder, or move that file away"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// Written by a newer version.
+    #[error(
+        "{path} was written by a newer version (store version {found}, this one knows up to {known}); install that version again, or restore a backup from before"
+    )]
+    FromTheFuture {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Damaged.
+    #[error(
+        "{path} is damaged ({found}); nothing has been changed: move it away together with its -wal and -shm files, then restore a backup, or start without one and lose the history"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// Cannot be opened or written to.
+    #[error(
+        "open the store {path}: {source}; see that the folder exists, belongs to the service and has room"
+    )]
+    Unreachable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl OpenError {
+    pub(super) fn unreadable(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => {
+                Self::Damaged { path: path.to_owned(), found: source.to_string() }
+            }
+            _ => Self::Unreachable { path: path.to_owned(), source: source.into() },
+        }
+    }
+
+    fn unreachable(path: &Path, source: io::Error) -> Self {
+        Self::Unreachable { path: path.to_owned(), source: source.into() }
+    }
+}
+
+/// Opens the file for writing, making or updating its tables.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let is_new = !look_at_header(path)?;
+    let unreadable = |source| OpenError::unreadable(path, source);
+    let mut connection = Connection::open(path).map_err(unreadable)?;
+    connection.busy_timeout(BUSY).map_err(unreadable)?;
+    if !is_new {
+        check_whole(&connection, path)?;
+    }
+    let version = version_of(&connection).map_err(unreadable)?;
+    if version > known_version() {
+        return Err(from_the_future(path, version));
+    }
+    prepare(&connection).map_err(unreadable)?;
+    migrate(&mut connection, version).map_err(unreadable)?;
+    Ok(connection)
+}
+
+/// A second connection, for reading only.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let unreadable = |source| OpenError::unreadable(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
+    connection.busy_timeout(BUSY).map_err(unreadable)?;
+    Ok(connection)
+}
+
+fn known_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+fn from_the_future(path: &Path, found: u32) -> OpenError {
+    OpenError::FromTheFuture { path: path.to_owned(), found, known: known_version() }
+}
+
+/// Reads who the file belongs to without opening it as a database (SQLite's file format, section 1.3); `false` when
+/// there is no file yet, or an empty one.
+fn look_at_header(path: &Path) -> Result<bool, OpenError> {
+    let mut header = Vec::with_capacity(100);
+    match File::open(path) {
+        Ok(file) => {
+            file.take(100).read_to_end(&mut header).map_err(|source| OpenError::unreachable(path, source))?;
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(OpenError::unreachable(path, source)),
+    }
+    if header.is_empty() {
+        return Ok(false);
+    }
+    let foreign = |found: &str| OpenError::Foreign { path: path.to_owned(), found: found.to_owned() };
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(foreign("it is no SQLite database"));
+    }
+    let number = |from: usize| {
+        let bytes = header.get(from..from + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_be_bytes)
+    };
+    let (Some(version), Some(application)) = (number(60), number(68)) else {
+        return Err(OpenError::Damaged { path: path.to_owned(), found: "it is cut short".into() });
+    };
+    if application != APPLICATION_ID {
+        return Err(foreign("a database of another program"));
+    }
+    if version > known_version() {
+        return Err(from_the_future(path, version));
+    }
+    Ok(true)
+}
+
+fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|source| OpenError::unreadable(path, source))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(OpenError::Damaged { path: path.to_owned(), found: verdict })
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    // Readers go on while the writer writes, and a power cut loses nothing that was confirmed.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    let done = usize::try_from(from).unwrap_or(usize::MAX);
+    for (place, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", u32::try_from(place + 1).unwrap_or(u32::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
