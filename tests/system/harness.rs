@@ -14,6 +14,7 @@
 //! themselves.
 
 mod browser;
+mod coordinator;
 mod detour;
 mod docker;
 mod http;
@@ -32,6 +33,7 @@ mod wait;
 mod zookeeper;
 
 pub use browser::{Browser, View};
+pub use coordinator::{Coordinator, Setup, codes};
 pub use detour::{DeafSocket, Gate};
 pub use docker::{DockerDaemon, TEST_IMAGE};
 pub use http::{get, get_json};

@@ -126,7 +126,8 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let message = format!("the store does not take or give it now: {error}; try again when the disk is well");
+        let message =
+            format!("the store does not take or give it now: {error}; try again when the disk is well");
         Self { details: Some(error.to_string()), ..Self::new(ErrorCode::StoreUnavailable, message) }
     }
 }

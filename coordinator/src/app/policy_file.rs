@@ -61,10 +61,11 @@ impl PolicyFile {
         if !self.is_changed() {
             return None;
         }
-        let good = self.read_again().and_then(|policy| match Self::check_host(&self.path, &policy, &self.host) {
-            Ok(()) => Ok(policy),
-            Err(other) => Err(other.to_string()),
-        });
+        let good =
+            self.read_again().and_then(|policy| match Self::check_host(&self.path, &policy, &self.host) {
+                Ok(()) => Ok(policy),
+                Err(other) => Err(other.to_string()),
+            });
         Some(match good {
             Ok(policy) => {
                 self.keep_as_good();
@@ -133,7 +134,8 @@ pub fn this_host(configured: Option<&NodeName>) -> Result<NodeName, String> {
         return Ok(name.clone());
     }
     let advice = "say `host = \"NAME\"` in coordinator.toml";
-    let name = std::fs::read_to_string(KERNEL).map_err(|error| format!("read this host's name from {KERNEL}: {error}; {advice}"))?;
+    let name = std::fs::read_to_string(KERNEL)
+        .map_err(|error| format!("read this host's name from {KERNEL}: {error}; {advice}"))?;
     name.trim().parse().map_err(|error| format!("use this host's name: {error}; or {advice}"))
 }
 
@@ -212,6 +214,9 @@ mod tests {
         let mut desk = Desk::with(GOOD);
         desk.file.first().unwrap();
         desk.write(&other);
-        assert!(desk.file.changed().unwrap().unreadable.unwrap().contains("names alimesos1"), "while running it protects");
+        assert!(
+            desk.file.changed().unwrap().unreadable.unwrap().contains("names alimesos1"),
+            "while running it protects"
+        );
     }
 }

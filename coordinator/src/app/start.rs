@@ -55,7 +55,9 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// An address cannot be listened on.
-    #[error("listen for {whom} on {address}: {source}; see what else listens there, or choose another address in coordinator.toml")]
+    #[error(
+        "listen for {whom} on {address}: {source}; see what else listens there, or choose another address in coordinator.toml"
+    )]
     Listen {
         /// `operators` or `agents`.
         whom: &'static str,
@@ -95,7 +97,12 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     listeners.serve(&app);
     watch::policy(&app, policy_file);
     watch::verdicts(&app);
-    log::info!("answering operators on {} and {}, agents on {}", announcement.operators, announcement.socket.display(), announcement.agents);
+    log::info!(
+        "answering operators on {} and {}, agents on {}",
+        announcement.operators,
+        announcement.socket.display(),
+        announcement.agents
+    );
     announce(&announcement);
     tell_systemd(sd_notify::NotifyState::Ready);
 

@@ -46,7 +46,7 @@ impl LoopVolume {
         let file = File::create(&image).context("create the volume's file")?;
         file.set_len(mebibytes * 1024 * 1024).context("size the volume's file")?;
         run(Command::new(make).args(arguments).arg(&image), LIMIT)?;
-        let volume = Self { mount_point: scratch.make("mounted")?, image, scratch };
+        let volume = Self { mount_point: scratch.make("build")?, image, scratch };
         volume.mount()?;
         Ok(volume)
     }
