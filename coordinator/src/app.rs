@@ -11,7 +11,7 @@ use crate::{
     api::{self, error::Refusal},
     clock::Clock,
     config::Config,
-    dashboard::{self, PageData},
+    dashboard,
     events::Events,
     fleet::{Fleet, Taken},
     metrics::Metrics,
@@ -22,7 +22,7 @@ use crate::{
 };
 use axum::Router;
 use jiff::Timestamp;
-use millwright_decision::{Action, Policy, Request, Verdict};
+use millwright_decision::Policy;
 use millwright_protocol::{NodeName, Report};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -207,24 +207,5 @@ impl App {
     /// What agents reach.
     pub fn agents(self: &Arc<Self>) -> Router {
         api::agents(self)
-    }
-}
-
-impl PageData for App {
-    fn fleet(&self) -> FleetView {
-        self.fleet_view()
-    }
-
-    async fn node(&self, name: &NodeName) -> Option<NodeDetail> {
-        self.node_detail(name).await
-    }
-
-    fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {
-        self.with_fleet(|fleet, now| {
-            Action::DISRUPTIVE
-                .into_iter()
-                .filter_map(|action| fleet.judge(&Request::one(action, name.clone()), now).ok())
-                .collect()
-        })
     }
 }

@@ -58,7 +58,7 @@ impl PageData for App {
     }
 
     async fn node(&self, name: &NodeName) -> Option<NodeDetail> {
-        self.node_detail(name)
+        self.node_detail(name).await
     }
 
     fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {

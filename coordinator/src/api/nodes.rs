@@ -31,7 +31,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<FleetView> {
 /// `GET /api/v1/nodes/{node}`.
 pub async fn one(State(app): State<Arc<App>>, Path(node): Path<String>) -> Result<Json<NodeDetail>, Refusal> {
     let name = node_name(&node)?;
-    match app.node_detail(&name) {
+    match app.node_detail(&name).await {
         Some(detail) => Ok(Json(detail)),
         None => Err(UnknownNode(name.as_str().to_owned()).into()),
     }

@@ -1,6 +1,13 @@
 //! A coordinator for tests: real listeners, a fleet of three listed nodes, a client for each way in.
 
-use crate::{app::App, clock::SystemClock, config::Config, fleet::Fleet, policy, serve, shutdown::Shutdown};
+use crate::{
+    app::App,
+    clock::SystemClock,
+    config::Config,
+    fleet::Fleet,
+    policy, serve,
+    store::{Retention, Store},
+};
 use serde_json::{Value, json};
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
@@ -41,7 +48,8 @@ impl Rig {
         let policy = Arc::new(policy::parse(POLICY, Path::new("policy.toml")).unwrap());
         let clock = Arc::new(SystemClock::new());
         let fleet = Fleet::new(policy, crate::clock::Clock::now(clock.as_ref()));
-        let app = App::new(config, clock, fleet, Shutdown::default());
+        let (store, _) = Store::open(&folder.path().join("store.sqlite"), Retention::default()).unwrap();
+        let app = App::new(config, clock, fleet, store);
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let agents = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = serve::bind_unix(&folder.path().join("s")).unwrap();
