@@ -67,7 +67,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
             break;
         }
         if arguments.once && started.elapsed() > ONCE_LIMIT {
-            anyhow::bail!("wait for the empty node to be allowed: it is not after {ONCE_LIMIT:?}\n{}", watch.why_not());
+            anyhow::bail!(
+                "wait for the empty node to be allowed: it is not after {ONCE_LIMIT:?}\n{}",
+                watch.why_not()
+            );
         }
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::system::harness::{Coordinator, codes};
 use super::stage::{BUSY, EMPTY};
+use super::system::harness::{Coordinator, codes};
 
 const ACTIONS: [&str; 4] = ["drain", "reboot", "rebuild", "delete"];
 
@@ -48,7 +48,9 @@ impl Watch {
     pub fn report(&self, coordinator: &Coordinator) -> Result<Value> {
         let mut nodes = Vec::new();
         for node in [BUSY, EMPTY] {
-            let of = |action: &str| self.verdicts.iter().find(|((name, what), _)| *name == node && *what == action);
+            let of = |action: &str| {
+                self.verdicts.iter().find(|((name, what), _)| *name == node && *what == action)
+            };
             let verdicts: Map<String, Value> = ACTIONS
                 .into_iter()
                 .filter_map(|action| Some((action.to_owned(), of(action)?.1.clone())))
