@@ -74,10 +74,11 @@ fn node(name: &str, docker: &DockerDaemon, volume: &LoopVolume, puppet: &Puppet)
     let mount = volume.mount_point().display().to_string();
     let expected = format!("[{{ mount = {mount:?}, uuid = {:?} }}]", volume.uuid()?);
     Ok(Node::named(name)?
+        // As relaxed as in production: a machine busy with a demo must not look unhealthy.
+        .looking_every("5s")
         .with_docker(docker)
         .with("system")
         .with("processes")
-        .text("checks.processes.deadline", "1s")
         .with("volumes")
         .text("paths.dev", volume.dev_folder()?.display())
         .set("checks.volumes.expected", expected)
@@ -91,6 +92,7 @@ fn policy() -> String {
 [cluster]
 name = "demo"
 coordinator = "lab"
+project = "demo"
 [classes.agent]
 mode = "observe"
 [classes.agent.sources]

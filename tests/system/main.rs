@@ -9,6 +9,8 @@
 
 mod agent_checks;
 mod configuration;
+mod coordinator;
+mod dashboard;
 mod docker;
 mod harness;
 mod lab;

@@ -42,6 +42,7 @@ const CHECKS: [&str; 11] = [
 #[derive(Debug)]
 pub struct Node {
     settings: BTreeMap<String, String>,
+    rhythm: &'static str,
     scratch: Scratch,
 }
 
@@ -49,7 +50,7 @@ impl Node {
     /// A node on which nothing is checked yet, with ids of its own and nobody to report to.
     pub fn named(name: &str) -> Result<Self> {
         let scratch = Scratch::new(name)?;
-        let mut node = Self { settings: BTreeMap::new(), scratch };
+        let mut node = Self { settings: BTreeMap::new(), rhythm: "1s", scratch };
         let state = node.scratch.make("state")?;
         let id = |kind: &str| format!("{name}-{kind}");
         let machine = node.scratch.write("machine-id", &id("machine"))?;
@@ -79,17 +80,18 @@ impl Node {
         self.set(key, format!("{:?}", value.to_string()))
     }
 
-    /// Forgets a key, so that its default holds.
-    pub fn unset(mut self, key: &str) -> Self {
-        self.settings.remove(key);
-        self
+
+    /// Checks switched on from here look this often, and may take as long.
+    pub fn looking_every(self, rhythm: &'static str) -> Self {
+        Self { rhythm, ..self }
     }
 
-    /// Switches a check on, looking every second.
+    /// Switches a check on, looking every second unless told otherwise before.
     pub fn with(self, check: &str) -> Self {
+        let rhythm = self.rhythm;
         self.set(&format!("checks.{check}.enabled"), true)
-            .text(&format!("checks.{check}.every"), "1s")
-            .text(&format!("checks.{check}.deadline"), "1s")
+            .text(&format!("checks.{check}.every"), rhythm)
+            .text(&format!("checks.{check}.deadline"), rhythm)
     }
 
     /// Checks this Docker and the containers in it.
