@@ -13,6 +13,7 @@
 
 mod age;
 mod brake;
+mod conditions;
 mod master;
 mod packed;
 mod people;

@@ -1,3 +1,5 @@
-//! Outside systems, one module each: readers of what they say, and later clients.
+//! Outside systems, one module each. Everything here observes; nothing can change a node.
 
 pub mod mesos;
+pub mod ssh;
+pub mod webhook;

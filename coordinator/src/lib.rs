@@ -10,8 +10,10 @@ pub mod dashboard;
 pub mod events;
 pub mod fleet;
 pub mod integrations;
+pub mod notice;
 pub mod policy;
 pub mod store;
+pub mod tasks;
 pub mod view;
 
 pub mod clock;

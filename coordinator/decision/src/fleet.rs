@@ -6,6 +6,7 @@
 use crate::{
     Action, Code, Source,
     counts::FleetCounts,
+    per_node::PerNode,
     policy::{Class, TaskClass},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -419,11 +420,11 @@ pub struct Snapshot {
     /// Sources other than agents.
     pub sources: BTreeMap<Source, SourceState>,
     /// Open operations.
-    pub operations: Vec<Operation>,
+    pub operations: PerNode<Operation>,
     /// Holds.
-    pub holds: Vec<Hold>,
+    pub holds: PerNode<Hold>,
     /// Attestations, expired ones included.
-    pub attestations: Vec<Attestation>,
+    pub attestations: PerNode<Attestation>,
     /// Brakes that are on.
     pub brakes: BTreeMap<Class, Brake>,
     /// The off switch, when pressed.
@@ -443,9 +444,9 @@ impl Snapshot {
             started_at,
             nodes: BTreeMap::new(),
             sources: BTreeMap::new(),
-            operations: Vec::new(),
-            holds: Vec::new(),
-            attestations: Vec::new(),
+            operations: PerNode::default(),
+            holds: PerNode::default(),
+            attestations: PerNode::default(),
             brakes: BTreeMap::new(),
             pause: None,
             warm_up: None,
@@ -456,7 +457,7 @@ impl Snapshot {
 
     /// The open operation on a node.
     pub fn operation_on(&self, node: &NodeName) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.nodes.contains(node))
+        self.operations.on(node).next()
     }
 
     /// Whether an operation has taken a node past its emptiness proof.
@@ -466,8 +467,6 @@ impl Snapshot {
 
     /// Whether a person vouches for `source` about `node` at `now`.
     pub fn attested(&self, node: &NodeName, source: Source, now: Timestamp) -> Option<&Attestation> {
-        self.attestations
-            .iter()
-            .find(|given| given.node == *node && given.source == source && now < given.until)
+        self.attestations.on(node).find(|given| given.source == source && now < given.until)
     }
 }

@@ -13,6 +13,7 @@ pub mod counts;
 pub mod example;
 pub mod fleet;
 mod judge;
+pub mod per_node;
 mod policy;
 mod rules;
 mod verdict;

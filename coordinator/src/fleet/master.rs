@@ -17,14 +17,16 @@ use millwright_decision::{
 use millwright_protocol::{NodeName, Task};
 use std::collections::BTreeMap;
 
-/// The master is asked every five seconds; three misses, and it is not known any more.
-pub(super) const MASTER_STALE: SignedDuration = SignedDuration::from_secs(15);
+/// The master is asked every five to ten seconds; after more than two misses it is not known any more.
+pub(super) const MASTER_STALE: SignedDuration = SignedDuration::from_secs(25);
 
 /// One answer of the leading master.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MasterAnswer {
-    /// Names this leadership: changes when another master leads.
+    /// Who leads, such as its host name.
     pub leader: String,
+    /// When it was elected, seconds since 1970 by its clock; changes when the same master is elected again.
+    pub elected_at_secs: Option<i64>,
     /// Mesos' version.
     pub version: String,
     /// Every agent it lists, and those it does not list but knows tasks of.
@@ -57,6 +59,8 @@ pub(super) struct Mesos {
     pub owners: BTreeMap<Box<str>, NodeName>,
     /// Who led when it last answered.
     pub leader: Option<String>,
+    /// When that one was elected, where it says.
+    pub elected_at_secs: Option<i64>,
     /// Its version.
     pub version: String,
     /// How often it was asked since the start, up to two.
@@ -116,13 +120,16 @@ impl Fleet {
         self.mesos.version.clone_from(&answer.version);
         let boundary = add(now, MASTER_STALE);
         self.next_boundary = Some(self.next_boundary.map_or(boundary, |at| at.min(boundary)));
-        let changed = self.mesos.leader.as_ref().is_some_and(|leader| *leader != answer.leader);
+        let term = (&answer.leader, answer.elected_at_secs);
+        let changed =
+            self.mesos.leader.as_ref().is_some_and(|leader| (leader, self.mesos.elected_at_secs) != term);
         if changed {
             self.snapshot.leader_changed_at = Some(now);
             let sentence = format!("Mesos is led by {} now", answer.leader);
             transitions.push(about_mesos(now, "leader", sentence, &answer.leader));
         }
         self.mesos.leader = Some(answer.leader.clone());
+        self.mesos.elected_at_secs = answer.elected_at_secs;
     }
 
     /// Which Mesos agents are which node.
@@ -188,7 +195,7 @@ impl Fleet {
         }
     }
 
-    /// Three misses in a row, and the master's view is unknown: nothing it said before proves anything any more.
+    /// Silent for too long, and the master's view is unknown: nothing it said before proves anything any more.
     pub(super) fn age_master(&mut self, now: Timestamp, transitions: &mut Vec<Transition>) {
         let Some(state) = self.snapshot.sources.get_mut(&Source::MesosMaster) else { return };
         let Some(since) = state.last_answer.map(|at| add(at, MASTER_STALE)) else { return };

@@ -79,6 +79,15 @@ impl Fleet {
         records
     }
 
+    /// Nodes that were handed out and could not be stored after all.
+    pub fn not_saved(&mut self, names: &[NodeName]) {
+        for name in names {
+            if let Some(record) = self.records.get_mut(name) {
+                record.saved_at = None;
+            }
+        }
+    }
+
     fn record_of(&self, name: &NodeName) -> Option<NodeRecord> {
         let record = self.records.get(name)?;
         let node = self.snapshot.nodes.get(name)?;

@@ -5,12 +5,14 @@
 //! "no task" must never come from a misread answer.
 
 mod agents;
+mod client;
 mod metrics;
 mod state;
 mod summary;
 mod task;
 
 pub use agents::{Agent, Agents, read_agents};
+pub use client::{MesosError, MesosMasters, ObserveMesos};
 pub use metrics::{Metrics, read_metrics};
 pub use state::{MasterState, read_state};
 pub use summary::{AgentSummary, Summary, read_summary};

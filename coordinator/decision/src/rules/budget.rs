@@ -189,11 +189,7 @@ fn offers(case: &Case<'_>, name: &NodeName, label: &str) -> bool {
 
 /// Two operations on one node would undo each other.
 pub(crate) fn operation_running(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
-    let other = case
-        .snapshot
-        .operations
-        .iter()
-        .find(|operation| operation.nodes.contains(subject.name) && !case.is_own(operation));
+    let other = case.snapshot.operations.on(subject.name).find(|operation| !case.is_own(operation));
     let Some(other) = other.filter(|_| case.action().is_disruptive()) else { return };
     reasons.push(
         Reason::new(

@@ -41,12 +41,7 @@ pub(crate) fn about(case: &Case<'_>, subject: &Subject<'_>, notes: &mut Vec<Note
     if let Some(why) = subject.node.and_then(|node| node.known_dead.as_ref()) {
         note(Code::KnownDead, format!("{name} is known to be dead: {why}"));
     }
-    for given in case
-        .snapshot
-        .attestations
-        .iter()
-        .filter(|given| given.node == *subject.name && case.now < given.until)
-    {
+    for given in case.snapshot.attestations.on(subject.name).filter(|given| case.now < given.until) {
         note(
             Code::Attested,
             format!("{} vouches for {} about {name} until {}", given.by, given.source, given.until),

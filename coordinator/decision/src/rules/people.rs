@@ -17,7 +17,7 @@ pub(crate) fn hold_present(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut
     }
     let own = case.operation.map(|operation| operation.id.as_str());
     let requester = case.operation.map(|operation| operation.requester.as_str());
-    for hold in case.snapshot.holds.iter().filter(|hold| hold.node == *subject.name) {
+    for hold in case.snapshot.holds.on(subject.name) {
         let is_own =
             (hold.operation.is_some() && hold.operation.as_deref() == own) || requester == Some(&hold.author);
         if is_own {

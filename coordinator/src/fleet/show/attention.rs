@@ -1,14 +1,11 @@
 //! What needs a human first, worst first.
 
-use super::super::Fleet;
+use super::super::{Fleet, conditions::TONIGHT_HOURS};
 use super::finding_name;
 use crate::view::{Attention, FleetView, NodeState, NodeSummary, SourceWord};
 use jiff::Timestamp;
 use millwright_decision::fleet::DEAD;
 use millwright_protocol::{Finding, NodeName, Status, finding_id};
-
-/// A disk that is full within so many hours is full by tonight.
-const TONIGHT_HOURS: f64 = 12.0;
 
 /// How urgent a line is; the smaller the sooner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

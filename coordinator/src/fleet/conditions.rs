@@ -1,0 +1,110 @@
+//! What holds now that people who are not looking should know.
+
+use super::Fleet;
+use crate::notice::{Condition, Level};
+use jiff::Timestamp;
+use millwright_decision::fleet::DEAD;
+use millwright_protocol::{NodeName, finding_id};
+
+/// A disk that is full within so many hours is full by tonight.
+pub(super) const TONIGHT_HOURS: f64 = 12.0;
+
+impl Fleet {
+    /// Nodes silent for five minutes, gating findings that are `crit`, disks that are full by tonight, brakes. What a
+    /// person has seen is left out, and so are nodes that stand in no count or in no policy.
+    pub fn conditions(&self, now: Timestamp) -> Vec<Condition> {
+        let mut conditions: Vec<Condition> = self
+            .snapshot
+            .brakes
+            .iter()
+            .map(|(class, brake)| Condition {
+                subject: format!("brake/{class}"),
+                node: None,
+                level: Level::Crit,
+                sentence: format!("the brake is on: {}", brake.why),
+            })
+            .collect();
+        for (name, listed) in &self.policy.nodes {
+            if listed.class != millwright_decision::Class::Physical {
+                self.conditions_of(name, &listed.display, now, &mut conditions);
+            }
+        }
+        conditions
+    }
+
+    fn conditions_of(&self, name: &NodeName, display: &str, now: Timestamp, conditions: &mut Vec<Condition>) {
+        let Some(node) = self.snapshot.nodes.get(name).filter(|node| !node.is_uncounted()) else { return };
+        let Some(agent) = &node.agent else { return };
+        let mut add = |what: &str, level, sentence: String| {
+            conditions.push(Condition {
+                subject: format!("{display}/{what}"),
+                node: Some(display.to_owned()),
+                level,
+                sentence,
+            });
+        };
+        let age = now.duration_since(agent.at);
+        if age >= DEAD {
+            add("silent", Level::Crit, format!("{display} has been silent for {} min", age.as_mins()));
+        }
+        let is_seen = |key: &str| {
+            let (check, item) = key.split_once('/').map_or((key, None), |(check, item)| (check, Some(item)));
+            let given = self.acknowledgements.get(&finding_id(name.as_str(), check, item));
+            given.is_some_and(|given| now < given.until)
+        };
+        for finding in agent.gating.iter().filter(|finding| finding.is_crit && !is_seen(&finding.key)) {
+            add(&finding.key, Level::Crit, format!("{display}: {}", finding.sentence));
+        }
+        let disk = self.records.get(name).and_then(|record| record.disk.as_ref());
+        if let Some((disk, hours)) = disk.and_then(|disk| Some((disk, disk.hours_to_full?)))
+            && hours <= TONIGHT_HOURS
+        {
+            let sentence = format!("{display}: {} is full in {hours:.0} h", disk.mount);
+            add(&format!("full{}", disk.mount), Level::Warn, sentence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fleet::testing::{Story, name};
+    use jiff::SignedDuration;
+    use millwright_protocol::Status;
+
+    fn subjects(story: &Story) -> Vec<String> {
+        story.fleet.conditions(story.now()).into_iter().map(|condition| condition.subject).collect()
+    }
+
+    #[test]
+    fn people_are_told_of_silence_of_five_minutes_of_gating_faults_and_of_disks_full_by_tonight() {
+        let mut story = Story::new(12);
+        story.rounds(10);
+        assert_eq!(subjects(&story), Vec::<String>::new());
+        story.quiet.insert(name("alibuild01"));
+        story.twist("alibuild02", |report| report.findings[0].status = Status::Crit);
+        story.twist("alibuild03", |report| report.facts.volumes[0].hours_to_full = Some(5.0));
+        story.rounds(29);
+        assert_eq!(subjects(&story), ["alibuild02/docker", "alibuild03/full/build"]);
+        story.rounds(1);
+        assert_eq!(subjects(&story), ["alibuild01/silent", "alibuild02/docker", "alibuild03/full/build"]);
+    }
+
+    #[test]
+    fn what_a_person_has_seen_and_nodes_that_are_known_to_be_dead_are_left_out() {
+        let mut story = Story::new(12);
+        story.twist("alibuild02", |report| report.findings[0].status = Status::Crit);
+        story.rounds(2);
+        story.quiet.insert(name("alibuild01"));
+        story.rounds(40);
+        let now = story.now();
+        let until = now + SignedDuration::from_hours(1);
+        story.fleet.acknowledge("alibuild02/docker", until, "ann", now).unwrap();
+        story.fleet.dead(&name("alibuild01"), "burnt", "ann", now).unwrap();
+        assert_eq!(subjects(&story), Vec::<String>::new());
+        assert_eq!(
+            story.fleet.conditions(until).len(),
+            14 + 1,
+            "all others are silent by then, and it has run out"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+#!/bin/sh
+# Proves that the release programs run on CentOS 7: glibc 2.17, Linux 3.10.
+#
+# 1. What they ask of the system: no symbol newer than glibc 2.17, no library beyond glibc's own.
+# 2. That they are what we promise to ship: stripped, the agent within its size.
+# 3. That they do their work where Linux 3.10 ends (linux-3.10.c): a check, reports, a page, a verdict.
+#
+# Each part is shown able to fail before it is believed. Quick when build.sh has nothing to build.
+#     packaging/prove-old-platform.sh [FOLDER]     FOLDER: programs to prove; without it build.sh builds them
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+newest_glibc=2.17
+agent_limit=$((5 * 1024 * 1024))
+# What glibc 2.17 is made of. libgcc_s, libssl and the like would be a wish to the node.
+libraries="libc.so.6 libm.so.6 libpthread.so.0 libdl.so.2 librt.so.1 libutil.so.1 ld-linux-x86-64.so.2"
+
+say() { echo "old-platform: $*"; }
+
+fail() {
+    echo "old-platform: $*" >&2
+    exit 1
+}
+
+# Every version of glibc's symbols that a program asks for; also GLIBC_ABI_DT_RELR, a wish without a symbol.
+glibc_versions() { objdump -p "$1" | grep -o 'GLIBC_[A-Z0-9._]*' | sort -Vu; }
+
+# A symbol that must be there but names no version is one that zig's glibc 2.17 does not have.
+unversioned() { objdump -T "$1" | awk '/\*UND\*/ && $1 ~ /^0+$/ && $2 != "w" && !/GLIBC_/ { print $NF }'; }
+
+# Says what is wrong with a program; nothing when it starts on glibc 2.17.
+complaint() {
+    newest=$(glibc_versions "$1" | tail -n 1)
+    for version in $(glibc_versions "$1"); do
+        number=${version#GLIBC_}
+        if [ "$(printf '%s\n' "$number" "$newest_glibc" | sort -V | tail -n 1)" != "$newest_glibc" ]; then
+            echo "asks for $version"
+        fi
+    done
+    [ -n "$newest" ] || echo "asks for no glibc at all, so it is not what we build"
+    for library in $(objdump -p "$1" | awk '$1 == "NEEDED" { print $2 }'); do
+        case " $libraries " in *" $library "*) ;; *) echo "needs $library" ;; esac
+    done
+    for symbol in $(unversioned "$1"); do
+        echo "needs the symbol $symbol, which names no version"
+    done
+}
+
+prove_links() {
+    [ -x "$1" ] || fail "look for $1: not there; packaging/build.sh makes it"
+    wrong=$(complaint "$1")
+    [ -z "$wrong" ] || fail "$1 does not start on glibc $newest_glibc:
+$wrong"
+    objdump -t "$1" | grep -q '^no symbols$' || fail "$1 is not stripped"
+    size=$(wc -c <"$1")
+    say "$(basename "$1"): $size bytes, newest symbol $(glibc_versions "$1" | tail -n 1)"
+    [ "$1" != "$agent" ] || [ "$size" -le "$agent_limit" ] ||
+        fail "$1 has $size bytes; promised are at most $agent_limit"
+}
+
+# The check above must see what it looks for: a program of this machine's glibc is such a case, unless that is old.
+prove_that_links_can_fail() {
+    here_glibc=$(getconf GNU_LIBC_VERSION | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$here_glibc" 2.34 | sort -V | head -n 1)" = 2.34 ] || return 0
+    [ -n "$(complaint "$scratch/linux-3.10")" ] ||
+        fail "a program linked to this machine's glibc $here_glibc passes as one for $newest_glibc: the check is blind"
+}
+
+# Starts a daemon under the filter. Its process id is $started; its words are in NAME.out and NAME.log.
+start() {
+    name=$1
+    shift
+    "$scratch/linux-3.10" "$@" >"$scratch/$name.out" 2>>"$scratch/$name.log" </dev/null &
+    started=$!
+    running="$running $started"
+}
+
+# Ends a daemon as systemd does, which has to be its own good end.
+stop() {
+    kill -0 "$1" 2>/dev/null || fail "the daemon with process id $1 ended before it was told to"
+    kill "$1"
+    code=0
+    wait "$1" || code=$?
+    running=$(echo "$running" | sed "s/ $1\$//; s/ $1 / /")
+    [ "$code" -eq 0 ] || fail "the daemon with process id $1 was told to stop and ended with $code"
+}
+
+old() { "$scratch/linux-3.10" "$@"; }
+
+# Leaves nothing behind, and shows the daemons' last words when something failed.
+finish() {
+    status=$?
+    trap - EXIT INT TERM
+    for pid in $running; do
+        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+    done
+    if [ "$status" -ne 0 ]; then
+        for log in "$scratch"/*.log; do
+            [ ! -s "$log" ] || { echo "---- $(basename "$log")" && tail -n 20 "$log"; } >&2
+        done
+    fi
+    rm -rf "$scratch"
+    exit "$status"
+}
+
+# Tries until the command succeeds, at most about half a minute.
+wait_for() {
+    what=$1
+    shift
+    tries=150
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || fail "wait for $what: it did not come within 30 s"
+        sleep 0.2
+    done
+}
+
+get() { curl --silent --show-error --fail --max-time 10 "$@"; }
+
+# The text on standard input has $1 in it; $2 says what the text is.
+expect() {
+    text=$(cat)
+    case $text in
+    *"$1"*) ;;
+    *) fail "$2: \"$1\" is not in it:
+$(echo "$text" | head -n 20)" ;;
+    esac
+}
+
+# A port nobody uses now, from $1 on.
+free_port() {
+    port=$1
+    while grep -qi ":$(printf %04X "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null; do
+        port=$((port + 1))
+    done
+    echo "$port"
+}
+
+# One node, which must never be rebuilt: so the verdict to expect is the same on every machine.
+write_configuration() {
+    operators=127.0.0.1:$(free_port $((20000 + $$ % 5000)))
+    agents=127.0.0.1:$(free_port $((26000 + $$ % 5000)))
+    mkdir "$scratch/agent-state" "$scratch/coordinator-state"
+    cat >"$scratch/agent.toml" <<TOML
+[node]
+name = "old01"
+class = "agent-no-volume"
+[coordinator]
+url = "http://$agents"
+[status]
+listen = "127.0.0.1:0"
+[paths]
+state = "$scratch/agent-state"
+[prepull]
+images = []
+TOML
+    cat >"$scratch/coordinator.toml" <<TOML
+host = "old-host"
+state_dir = "$scratch/coordinator-state"
+policy = "$scratch/policy.toml"
+[listen]
+operators = "$operators"
+agents = "$agents"
+socket = "$scratch/coordinator.sock"
+TOML
+    cat >"$scratch/policy.toml" <<TOML
+[cluster]
+name = "old"
+coordinator = "old-host"
+[protections]
+old01 = ["never_rebuild"]
+[[nodes]]
+class = "agent-no-volume"
+names = ["old01"]
+TOML
+}
+
+prove_check() {
+    say "millwright-agent check"
+    code=0
+    old "$agent" --config "$scratch/agent.toml" check --json >"$scratch/check.json" || code=$?
+    # 0 to 3 tell the worst finding, whatever the health of this machine; anything else is a failure.
+    [ "$code" -le 3 ] || fail "millwright-agent check ended with $code"
+    expect '"status": "ok"' "what millwright-agent check found" <"$scratch/check.json"
+}
+
+prove_agent() {
+    say "millwright-agent, its page, its metrics"
+    start agent "$agent" --config "$scratch/agent.toml"
+    agent_pid=$started
+    wait_for "the agent's address" grep -q '^status on ' "$scratch/agent.out"
+    address=$(sed -n 's/^status on //p' "$scratch/agent.out")
+    get "$address/" | expect old01 "the agent's page"
+    get "$address/metrics" | expect millwright_ "the agent's metrics"
+    old "$agent" status --url "$address" | expect old01 "millwright-agent status"
+}
+
+start_coordinator() {
+    start coordinator "$coordinator" --config "$scratch/coordinator.toml"
+    coordinator_pid=$started
+    wait_for "the coordinator to answer" get "http://$operators/healthz"
+}
+
+has_reported() { get "http://$operators/api/v1/nodes/old01" | grep -q "$1"; }
+
+prove_coordinator() {
+    say "millwright-coordinator with that agent's reports, its pages, a verdict"
+    wait_for "the agent's report to reach the coordinator" has_reported '"docker"'
+    get "http://$operators/" | expect old01 "the fleet's page"
+    get "http://$operators/nodes/old01" | expect old01 "the node's page"
+    old "$cli" --server "http://$operators" nodes | expect old01 "millwright nodes"
+    code=0
+    old "$cli" --server "http://$operators" may rebuild old01 --json >"$scratch/verdict.json" || code=$?
+    [ "$code" -eq 12 ] || fail "millwright may rebuild old01 ended with $code; 12 means refused"
+    expect node_protected "the verdict" <"$scratch/verdict.json"
+}
+
+prove_restart() {
+    say "millwright-coordinator once more, with what it stored"
+    stop "$agent_pid"
+    stop "$coordinator_pid"
+    start_coordinator
+    has_reported '"docker"' || fail "after its restart the coordinator does not know what old01 reported before"
+    stop "$coordinator_pid"
+}
+
+[ "$(uname -m)" = x86_64 ] || fail "this proof is for x86_64, and this machine is $(uname -m)"
+"$root/tests/lab/needs.sh" cc objdump curl
+folder=${1:-$("$here/build.sh")}
+agent=$folder/millwright-agent
+coordinator=$folder/millwright-coordinator
+cli=$folder/millwright
+running=
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/old-platform.XXXXXX")
+trap finish EXIT
+trap 'exit 130' INT TERM
+cc -O2 -Wall -Wextra -Werror -o "$scratch/linux-3.10" "$here/linux-3.10.c"
+
+prove_that_links_can_fail
+for program in "$agent" "$coordinator" "$cli"; do
+    prove_links "$program"
+    old "$program" --version | expect "$(basename "$program")" "$program --version"
+done
+write_configuration
+prove_check
+start_coordinator
+prove_agent
+prove_coordinator
+prove_restart
+say "proven: glibc $newest_glibc, Linux 3.10"

@@ -1,0 +1,42 @@
+//! The bench: our programs beside the programs people use today, in one run on one machine.
+//! `README.md` beside this file says what is measured, how, and what the lines mean.
+//!
+//! One program with many parts, because a part that loads another must be a process of its own, on a processor of
+//! its own. Nothing here asserts a time: it prints, and people judge.
+
+mod line;
+mod sample_fleet;
+mod verdicts;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Measures Millwright beside its peers")]
+struct Arguments {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Verdict time and memory at 100, 1,000 and 10,000 nodes.
+    Verdicts,
+    /// One size of `verdicts`, in a process of its own so that memory is its own too.
+    #[command(hide = true)]
+    VerdictsOf { nodes: u32 },
+}
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().part {
+        Part::Verdicts => verdicts::run(),
+        Part::VerdictsOf { nodes } => verdicts::measure(nodes),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            line::say(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
