@@ -1,5 +1,6 @@
 //! The composition root: builds everything and hands it down. No decision is taken here.
 
+mod background;
 mod policy_file;
 mod start;
 mod watch;

@@ -5,6 +5,7 @@
 //! people; a field that people should see goes there first.
 
 mod assets;
+mod attention;
 mod facts;
 mod fleet;
 mod manual;

@@ -19,7 +19,8 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// How many so far.
+    pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -54,6 +55,8 @@ pub struct Metrics {
     pub reports: Counter,
     /// Reports that came late or twice.
     pub reports_late: Counter,
+    /// Polls for orders begun.
+    pub polls: Counter,
     /// Verdicts given.
     pub verdicts: Counter,
     /// Event streams that were cut because their reader lagged.
@@ -82,6 +85,7 @@ impl Metrics {
         for (name, help, counter) in [
             ("millwright_reports_total", "Reports taken in.", &self.reports),
             ("millwright_reports_late_total", "Reports that came late or twice.", &self.reports_late),
+            ("millwright_order_polls_total", "Polls for orders begun.", &self.polls),
             ("millwright_verdicts_total", "Verdicts given.", &self.verdicts),
             (
                 "millwright_event_streams_cut_total",

@@ -9,7 +9,6 @@ mod probe_ssh;
 mod prune;
 mod remember;
 mod tick;
-mod watch_verdicts;
 
 pub use driver::{Driver, TaskStatus};
 pub use notify::Notify;
@@ -18,7 +17,6 @@ pub use probe_ssh::ProbeSshTask;
 pub use prune::Prune;
 pub use remember::Remember;
 pub use tick::Tick;
-pub use watch_verdicts::WatchVerdicts;
 
 use crate::{fleet::Fleet, view::Transition};
 use futures_util::future::BoxFuture;

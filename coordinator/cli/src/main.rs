@@ -1,2 +1,117 @@
-//! placeholder
-fn main() {}
+//! `millwright`: the operators' command line, and the whole thing on one machine.
+//!
+//! Everything it knows it asks the coordinator over HTTP; nothing is decided here. Exit codes are part of the
+//! contract: 0 done or allowed, 10 wait, 11 needs people, 12 refused, 1 failure, 2 usage.
+
+mod client;
+mod fleet;
+mod may;
+mod node;
+mod output;
+mod policy;
+mod trial;
+mod words;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use client::{Client, Server};
+use output::Output;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Looks after the nodes of a build cluster: what is wrong, what may be touched now, and why not.
+#[derive(Debug, Parser)]
+#[command(name = "millwright", version, arg_required_else_help = true)]
+struct Arguments {
+    /// The coordinator: http://ADDRESS:PORT or unix:/PATH. Without it the Unix socket if there is one, else http://127.0.0.1:8480.
+    #[arg(long, global = true, value_name = "URL", env = "MILLWRIGHT_SERVER")]
+    server: Option<Server>,
+    /// Print JSON, as the coordinator sends it.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every node, what needs a human first.
+    Nodes,
+    /// Everything about one node; or a word about it.
+    #[command(args_conflicts_with_subcommands = true)]
+    Node {
+        /// Its name, in any spelling.
+        name: Option<String>,
+        #[command(subcommand)]
+        word: Option<words::NodeWord>,
+    },
+    /// Whether an action may be taken on nodes now, and every reason why not.
+    May {
+        /// drain, reboot, rebuild, delete, return, create or prepull.
+        action: String,
+        /// One node or several; several are asked about as a set.
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// What a delete does with the volumes.
+        #[arg(long, value_parser = ["keep", "delete"], default_value = "keep")]
+        volumes: String,
+    },
+    /// Acknowledge a finding until a date. It is told no more; it never opens a gate.
+    Ack {
+        /// Its id, such as alibuild10/space/build; `millwright node` shows them.
+        finding: String,
+        /// For so long ("2d", "12h"), or until a moment ("2026-02-01T08:00:00Z").
+        #[arg(long)]
+        until: String,
+        /// Why, for the audit.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// The policy: check a file, see the one in force, draft a first one.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// The whole thing on this machine, in a temporary folder: real findings, four verdicts, a dashboard.
+    Try {
+        /// Print the verdicts once they are known, and end.
+        #[arg(long)]
+        once: bool,
+        /// Keep the folder with configuration, logs and database.
+        #[arg(long, value_name = "FOLDER")]
+        keep: Option<PathBuf>,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::standard();
+    match run(arguments, &output).await {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.complain(&format!("millwright: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
+    let json = arguments.json;
+    let client = || Client::new(arguments.server.clone().unwrap_or_else(Server::usual));
+    match arguments.command {
+        Command::Nodes => fleet::show(&client()?, output, json).await,
+        Command::Node { name: Some(name), .. } => node::show(&client()?, output, &name, json).await,
+        Command::Node { word: Some(word), .. } => words::node(&client()?, output, word, json).await,
+        Command::Node { .. } => {
+            output.complain("millwright node: say which, such as `millwright node alibuild10`; `millwright nodes` lists them");
+            Ok(ExitCode::from(2))
+        }
+        Command::May { action, nodes, volumes } => {
+            may::ask(&client()?, output, &may::Question { action, nodes, volumes }, json).await
+        }
+        Command::Ack { finding, until, reason } => {
+            words::acknowledge(&client()?, output, &finding, &until, &reason, json).await
+        }
+        Command::Policy(command) => policy::run(client, output, command, json).await,
+        Command::Try { once, keep } => trial::run(output, trial::Wish { once, json, keep }).await,
+    }
+}

@@ -66,6 +66,7 @@ pub async fn orders(
             .map_err(|error| Refusal::new(ErrorCode::BadParameter, format!("wait: {error}")))?
             .min(LONGEST_WAIT),
     };
+    app.metrics.polls.increment();
     // Either way the list is empty.
     let _ = tokio::time::timeout(wait, app.shutdown.asked()).await;
     Ok(Json(Orders::default()))

@@ -1,13 +1,15 @@
 //! Reading JSON from a stranger: announced as JSON, within its length, within its time, UTF-8, of the right shape.
 
 use super::error::{ErrorCode, Refusal};
-use axum::{body::Bytes, extract::Request, http::header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::{extract::Request, http::header};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The whole body must be here after this.
 const ARRIVAL: Duration = Duration::from_secs(20);
+/// So many times the longest body is read before a sender that does not end is cut off.
+const PATIENCE: usize = 4;
 
 /// Reads the body as JSON.
 ///
@@ -49,20 +51,38 @@ fn announced_as_json(request: &Request) -> Result<(), Refusal> {
     ))
 }
 
-async fn bytes(request: Request, longest: usize) -> Result<Bytes, Refusal> {
-    let limited = Limited::new(request.into_body(), longest);
-    match tokio::time::timeout(ARRIVAL, limited.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            ErrorCode::BodyTooLarge,
-            format!("the body is longer than the {longest} bytes that are taken here"),
-        )),
-        Ok(Err(error)) => Err(Refusal::new(ErrorCode::BadRequest, format!("the body broke off: {error}"))),
+async fn bytes(request: Request, longest: usize) -> Result<Vec<u8>, Refusal> {
+    match tokio::time::timeout(ARRIVAL, gather(request, longest)).await {
+        Ok(gathered) => gathered,
         Err(_) => Err(Refusal::new(
             ErrorCode::TooSlow,
             format!("the body was not complete after {} s", ARRIVAL.as_secs()),
         )),
     }
+}
+
+/// The body, if it is short enough. One that is not is read on for a while and thrown away: were the connection closed
+/// while its sender still sends, the sender would hear of a broken connection and not of the refusal.
+async fn gather(request: Request, longest: usize) -> Result<Vec<u8>, Refusal> {
+    let mut body = request.into_body();
+    let mut kept = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Refusal::new(ErrorCode::BadRequest, format!("the body broke off: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        seen += data.len();
+        if seen <= longest {
+            kept.extend_from_slice(data);
+        } else if seen > longest.saturating_mul(PATIENCE) {
+            break;
+        }
+    }
+    if seen <= longest {
+        return Ok(kept);
+    }
+    let message = format!("the body is longer than the {longest} bytes that are taken here");
+    Err(Refusal::new(ErrorCode::BodyTooLarge, message))
 }
 
 /// The text as `T`. Reads it a second time only to say where it is wrong.

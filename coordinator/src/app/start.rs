@@ -1,6 +1,6 @@
 //! From a configuration to a coordinator that answers, and back to nothing.
 
-use super::{App, PolicyFile, policy_file::OtherHost, this_host, watch};
+use super::{App, PolicyFile, background, policy_file::OtherHost, this_host, watch};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -66,6 +66,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// An outside system cannot be asked.
+    #[error(transparent)]
+    Outside(#[from] background::OutsideError),
     /// Signals cannot be watched.
     #[error("watch for signals: {0}")]
     Signals(io::Error),
@@ -94,6 +97,7 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy)?;
 
+    let (driver, mut remember) = background::start(&app)?;
     listeners.serve(&app);
     watch::policy(&app, policy_file);
     watch::verdicts(&app);
@@ -111,6 +115,10 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     tell_systemd(sd_notify::NotifyState::Stopping);
     if !app.shutdown.finish(PATIENCE).await {
         log::warn!("some work was still under way after {PATIENCE:?} and is left behind");
+    }
+    drop(driver);
+    if let Err(why) = remember.hand_over(usize::MAX) {
+        log::warn!("keep the last state of every node: {why}");
     }
     app.store.close();
     // One that is left behind is replaced at the next start.

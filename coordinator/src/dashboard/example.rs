@@ -116,6 +116,17 @@ impl Example {
         for number in 30..=42 {
             story.silent(&format!("alibuild{number}"));
         }
+        for number in [1, 4, 5, 6, 7, 8, 11, 14] {
+            let sentence = format!("Docker has restarted mesos-slave {number} times within the hour");
+            let node = format!("alibuild{number:02}");
+            story.sick(
+                &node,
+                "container/mesos-slave",
+                &sentence,
+                SignedDuration::from_mins(number),
+                "look at its log",
+            );
+        }
         let ago = |minutes| now - SignedDuration::from_mins(minutes);
         story.fleet.snapshot.brakes.insert(
             Class::Agent,

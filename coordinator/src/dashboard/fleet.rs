@@ -1,7 +1,8 @@
 //! The fleet page: what needs a human first, then every node by class and zone.
 
 use super::{
-    markdown::{self, Span},
+    attention::{self, Line},
+    markdown::Span,
     shell::Shell,
     words::{self, Mark, Moment, Tone},
 };
@@ -52,8 +53,8 @@ pub struct FleetPage {
     headline: String,
     headline_tone: Tone,
     lead: String,
-    attention: Vec<AttentionView>,
-    more_attention: Vec<AttentionView>,
+    attention: Vec<Line>,
+    more_attention: Vec<Line>,
     groups: Vec<Group>,
     sources: Vec<SourceLine>,
     not_configured: Vec<String>,
@@ -63,15 +64,6 @@ pub struct FleetPage {
     started_at: Moment,
     is_empty: bool,
     shows_all: bool,
-}
-
-struct AttentionView {
-    mark: Mark,
-    node: Option<(String, String)>,
-    sentence: String,
-    since: Option<Moment>,
-    next: Option<Vec<Span>>,
-    finding: Option<String>,
 }
 
 /// A class, or the nodes without one.
@@ -145,11 +137,10 @@ impl FleetPage {
     /// The page; `verdicts` are those of the nodes that [`Show::includes`], by canonical name.
     pub fn new(fleet: &FleetView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Show) -> Self {
         let now = fleet.asked_at;
-        let mut attention: Vec<AttentionView> =
-            fleet.attention.iter().map(|attention| attention_view(attention, now)).collect();
-        let more_attention = attention.split_off(attention.len().min(SHOWN));
+        let mut attention = attention::lines(&fleet.attention, now);
         let shell = Shell::new(fleet);
-        let (headline, headline_tone) = headline(fleet, &shell);
+        let (headline, headline_tone) = headline(fleet, attention.len(), &shell);
+        let more_attention = attention.split_off(attention.len().min(SHOWN));
         let mut groups: Vec<Group> = Vec::new();
         if !fleet.unlisted.is_empty() {
             groups.push(unlisted(fleet, verdicts, show));
@@ -186,9 +177,9 @@ impl FleetPage {
 }
 
 /// What a tired person reads first. Calm is claimed only when nothing at all stands against it.
-fn headline(fleet: &FleetView, shell: &Shell) -> (String, Tone) {
+fn headline(fleet: &FleetView, things: usize, shell: &Shell) -> (String, Tone) {
     let worst = fleet.attention.iter().map(|attention| attention.status).max();
-    match (fleet.attention.len(), shell.banners.first()) {
+    match (things, shell.banners.first()) {
         (0, Some(banner)) => (banner.headline.to_owned(), banner.tone),
         (0, None) if fleet.nodes().next().is_none() => ("No nodes yet".to_owned(), Tone::Quiet),
         (0, None) => ("Nothing needs a human".to_owned(), Tone::Good),
@@ -210,17 +201,6 @@ fn lead(fleet: &FleetView) -> String {
 
 fn tone(worst: Option<Status>) -> Tone {
     worst.map_or(Tone::Quiet, |status| Mark::from(status).tone)
-}
-
-fn attention_view(attention: &crate::view::Attention, now: Timestamp) -> AttentionView {
-    AttentionView {
-        mark: attention.status.into(),
-        node: attention.node.clone().zip(attention.key.clone()),
-        sentence: attention.sentence.clone(),
-        since: attention.since.map(|at| Moment::new(at, now)),
-        next: attention.next.as_deref().map(markdown::line),
-        finding: attention.finding.clone(),
-    }
 }
 
 fn group(class: &ClassView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Show, now: Timestamp) -> Group {
@@ -277,6 +257,9 @@ fn by_zone(nodes: &[&NodeSummary], verdicts: &BTreeMap<String, Vec<Verdict>>, no
     for node in nodes {
         let of_node = verdicts.get(&node.key).map_or(&[][..], Vec::as_slice);
         zones.entry(node.zone.as_deref()).or_default().push(row(node, of_node, now));
+    }
+    for rows in zones.values_mut() {
+        rows.sort_by_cached_key(|row| words::natural(&row.name));
     }
     zones.into_iter().map(|(name, nodes)| Zone { name: name.map(str::to_owned), nodes }).collect()
 }

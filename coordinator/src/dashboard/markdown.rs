@@ -87,9 +87,9 @@ pub fn read(text: &str, is_page: impl Fn(&str) -> bool) -> Document {
     document
 }
 
-/// Reads one line, such as what to do next about a finding: code between marks, the rest as it is.
+/// Reads a sentence from elsewhere, in which code stands between marks and everything else is as it is.
 pub fn line(text: &str) -> Vec<Span> {
-    spans(text, &|name: &str| super::manual::has_page(name))
+    split(text, |rest, first| if first == '`' { code(rest, &super::manual::has_page) } else { None })
 }
 
 impl Document {
@@ -108,13 +108,17 @@ impl Document {
     }
 }
 
-/// Splits a line at its marks; a mark without its partner is text.
 fn spans(text: &str, is_page: &impl Fn(&str) -> bool) -> Vec<Span> {
+    split(text, |rest, first| marked(rest, first, is_page))
+}
+
+/// Splits a text where `mark` finds something that begins here, and what is left after it; the rest is text.
+fn split<'a>(text: &'a str, mark: impl Fn(&'a str, char) -> Option<(Span, &'a str)>) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        match marked(rest, first, is_page) {
+        match mark(rest, first) {
             Some((span, after)) => {
                 if !plain.is_empty() {
                     spans.push(Span::Text(std::mem::take(&mut plain)));
@@ -134,17 +138,10 @@ fn spans(text: &str, is_page: &impl Fn(&str) -> bool) -> Vec<Span> {
     spans
 }
 
+/// A mark without its partner is text.
 fn marked<'a>(rest: &'a str, first: char, is_page: &impl Fn(&str) -> bool) -> Option<(Span, &'a str)> {
     match first {
-        '`' => {
-            let (inside, after) = rest.strip_prefix('`')?.split_once('`')?;
-            let span = if is_page(inside) {
-                Span::Page { code: inside.to_owned(), text: inside.to_owned() }
-            } else {
-                Span::Code(inside.to_owned())
-            };
-            Some((span, after))
-        }
+        '`' => code(rest, is_page),
         '*' => {
             let (inside, after) = rest.strip_prefix('*')?.split_once('*')?;
             let is_stress = !inside.is_empty() && inside.trim() == inside;
@@ -158,6 +155,16 @@ fn marked<'a>(rest: &'a str, first: char, is_page: &impl Fn(&str) -> bool) -> Op
         }
         _ => None,
     }
+}
+
+fn code<'a>(rest: &'a str, is_page: &impl Fn(&str) -> bool) -> Option<(Span, &'a str)> {
+    let (inside, after) = rest.strip_prefix('`')?.split_once('`')?;
+    let span = if is_page(inside) {
+        Span::Page { code: inside.to_owned(), text: inside.to_owned() }
+    } else {
+        Span::Code(inside.to_owned())
+    };
+    Some((span, after))
 }
 
 #[cfg(test)]
@@ -209,6 +216,14 @@ mod tests {
         {
             assert_eq!(spans(odd, &page), [text(odd)], "{odd}");
         }
+    }
+
+    #[test]
+    fn in_a_sentence_from_elsewhere_only_code_is_marked() {
+        assert_eq!(
+            line("run `ls *`, not *this* or [that](paused.md)"),
+            [text("run "), Span::Code("ls *".into()), text(", not *this* or [that](paused.md)")]
+        );
     }
 
     #[test]

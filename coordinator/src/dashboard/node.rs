@@ -150,10 +150,7 @@ impl NodePage {
             is_stale: node.is_stale,
             known_dead: node.known_dead.clone(),
             identity_changed: node.identity.as_ref().and_then(|identity| identity.changed.clone()),
-            stacks: verdicts
-                .chunks(3)
-                .map(|stack| stack.iter().map(|verdict| Card::new(verdict, now)).collect())
-                .collect(),
+            stacks: stacks(verdicts.iter().map(|verdict| Card::new(verdict, now)).collect()),
             checklist_done: in_state(ChecklistState::Done),
             checklist_applies: checklist.len() - in_state(ChecklistState::NotConfigured),
             checklist,
@@ -183,6 +180,19 @@ impl NodePage {
             history: node.history.iter().map(|transition| change(transition, now)).collect(),
         }
     }
+}
+
+/// Two stacks of about the same height, the order kept.
+fn stacks(mut cards: Vec<Card>) -> Vec<Vec<Card>> {
+    let all: usize = cards.iter().map(Card::height).sum();
+    let mut left = 0;
+    let fits = |card: &&Card| {
+        left += card.height();
+        2 * left <= all + card.height()
+    };
+    let split = cards.iter().take_while(fits).count();
+    let right = cards.split_off(split);
+    vec![cards, right]
 }
 
 /// The text, or the word that says that there is none.

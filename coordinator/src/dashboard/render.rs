@@ -1,6 +1,6 @@
 //! From a page to an answer, and the pages that say why there is none. Headers are the guard's business.
 
-use super::shell::Shell;
+use super::{markdown::Span, shell::Shell};
 use askama::Template;
 use axum::{
     http::StatusCode,

@@ -1,6 +1,9 @@
 //! What stands around every page: the cluster, what holds for the whole fleet, and how old all of it is.
 
-use super::words::{self, Mark, Moment, Tone};
+use super::{
+    markdown::{self, Span},
+    words::{self, Mark, Moment, Tone},
+};
 use crate::view::FleetView;
 use jiff::Timestamp;
 
@@ -27,7 +30,7 @@ pub struct Banner {
     /// The headline.
     pub headline: &'static str,
     /// What it means now.
-    pub sentence: String,
+    pub sentence: Vec<Span>,
     /// Since when.
     pub since: Option<Moment>,
     /// The page in the manual.
@@ -75,7 +78,7 @@ impl Banner {
         code: Option<&'static str>,
     ) -> Self {
         let ends = sentence.ends_with(['.', '!', '?']);
-        let sentence = if ends { sentence } else { sentence + "." };
+        let sentence = markdown::line(&if ends { sentence } else { sentence + "." });
         Self { tone: mark.tone, symbol: mark.symbol, headline, sentence, since, code }
     }
 }

@@ -136,11 +136,20 @@ async fn a_fleet_without_nodes_says_what_to_do_next() {
 }
 
 #[tokio::test]
-async fn a_storm_folds_away_behind_its_first_ten_and_stays_complete() {
+async fn a_storm_says_once_what_is_the_same_for_many_and_folds_away_the_rest() {
     let page = page("storm", "/").await;
-    let (shown, folded) = page.split_once("<details id=\"more-attention\">").unwrap();
-    assert_eq!(between(shown, "<p class=\"next\">", "</p>").len(), 10);
-    assert!(folded.contains("<summary>7 more</summary>") && folded.contains("alibuild42"));
+    let attention = page.split("id=\"legend\"").next().unwrap();
+    let (shown, folded) = attention.split_once("<details id=\"more-attention\">").unwrap();
+    assert_eq!(between(shown, "<li class=\"tone-", "</li>").len(), 10);
+    assert_eq!(between(folded, "<li class=\"tone-", "</li>").len(), 2);
+    let said = words(shown);
+    assert!(said.contains("12 things need a human") && words(folded).starts_with("2 more"), "{said}");
+    assert!(said.contains("14 nodes: no report for 7 min, ssh does not answer"), "{said}");
+    assert!(said.contains("alibuild12 alibuild30 alibuild31") && said.contains("and 2 more"), "{said}");
+    assert!(
+        said.contains("Next look at its console in OpenStack, then millwright may reboot NODE"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub struct Card {
     pub cost: Vec<String>,
     /// Tasks that would end.
     pub tasks_lost: Vec<String>,
+    /// How many those are, in words.
+    pub tasks_count: String,
     /// The age of the oldest fact it rests on.
     pub oldest_fact: String,
     /// The command line that asks the same.
@@ -73,13 +75,13 @@ pub struct EvidenceView {
 }
 
 impl EvidenceView {
-    /// From its parts; numbers whose name ends in their unit are said in words.
+    /// From its parts; moments, and numbers whose name ends in their unit, are said in words.
     pub fn new(fact: &str, value: &str, source: &str, age_seconds: u64) -> Self {
         let number: Option<u64> = value.parse().ok();
         let (fact, value) = match (fact.strip_suffix("_bytes"), fact.strip_suffix("_seconds"), number) {
             (Some(fact), _, Some(bytes)) => (fact, words::size(bytes)),
             (_, Some(fact), Some(seconds)) => (fact, words::seconds(seconds)),
-            _ => (fact, value.to_owned()),
+            _ => (fact, value.parse().map_or_else(|_| value.to_owned(), words::absolute)),
         };
         let age = if age_seconds == 0 { String::new() } else { words::seconds(age_seconds) };
         Self { fact: fact.replace('_', " "), value, source: source.replace('_', " "), age }
@@ -121,9 +123,17 @@ impl Card {
                 .collect(),
             cost: cost(&verdict.cost),
             tasks_lost: tasks_lost(&verdict.cost),
+            tasks_count: words::count(verdict.cost.tasks_lost.len(), "task"),
             oldest_fact: words::seconds(verdict.oldest_fact_seconds),
             command: format!("millwright may {action} {}", verdict.nodes.join(" ")),
         }
+    }
+}
+
+impl Card {
+    /// About how many lines it takes.
+    pub fn height(&self) -> usize {
+        6 + 5 * self.reasons.len() + 2 * self.notes.len()
     }
 }
 
@@ -194,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_with_a_unit_in_their_name_are_said_in_words() {
+    fn moments_and_numbers_with_a_unit_in_their_name_are_said_in_words() {
         let said = |fact, value| {
             let view = EvidenceView::new(fact, value, "agent", 0);
             format!("{} {}", view.fact, view.value)
@@ -202,6 +212,10 @@ mod tests {
         assert_eq!(said("free_bytes", "1536"), "free 1.5 KiB");
         assert_eq!(said("window_seconds", "1800"), "window 30 min");
         assert_eq!(said("free_bytes", "a lot"), "free bytes a lot");
+        assert_eq!(
+            said("last_report", "2026-01-31T10:00:00.123456789Z"),
+            "last report 2026-01-31 10:00:00 UTC"
+        );
         assert_eq!(said("mesos_listing", "not listed"), "mesos listing not listed");
     }
 }

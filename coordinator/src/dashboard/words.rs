@@ -156,12 +156,13 @@ impl Moment {
         } else {
             format!("{} ago", length(distance))
         };
-        Self {
-            iso: second.to_string(),
-            absolute: second.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            relative,
-        }
+        Self { iso: second.to_string(), absolute: absolute(at), relative }
     }
+}
+
+/// "2026-01-31 10:00:00 UTC".
+pub fn absolute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// A length of time with one unit: "119 s", "119 min", "47 h", "12 d".
@@ -217,6 +218,25 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Sorts names as people count: `node9` before `node10`.
+pub fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts: Vec<(String, u64)> = Vec::new();
+    let mut was_digit = true;
+    for letter in name.chars() {
+        let digit = letter.to_digit(10);
+        match (parts.last_mut(), digit) {
+            (Some((_, number)), Some(digit)) => {
+                *number = number.saturating_mul(10).saturating_add(u64::from(digit));
+            }
+            (Some((text, _)), None) if !was_digit => text.push(letter),
+            (_, None) => parts.push((letter.to_string(), 0)),
+            (None, Some(digit)) => parts.push((String::new(), u64::from(digit))),
+        }
+        was_digit = digit.is_some();
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +281,13 @@ mod tests {
         ] {
             assert_eq!(size(given), spelled);
         }
+    }
+
+    #[test]
+    fn names_are_sorted_as_people_count() {
+        let mut names = ["node10", "node9", "node", "9", "node10b2", "node10b10", "Node1", "node010"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["9", "Node1", "node", "node9", "node10", "node010", "node10b2", "node10b10"]);
     }
 
     #[test]

@@ -76,7 +76,9 @@ async fn a_finding_can_be_acknowledged_until_a_date() {
         return;
     }
     let rig = Rig::start().await;
-    rig.report("n01", &rig.sample_report("n01")).await;
+    let mut report = rig.sample_report("n01");
+    report["findings"][0]["status"] = json!("warn");
+    rig.report("n01", &report).await;
     let given = json!({ "finding": "n01/docker", "until": "2099-01-01T00:00:00Z", "reason": "known" });
     let answer = rig.post_on_socket("/api/v1/acknowledgements", &given).await;
     assert_eq!(answer.status, 200, "{}", answer.body);

@@ -1,0 +1,122 @@
+//! `millwright nodes`: what needs a human first, then every node in a line.
+
+use crate::{
+    client::Client,
+    output::{Output, Tone, clean, spell_seconds},
+};
+use anyhow::Result;
+use millwright_coordinator::view::{FleetView, NodeState, NodeSummary};
+use serde::Deserialize;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Asks and prints.
+pub async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCode> {
+    let answer: Value = client.get("/api/v1/nodes", &[]).await?;
+    if json {
+        output.json(&answer)?;
+    } else {
+        print(output, &FleetView::deserialize(&answer)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(output: &Output, fleet: &FleetView) -> Result<()> {
+    print_banners(output, fleet)?;
+    for attention in &fleet.attention {
+        let place = attention.node.as_deref().unwrap_or("the fleet");
+        let since = attention.since.map_or_else(String::new, |since| format!(" (since {since:.0})"));
+        output.line(format!(
+            "{} {}{since}",
+            output.tone(tone(attention.status.as_str()), place),
+            clean(&attention.sentence)
+        ))?;
+        if let Some(next) = &attention.next {
+            output.line(clean(&format!("    → {next}")))?;
+        }
+    }
+    if fleet.attention.is_empty() {
+        output.line("nothing needs a human")?;
+    }
+    for class in &fleet.classes {
+        let counts = format!(
+            "{} listed, {} in service, {} out of {} that may be",
+            class.listed, class.in_service, class.out, class.may_be_out
+        );
+        output.line(format!(
+            "\n{} ({}): {counts}",
+            output.tone(Tone::Strong, class.class.as_str()),
+            class.mode
+        ))?;
+        for node in &class.nodes {
+            print_node(output, node)?;
+        }
+    }
+    if !fleet.unlisted.is_empty() {
+        output.line(format!("\n{}", output.tone(Tone::Strong, "in no policy")))?;
+    }
+    for node in &fleet.unlisted {
+        print_node(output, node)?;
+    }
+    if !fleet.not_configured.is_empty() {
+        let sources: Vec<&str> = fleet.not_configured.iter().map(|source| source.as_str()).collect();
+        output.line(output.tone(Tone::Quiet, &format!("\nnot seen here: {}", sources.join(", "))))?;
+    }
+    Ok(())
+}
+
+/// What concerns everybody comes before everything else.
+fn print_banners(output: &Output, fleet: &FleetView) -> Result<()> {
+    if let Some(why) = &fleet.policy.unreadable {
+        output.line(
+            output.tone(Tone::Bad, &format!("the policy cannot be read, everything is protected: {why}")),
+        )?;
+    }
+    if let Some(pause) = &fleet.paused {
+        output.line(output.tone(Tone::Bad, &format!("paused by {}: {}", pause.by, pause.reason)))?;
+    }
+    for brake in &fleet.brakes {
+        output.line(
+            output.tone(Tone::Bad, &format!("the brake of class {} is on: {}", brake.class, brake.why)),
+        )?;
+    }
+    for trouble in &fleet.own_troubles {
+        output.line(output.tone(Tone::Bad, &trouble.sentence))?;
+    }
+    if let Some(warm_up) = &fleet.warming_up {
+        let rounds = format!("warming up: {} of two rounds heard since {:.0}", warm_up.rounds, warm_up.since);
+        output.line(output.tone(Tone::Careful, &rounds))?;
+    }
+    Ok(())
+}
+
+fn print_node(output: &Output, node: &NodeSummary) -> Result<()> {
+    let tone = match node.state {
+        NodeState::Healthy => Tone::Good,
+        NodeState::Physical | NodeState::KnownDead | NodeState::Quarantined => Tone::Quiet,
+        NodeState::Sick | NodeState::Silent => Tone::Bad,
+        _ => Tone::Careful,
+    };
+    let age = node.report_age_seconds.map_or_else(|| "never".to_owned(), spell_seconds);
+    let tasks: u32 = node.tasks.iter().flat_map(|tasks| tasks.values()).sum();
+    let disk =
+        node.disk.as_ref().map_or_else(String::new, |disk| format!("{} {} %", disk.mount, disk.used_percent));
+    let state = output.tone(tone, &format!("{:<14}", node.state.label()));
+    output.line(format!(
+        "  {:<16} {state} {:>7}  {:>2} tasks  {:<14} {}",
+        clean(&node.name),
+        age,
+        tasks,
+        clean(&disk),
+        clean(&node.sentence)
+    ))
+}
+
+/// The tone of a finding's status.
+pub fn tone(status: &str) -> Tone {
+    match status {
+        "ok" => Tone::Good,
+        "crit" => Tone::Bad,
+        _ => Tone::Careful,
+    }
+}

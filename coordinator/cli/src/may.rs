@@ -1,0 +1,170 @@
+//! `millwright may`: the verdict, for a person who wants to know why not.
+
+use crate::{
+    client::Client,
+    output::{Output, Tone, clean, spell_seconds},
+};
+use anyhow::Result;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// What is asked.
+pub struct Question {
+    pub action: String,
+    pub nodes: Vec<String>,
+    pub volumes: String,
+}
+
+/// What is shown of a verdict; fields of later versions are left alone.
+#[derive(Debug, Deserialize)]
+pub struct Verdict {
+    action: String,
+    #[serde(default)]
+    nodes: Vec<String>,
+    pub verdict: String,
+    may_start: String,
+    #[serde(default)]
+    reasons: Vec<Reason>,
+    #[serde(default)]
+    notes: Vec<Note>,
+    #[serde(default)]
+    not_configured: Vec<String>,
+    cost: Option<Cost>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reason {
+    code: String,
+    rule: Option<String>,
+    sentence: String,
+    #[serde(default)]
+    evidence: Vec<Evidence>,
+    #[serde(default)]
+    owner: String,
+    since: Option<Timestamp>,
+    #[serde(default)]
+    unblocked_by: String,
+    expected_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Evidence {
+    fact: String,
+    value: String,
+    source: String,
+    #[serde(default)]
+    age_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Note {
+    sentence: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Cost {
+    #[serde(default)]
+    tasks_lost: Vec<TaskLost>,
+    #[serde(default)]
+    images_to_pull_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct TaskLost {
+    id: String,
+    class: String,
+    runtime_seconds: Option<u64>,
+}
+
+/// Asks, prints, and turns the verdict into the exit code.
+pub async fn ask(client: &Client, output: &Output, question: &Question, json: bool) -> Result<ExitCode> {
+    let mut query = vec![("action", question.action.as_str()), ("volumes", question.volumes.as_str())];
+    query.extend(question.nodes.iter().map(|node| ("node", node.as_str())));
+    let answer: Value = client.get("/api/v1/verdicts", &query).await?;
+    let verdict = Verdict::deserialize(&answer)?;
+    if json {
+        output.json(&answer)?;
+    } else {
+        print(output, &verdict)?;
+    }
+    Ok(exit_code(&verdict.verdict))
+}
+
+/// DESIGN section 6.
+pub fn exit_code(verdict: &str) -> ExitCode {
+    ExitCode::from(match verdict {
+        "allowed" => 0,
+        "wait" => 10,
+        "needs_people" => 11,
+        "refused" => 12,
+        _ => 1,
+    })
+}
+
+/// One verdict for people.
+pub fn print(output: &Output, verdict: &Verdict) -> Result<()> {
+    let tone = match verdict.verdict.as_str() {
+        "allowed" => Tone::Good,
+        "wait" => Tone::Careful,
+        _ => Tone::Bad,
+    };
+    let word = output.tone(tone, &verdict.verdict.replace('_', " "));
+    let nodes = clean(&verdict.nodes.join(", "));
+    let start = match verdict.may_start.as_str() {
+        start if start == verdict.verdict => String::new(),
+        "allowed" => "; it may begin now, and waits on the way".to_owned(),
+        start => format!("; to begin: {}", start.replace('_', " ")),
+    };
+    output.line(format!("{word}: {} {nodes}{start}", verdict.action))?;
+    for reason in &verdict.reasons {
+        print_reason(output, reason)?;
+    }
+    for note in &verdict.notes {
+        output.line(format!("  note: {}", clean(&note.sentence)))?;
+    }
+    print_cost(output, verdict.cost.as_ref().unwrap_or(&Cost::default()))?;
+    if !verdict.not_configured.is_empty() {
+        let cannot = format!("  not seen here: {}", verdict.not_configured.join(", "));
+        output.line(output.tone(Tone::Quiet, &cannot))?;
+    }
+    Ok(())
+}
+
+fn print_reason(output: &Output, reason: &Reason) -> Result<()> {
+    let rule = reason.rule.as_ref().map_or_else(String::new, |rule| format!(", {rule}"));
+    let label = output.tone(Tone::Quiet, &format!("[{}{rule}]", reason.code));
+    output.line(format!("  - {}  {label}", output.tone(Tone::Strong, &reason.sentence)))?;
+    for evidence in &reason.evidence {
+        let age = if evidence.age_seconds > 0 {
+            format!(", {} ago", spell_seconds(evidence.age_seconds))
+        } else {
+            String::new()
+        };
+        let line = format!("      {}: {} (says {}{age})", evidence.fact, evidence.value, evidence.source);
+        output.line(output.tone(Tone::Quiet, &line))?;
+    }
+    if let Some(since) = reason.since {
+        output.line(format!("      since: {since:.0}"))?;
+    }
+    output.line(clean(&format!("      unblocked by: {} ({})", reason.unblocked_by, reason.owner)))?;
+    if let Some(expected) = reason.expected_at {
+        output.line(format!("      expected at: {expected:.0}"))?;
+    }
+    Ok(())
+}
+
+fn print_cost(output: &Output, cost: &Cost) -> Result<()> {
+    for task in &cost.tasks_lost {
+        let ran = task
+            .runtime_seconds
+            .map_or_else(String::new, |ran| format!(", running for {}", spell_seconds(ran)));
+        output.line(clean(&format!("  would end: {} ({}{ran})", task.id, task.class)))?;
+    }
+    if cost.images_to_pull_bytes > 0 {
+        let gigabytes = cost.images_to_pull_bytes / 1_000_000_000;
+        output.line(format!("  would pull again: {gigabytes} GB of images"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What runs in the background of a coordinator, at which rhythm.
+
+use super::App;
+use crate::{
+    fleet::Fleet,
+    integrations::{
+        mesos::{MesosError, MesosMasters},
+        ssh::Ssh,
+        webhook::{Webhook, WebhookError},
+    },
+    tasks::{Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick},
+    view::Transition,
+};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+
+/// Everything that changes by age alone changes within this.
+const TICK: Duration = Duration::from_secs(1);
+/// A silent node is tried this often (DESIGN section 1: from 90 s of silence on).
+const PROBE: Duration = Duration::from_secs(30);
+/// What was heard since is handed to the store this often.
+const REMEMBER: Duration = Duration::from_secs(5);
+/// Conditions are compared with what people were told this often.
+const NOTIFY: Duration = Duration::from_secs(5);
+const PRUNE: Duration = Duration::from_secs(6 * 3600);
+
+/// An outside system that is configured in a way that can never work.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// The Mesos masters.
+    #[error("mesos.masters in coordinator.toml: {0}")]
+    Mesos(#[from] MesosError),
+    /// The webhook.
+    #[error("notice.webhook in coordinator.toml: {0}")]
+    Webhook(#[from] WebhookError),
+}
+
+/// Starts all of it; dropping the driver ends it. The second part hands over the last state of every node at the end.
+pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> {
+    let hub: Arc<dyn Hub> = app.clone();
+    let mut driver = Driver::new(hub.clone());
+    driver.every(TICK, Tick { hub: hub.clone() });
+    let mesos = &app.config.mesos;
+    if !mesos.masters.is_empty() {
+        let masters = Arc::new(MesosMasters::new(&mesos.masters, mesos.timeout)?);
+        driver.every(mesos.every, ObserveMesosTask { hub: hub.clone(), mesos: masters });
+    }
+    driver
+        .every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(Ssh { port: app.config.probe.port }) });
+    if let Some(notice) = &app.config.notice {
+        driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
+    }
+    driver.every(REMEMBER, Remember::new(hub.clone(), app.store.clone()));
+    driver.every(PRUNE, Prune { hub: hub.clone(), store: app.store.clone() });
+    Ok((driver, Remember::new(hub, app.store.clone())))
+}
+
+impl Hub for App {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn with_fleet(&self, look: &mut dyn FnMut(&mut Fleet, Timestamp)) {
+        App::with_fleet(self, look);
+    }
+
+    fn publish(&self, transitions: Vec<Transition>) {
+        App::publish(self, transitions);
+    }
+}
