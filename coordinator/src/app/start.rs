@@ -11,7 +11,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 use nix::fcntl::{Flock, FlockArg};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fs::{DirBuilder, File},
     io,
@@ -75,7 +75,7 @@ pub enum StartError {
 }
 
 /// Where a coordinator really listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// Operators: dashboard and API.
     pub operators: String,
