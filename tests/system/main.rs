@@ -7,7 +7,7 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
-mod agent_checks;
+mod command_line;
 mod configuration;
 mod coordinator;
 mod dashboard;
@@ -18,5 +18,6 @@ mod mesos;
 mod puppet;
 mod registry;
 mod reports;
+mod silence;
 mod volumes;
 mod zookeeper;

@@ -91,7 +91,6 @@ impl Setup {
             agents: address("agents")?,
             socket: address("socket")?.into(),
             daemon,
-            log,
             setup: self,
         })
     }
@@ -104,7 +103,6 @@ pub struct Coordinator {
     agents: String,
     socket: PathBuf,
     daemon: Daemon,
-    log: PathBuf,
     setup: Setup,
 }
 
@@ -127,11 +125,6 @@ impl Coordinator {
     /// What it was started with.
     pub fn setup(&self) -> &Setup {
         &self.setup
-    }
-
-    /// Everything it wrote since its start.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// What a GET of this path of the API says.

@@ -80,7 +80,6 @@ impl Node {
         self.set(key, format!("{:?}", value.to_string()))
     }
 
-
     /// Checks switched on from here look this often, and may take as long.
     pub fn looking_every(self, rhythm: &'static str) -> Self {
         Self { rhythm, ..self }
