@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     fleet::Fleet,
     serve,
-    shutdown::signalled,
+    shutdown::Wish,
     store::{OpenError, Retention, Store},
 };
 use jiff::SignedDuration;
@@ -90,6 +90,7 @@ pub struct Announcement {
 /// # Errors
 /// When it cannot start; the message says what to do.
 pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result<(), StartError> {
+    let mut wish = Wish::watch().map_err(StartError::Signals)?;
     let host = this_host(config.host.as_ref()).map_err(StartError::Host)?;
     let _state = own_state(&config.state_dir)?;
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
@@ -110,8 +111,7 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     announce(&announcement);
     tell_systemd(sd_notify::NotifyState::Ready);
 
-    let signal = signalled().await.map_err(StartError::Signals)?;
-    log::info!("stopping on {signal}");
+    log::info!("stopping on {}", wish.comes().await);
     tell_systemd(sd_notify::NotifyState::Stopping);
     if !app.shutdown.finish(PATIENCE).await {
         log::warn!("some work was still under way after {PATIENCE:?} and is left behind");
