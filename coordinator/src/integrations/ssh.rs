@@ -4,34 +4,40 @@ use futures_util::future::BoxFuture;
 use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
-/// Connection and banner together take no longer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// What we want from a node from outside, and nothing more.
 pub trait ProbeSsh: Send + Sync {
-    /// Whether ssh answers on this host within five seconds. A hanging machine may accept a connection and say nothing,
+    /// Whether ssh answers on this host in time. A hanging machine may accept a connection and say nothing,
     /// so only a banner counts.
     fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool>;
 }
 
 /// The real thing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ssh {
+    /// Added to names without a dot, such as `cern.ch`; empty for none.
+    pub domain: String,
     /// 22, but for tests.
     pub port: u16,
+    /// Connection and banner together take no longer.
+    pub timeout: Duration,
 }
 
-impl Default for Ssh {
-    fn default() -> Self {
-        Self { port: 22 }
+impl Ssh {
+    fn full_name(&self, host: &str) -> String {
+        if self.domain.is_empty() || host.contains('.') {
+            host.to_owned()
+        } else {
+            format!("{host}.{}", self.domain)
+        }
     }
 }
 
 impl ProbeSsh for Ssh {
     fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool> {
-        Box::pin(
-            async move { timeout(PATIENCE, banner(host, self.port)).await.is_ok_and(|seen| seen.is_ok()) },
-        )
+        Box::pin(async move {
+            let host = self.full_name(host);
+            timeout(self.timeout, banner(&host, self.port)).await.is_ok_and(|seen| seen.is_ok())
+        })
     }
 }
 
@@ -58,6 +64,17 @@ mod tests {
     use super::*;
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
+    fn ssh(port: u16) -> Ssh {
+        Ssh { domain: "cern.ch".to_owned(), port, timeout: Duration::from_secs(5) }
+    }
+
+    #[test]
+    fn the_domain_is_added_to_names_that_have_none() {
+        assert_eq!(ssh(22).full_name("alibuild10"), "alibuild10.cern.ch");
+        assert_eq!(ssh(22).full_name("alibuild10.example.org"), "alibuild10.example.org");
+        assert_eq!(Ssh { domain: String::new(), ..ssh(22) }.full_name("alibuild10"), "alibuild10");
+    }
+
     async fn answers(says: &'static [u8]) -> bool {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -65,7 +82,7 @@ mod tests {
             let (mut peer, _) = listener.accept().await.unwrap();
             drop(peer.write_all(says).await);
         });
-        let answered = Ssh { port }.answers("127.0.0.1").await;
+        let answered = ssh(port).answers("127.0.0.1").await;
         peer.await.unwrap();
         answered
     }
@@ -83,7 +100,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(!Ssh { port }.answers("127.0.0.1").await);
-        assert!(!Ssh { port }.answers("not a host name").await);
+        assert!(!ssh(port).answers("127.0.0.1").await);
+        assert!(!ssh(port).answers("not a host name").await);
     }
 }
