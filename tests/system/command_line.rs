@@ -65,7 +65,7 @@ fn a_verdict_on_the_command_line_is_its_reasons_and_an_exit_code() {
     let given = output_of(command.args(["--server", &socket]).args(ack), LIMIT).unwrap();
     assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
 
-    for (arguments, code) in [(["may", "explode", "alibuild10"], 1), (["may", "reboot", "nobody"], 1)] {
+    for (arguments, code) in [(["may", "explode", "alibuild10"], 2), (["may", "reboot", "nobody"], 1)] {
         assert_eq!(millwright(&coordinator, &arguments).status.code(), Some(code), "{arguments:?}");
     }
 }
