@@ -125,7 +125,7 @@ expect() {
     text=$(cat)
     case $text in
     *"$1"*) ;;
-    *) fail "$2: \"$1\" is not in it:
+    *) fail "$2: this is not in it: $1, but this:
 $(echo "$text" | head -n 20)" ;;
     esac
 }
@@ -133,6 +133,8 @@ $(echo "$text" | head -n 20)" ;;
 # One node, which must never be rebuilt: so the verdict to expect is the same on every machine.
 write_configuration() {
     mkdir "$scratch/agent-state" "$scratch/coordinator-state"
+    # A container has none of its own.
+    tr -d - </proc/sys/kernel/random/uuid >"$scratch/machine-id"
     cat >"$scratch/agent.toml" <<TOML
 [node]
 name = "old01"
@@ -141,6 +143,7 @@ class = "agent-no-volume"
 listen = "127.0.0.1:0"
 [paths]
 state = "$scratch/agent-state"
+machine_id = "$scratch/machine-id"
 [prepull]
 images = []
 TOML
