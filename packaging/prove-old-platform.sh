@@ -78,13 +78,30 @@ start() {
     running="$running $started"
 }
 
-# Ends a daemon as systemd does, which has to be its own good end.
-stop() {
-    kill -0 "$1" 2>/dev/null || fail "the daemon with process id $1 ended before it was told to"
-    kill "$1"
+# Ended, if only waited for.
+has_ended() {
+    state=$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null) || true
+    [ -z "$state" ] || [ "$state" = Z ]
+}
+
+# Ends a daemon as systemd does: asks, and after a while does not ask. $code is how it ended.
+end() {
+    kill "$1" 2>/dev/null || true
+    tries=100
+    until has_ended "$1"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || kill -9 "$1" 2>/dev/null || true
+        sleep 0.1
+    done
     code=0
     wait "$1" || code=$?
     running=$(echo "$running" | sed "s/ $1\$//; s/ $1 / /")
+}
+
+# As `end`, and it has to be a good end.
+stop() {
+    ! has_ended "$1" || fail "the daemon with process id $1 ended before it was told to"
+    end "$1"
     [ "$code" -eq 0 ] || fail "the daemon with process id $1 was told to stop and ended with $code"
 }
 
@@ -95,7 +112,7 @@ finish() {
     status=$?
     trap - EXIT INT TERM
     for pid in $running; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+        end "$pid"
     done
     if [ "$status" -ne 0 ]; then
         for log in "$scratch"/*.log; do
