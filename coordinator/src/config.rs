@@ -8,6 +8,8 @@
 
 mod fragment;
 mod length;
+#[cfg(test)]
+mod shipped;
 
 pub use length::{InvalidLength, parse_length};
 

@@ -11,7 +11,7 @@ use std::{
 
 /// Knows the fleet, says what may be done with which node and why not.
 #[derive(Debug, Parser)]
-#[command(name = "millwright-coordinator", version, arg_required_else_help = true)]
+#[command(name = "millwright-coordinator", version)]
 struct Arguments {
     /// The configuration.
     #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run until SIGTERM or SIGINT.
+    /// Run until SIGTERM or SIGINT (the default).
     Run {
         /// Write the addresses really listened on to standard output, as one line of JSON, once they answer.
         #[arg(long)]
@@ -54,7 +54,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         _ if arguments.check_config => check(&arguments.config, &config),
         Some(Command::Run { announce }) => run(config, *announce),
-        None => anyhow::bail!("say what to do: `run`, or --check-config; --help lists everything"),
+        None => run(config, false),
     }
 }
 

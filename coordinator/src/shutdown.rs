@@ -3,7 +3,8 @@
 //! A stream of events never ends by itself, so each one watches [`Shutdown::asked`]; without that a stop would wait for the
 //! last open dashboard.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Stops what was started through it. Clones stop together.
@@ -47,18 +48,29 @@ impl Shutdown {
     }
 }
 
-/// Returns at the first SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the operating system refuses to watch signals.
-pub async fn signalled() -> std::io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// Somebody's wish that we stop, watched from the moment this is made.
+#[derive(Debug)]
+pub struct Wish {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Wish {
+    /// Begins to watch. To be made before anybody knows that we run, so that no wish is lost or kills us on the spot.
+    ///
+    /// # Errors
+    /// When the operating system refuses to watch signals.
+    pub fn watch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Returns at the first SIGTERM or SIGINT, and says which it was.
+    pub async fn comes(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,20 @@
 //! its own. Nothing here asserts a time: it prints, and people judge.
 
 mod line;
+mod neighbours;
+mod node;
+mod peers;
+mod programs;
 mod sample_fleet;
 mod verdicts;
+mod watched;
+
+/// The systems of the lab, shared with the stories of `tests/system`.
+#[path = "../system"]
+#[expect(dead_code, unused_imports, reason = "the stories use all of it")]
+mod lab {
+    pub mod harness;
+}
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,15 +32,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Memory, processor time and size of the agent beside its peers.
+    Node {
+        /// How long they are watched.
+        #[arg(long, env = "BENCH_SECONDS", default_value_t = 600)]
+        seconds: u64,
+    },
     /// Verdict time and memory at 100, 1,000 and 10,000 nodes.
     Verdicts,
     /// One size of `verdicts`, in a process of its own so that memory is its own too.
     #[command(hide = true)]
     VerdictsOf { nodes: u32 },
+    /// Whom an agent talks to: Mesos, ZooKeeper, a coordinator.
+    #[command(hide = true)]
+    Neighbours { http: u16, zookeeper: u16 },
 }
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().part {
+        Part::Node { seconds } => node::run(seconds),
+        Part::Neighbours { http, zookeeper } => neighbours::serve(http, zookeeper),
         Part::Verdicts => verdicts::run(),
         Part::VerdictsOf { nodes } => verdicts::measure(nodes),
     };

@@ -57,7 +57,8 @@ pub fn run() -> Result<()> {
     ] {
         Line { name, ours, unit }.against(GOAL, goal);
     }
-    let exponents: [(&str, fn(&Costs) -> f64, f64); 3] = [
+    type Pick = fn(&Costs) -> f64;
+    let exponents: [(&str, Pick, f64); 3] = [
         // One verdict should not know how large the fleet is.
         ("verdict_growth", |costs| costs.one_verdict_us, 0.05),
         ("fleet_verdicts_growth", |costs| costs.fleet_verdicts_ms, 1.05),

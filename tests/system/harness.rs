@@ -14,14 +14,18 @@
 //! themselves.
 
 mod browser;
+mod coordinator;
+mod detour;
 mod docker;
 mod http;
 mod machine;
 mod mesos;
 mod mesos_task;
+mod node;
 mod ports;
 mod process;
 mod puppet;
+mod receiver;
 mod registry;
 mod scratch;
 mod volume;
@@ -29,12 +33,18 @@ mod wait;
 mod zookeeper;
 
 pub use browser::{Browser, View};
+pub use coordinator::{Coordinator, Setup, codes};
+pub use detour::{DeafSocket, Gate};
 pub use docker::{DockerDaemon, TEST_IMAGE};
 pub use http::{get, get_json};
-pub use machine::ready;
+pub use machine::{needs_binary, ready};
 pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};
+pub use node::{Agent, Node, find, finding};
+pub use ports::free_port;
+pub use process::output_of;
 pub use puppet::{Puppet, PuppetRun};
+pub use receiver::{Received, Receiver};
 pub use registry::Registry;
 pub use scratch::Scratch;
 pub use volume::{FileSystem, LoopVolume};

@@ -7,6 +7,17 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
-mod agent_checks;
+mod command_line;
+mod configuration;
+mod coordinator;
+mod dashboard;
+mod docker;
 mod harness;
 mod lab;
+mod mesos;
+mod puppet;
+mod registry;
+mod reports;
+mod silence;
+mod volumes;
+mod zookeeper;

@@ -406,7 +406,8 @@ fn fact_of(name: &str, mount: Option<&Mount>, sight: Option<&Sight>) -> VolumeFa
         file_system: mount.map(|mount| mount.file_system.clone()),
         read_write: mount.is_some_and(|mount| !mount.read_only) && sight.is_none_or(|sight| !sight.read_only),
         size_bytes: sight.map_or(0, |sight| sight.size_bytes),
-        free_bytes: sight.map_or(0, |sight| sight.free_bytes),
+        free_bytes: sight.map_or(0, |sight| sight.available_bytes),
+        used_percent: sight.and_then(space::used_percent),
         inodes_used_percent: sight.and_then(space::inodes_used_percent),
         ..VolumeFact::default()
     }

@@ -5,10 +5,13 @@ use crate::{
     output::{Output, Tone, clean, spell_seconds},
 };
 use anyhow::Result;
-use millwright_coordinator::view::{FleetView, NodeState, NodeSummary};
+use millwright_coordinator::view::{Attention, FleetView, NodeState, NodeSummary};
 use serde::Deserialize;
 use serde_json::Value;
 use std::process::ExitCode;
+
+/// So many names are spelled out where one sentence is true of many nodes.
+const NAMES: usize = 6;
 
 /// Asks and prints.
 pub async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCode> {
@@ -23,21 +26,7 @@ pub async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCo
 
 fn print(output: &Output, fleet: &FleetView) -> Result<()> {
     print_banners(output, fleet)?;
-    for attention in &fleet.attention {
-        let place = attention.node.as_deref().unwrap_or("the fleet");
-        let since = attention.since.map_or_else(String::new, |since| format!(" (since {since:.0})"));
-        output.line(format!(
-            "{} {}{since}",
-            output.tone(tone(attention.status.as_str()), place),
-            clean(&attention.sentence)
-        ))?;
-        if let Some(next) = &attention.next {
-            output.line(clean(&format!("    → {next}")))?;
-        }
-    }
-    if fleet.attention.is_empty() {
-        output.line("nothing needs a human")?;
-    }
+    print_attention(output, &fleet.attention)?;
     for class in &fleet.classes {
         let counts = format!(
             "{} listed, {} in service, {} out of {} that may be",
@@ -63,6 +52,52 @@ fn print(output: &Output, fleet: &FleetView) -> Result<()> {
         output.line(output.tone(Tone::Quiet, &format!("\nnot seen here: {}", sources.join(", "))))?;
     }
     Ok(())
+}
+
+/// Worst first; what is the same for several nodes is said once.
+fn print_attention(output: &Output, attention: &[Attention]) -> Result<()> {
+    let mut said: Vec<(String, Vec<&Attention>)> = Vec::new();
+    for one in attention {
+        let sentence = without_name(one);
+        match said
+            .iter_mut()
+            .find(|(known, ones)| *known == sentence && ones.iter().all(|other| other.status == one.status))
+        {
+            Some((_, ones)) => ones.push(one),
+            None => said.push((sentence, vec![one])),
+        }
+    }
+    for (sentence, ones) in &said {
+        let Some(first) = ones.first() else { continue };
+        let names: Vec<&str> =
+            ones.iter().take(NAMES).map(|one| one.node.as_deref().unwrap_or("the fleet")).collect();
+        let more = ones.len().saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let place = format!("{}{more}", names.join(", "));
+        let since = first.since.map_or_else(String::new, |since| format!(" (since {since:.0})"));
+        output.line(format!(
+            "{}: {}{since}",
+            output.tone(tone(first.status.as_str()), &place),
+            clean(sentence)
+        ))?;
+        if let Some(next) = &first.next {
+            output.line(clean(&format!("    → {next}")))?;
+        }
+    }
+    if said.is_empty() {
+        output.line("nothing needs a human")?;
+    }
+    Ok(())
+}
+
+/// The sentence as it stands after the name of its node.
+fn without_name(attention: &Attention) -> String {
+    let name = attention.node.as_deref().unwrap_or_default();
+    attention
+        .sentence
+        .strip_prefix(name)
+        .map_or(attention.sentence.as_str(), |rest| rest.trim_start_matches(':').trim_start())
+        .to_owned()
 }
 
 /// What concerns everybody comes before everything else.

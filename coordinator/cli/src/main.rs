@@ -15,6 +15,7 @@ mod words;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use client::{Client, Server};
+use millwright_decision::Action;
 use output::Output;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,7 +48,7 @@ enum Command {
     /// Whether an action may be taken on nodes now, and every reason why not.
     May {
         /// drain, reboot, rebuild, delete, return, create or prepull.
-        action: String,
+        action: Action,
         /// One node or several; several are asked about as a set.
         #[arg(required = true)]
         nodes: Vec<String>,

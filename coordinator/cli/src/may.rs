@@ -6,13 +6,14 @@ use crate::{
 };
 use anyhow::Result;
 use jiff::Timestamp;
+use millwright_decision::Action;
 use serde::Deserialize;
 use serde_json::Value;
 use std::process::ExitCode;
 
 /// What is asked.
 pub struct Question {
-    pub action: String,
+    pub action: Action,
     pub nodes: Vec<String>,
     pub volumes: String,
 }

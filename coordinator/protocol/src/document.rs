@@ -1,7 +1,5 @@
 //! The protocol's document says what the types say: each example in it is read, and means something.
 
-#![expect(clippy::panic, reason = "a test that fails says so")]
-
 use crate::{ErrorBody, Orders, Report, ReportAnswer, Status};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

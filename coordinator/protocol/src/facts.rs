@@ -174,9 +174,12 @@ pub struct VolumeFact {
     /// Size in bytes.
     #[serde(default)]
     pub size_bytes: u64,
-    /// Free for root, in bytes.
+    /// There to be used, in bytes; what root keeps for itself is not.
     #[serde(default)]
     pub free_bytes: u64,
+    /// How full, in percent, as `df` counts: what root keeps for itself is neither used nor there to be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_percent: Option<u8>,
     /// Used inodes, in percent; absent for file systems without a fixed number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inodes_used_percent: Option<u8>,

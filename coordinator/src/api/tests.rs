@@ -1,7 +1,5 @@
 //! The real routes over real HTTP on loopback and on a Unix socket, with a fleet in memory.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails says so")]
-
 mod errors;
 mod rig;
 mod streams;

@@ -6,12 +6,13 @@ use crate::{
     config::Config,
     fleet::Fleet,
     serve,
-    shutdown::signalled,
+    shutdown::Wish,
     store::{OpenError, Retention, Store},
 };
 use jiff::SignedDuration;
+use millwright_decision::Source;
 use nix::fcntl::{Flock, FlockArg};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fs::{DirBuilder, File},
     io,
@@ -75,7 +76,7 @@ pub enum StartError {
 }
 
 /// Where a coordinator really listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// Operators: dashboard and API.
     pub operators: String,
@@ -90,10 +91,16 @@ pub struct Announcement {
 /// # Errors
 /// When it cannot start; the message says what to do.
 pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result<(), StartError> {
+    let mut wish = Wish::watch().map_err(StartError::Signals)?;
     let host = this_host(config.host.as_ref()).map_err(StartError::Host)?;
     let _state = own_state(&config.state_dir)?;
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
     let policy = policy_file.first()?;
+    if config.mesos.masters.is_empty() && requires_mesos(&policy) {
+        log::warn!(
+            "the policy requires mesos_master and mesos.masters in coordinator.toml names none: every verdict will wait for it"
+        );
+    }
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy)?;
 
@@ -110,8 +117,7 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     announce(&announcement);
     tell_systemd(sd_notify::NotifyState::Ready);
 
-    let signal = signalled().await.map_err(StartError::Signals)?;
-    log::info!("stopping on {signal}");
+    log::info!("stopping on {}", wish.comes().await);
     tell_systemd(sd_notify::NotifyState::Stopping);
     if !app.shutdown.finish(PATIENCE).await {
         log::warn!("some work was still under way after {PATIENCE:?} and is left behind");
@@ -124,6 +130,10 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     // One that is left behind is replaced at the next start.
     let _ = std::fs::remove_file(&app.config.listen.socket);
     Ok(())
+}
+
+fn requires_mesos(policy: &millwright_decision::Policy) -> bool {
+    policy.classes.values().any(|class| class.required.contains(&Source::MesosMaster))
 }
 
 fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>, StartError> {

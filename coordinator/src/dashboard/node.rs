@@ -73,6 +73,8 @@ struct FindingLine {
 struct Volume {
     title: String,
     is_mounted: bool,
+    /// Whether its agent has looked into it.
+    is_measured: bool,
     gauge: Gauge,
     details: Vec<String>,
 }
@@ -240,8 +242,11 @@ fn volume(seen: &VolumeView) -> Volume {
         None => fact.mount.clone(),
     };
     let mut details = Vec::new();
-    if fact.mounted {
+    let is_measured = fact.size_bytes > 0;
+    if is_measured {
         details.push(format!("{} in all", words::size(fact.size_bytes)));
+    }
+    if fact.mounted {
         details.push(if fact.read_write { "read-write" } else { "read-only" }.to_owned());
     }
     details.extend(fact.inodes_used_percent.map(|percent| format!("{percent} % of inodes used")));
@@ -251,6 +256,7 @@ fn volume(seen: &VolumeView) -> Volume {
     Volume {
         title,
         is_mounted: fact.mounted,
+        is_measured,
         gauge: Gauge::new(&fact.mount, seen.used_percent.unwrap_or(0), fact.free_bytes, fact.hours_to_full),
         details,
     }

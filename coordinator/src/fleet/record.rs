@@ -151,8 +151,11 @@ pub(super) fn worst_disk(volumes: &[VolumeFact]) -> Option<DiskSummary> {
         .min_by(|a, b| hours(a).total_cmp(&hours(b)).then(b.used_percent.cmp(&a.used_percent)))
 }
 
-/// How full a volume is, rounded down; `None` for one without a size.
+/// How full a volume is, rounded down; `None` for one without a size. Its agent knows better what root keeps for itself.
 pub(super) fn used_percent(volume: &VolumeFact) -> Option<u8> {
+    if volume.used_percent.is_some() {
+        return volume.used_percent;
+    }
     let used = volume.size_bytes.checked_sub(volume.free_bytes)?;
     u8::try_from(u128::from(used) * 100 / u128::from(volume.size_bytes.max(1)))
         .ok()

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 ///
 /// With `MILLWRIGHT_LAB=required` in the environment, as in CI, nothing may be missing. Any other error ends the
 /// story at once.
+#[allow(clippy::panic, reason = "a system that should start and does not is a failed story")]
 pub fn ready<T>(started: Result<T>) -> Option<T> {
     match started {
         Ok(system) => Some(system),
@@ -59,14 +60,26 @@ pub fn needs_built(name: &str) -> Result<PathBuf> {
 
 /// One of our programs of `tests/programs`, which cargo builds beside the test binary.
 pub fn needs_our_program(name: &str) -> Result<PathBuf> {
-    let test = env::current_exe()?;
-    // target/debug/deps/system-0123 or target/debug/examples/demo: the examples are two levels up.
-    let profile = test.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let file = profile.join("examples").join(name);
+    let file = profile_folder()?.join("examples").join(name);
     if !file.is_file() {
         bail!("needs {} (cargo build -p millwright-tests --examples)", file.display());
     }
     Ok(file)
+}
+
+/// One of the product's programs. Cargo builds them for `cargo build` only, not for `cargo test` of this package.
+pub fn needs_binary(name: &str) -> Result<PathBuf> {
+    let file = profile_folder()?.join(name);
+    if !file.is_file() {
+        bail!("needs {} (cargo build --workspace)", file.display());
+    }
+    Ok(file)
+}
+
+/// The folder such as `target/debug`: tests lie in `deps` below it, the demo in `examples`.
+fn profile_folder() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    Ok(program.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned())
 }
 
 /// A script of `tests/lab`.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -37,6 +38,8 @@ impl Daemon {
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log).context("open the log")?;
         let child = command
+            // Ctrl-C in a terminal is ours to hear; we end what we started, in the right order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().context("share the log")?)
             .stderr(output)

@@ -27,7 +27,7 @@ pub enum PuppetRun {
     Clean,
     /// Some resources could not be brought about.
     Failed,
-    /// Nothing was tried: the manifest cannot be understood.
+    /// Nothing was tried, because the manifest cannot be understood or the run was stopped before.
     NotCompiled,
 }
 
@@ -73,10 +73,20 @@ impl Puppet {
         self.run("include no_such_class")
     }
 
+    /// A run that its own preparation stops: it failed, and all its counters are zero.
+    pub fn run_stopped_early(&self) -> Result<PuppetRun> {
+        self.run_with(&["--prerun_command", "/bin/false"], "notify { 'never said': }")
+    }
+
     /// One run of a manifest.
     pub fn run(&self, manifest: &str) -> Result<PuppetRun> {
+        self.run_with(&[], manifest)
+    }
+
+    fn run_with(&self, flags: &[&str], manifest: &str) -> Result<PuppetRun> {
         let mut command = self.command("apply");
-        let output = output_of(command.args(["--detailed-exitcodes", "--execute", manifest]), LIMIT)?;
+        command.arg("--detailed-exitcodes").args(flags).args(["--execute", manifest]);
+        let output = output_of(&mut command, LIMIT)?;
         match output.status.code() {
             // 2 means that something was changed.
             Some(0 | 2) => Ok(PuppetRun::Clean),

@@ -1,5 +1,6 @@
 //! A Docker registry on loopback, which engines trust without TLS.
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::scratch::Scratch;
 pub struct Registry {
     port: u16,
     _daemon: Daemon,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Registry {
@@ -34,7 +35,7 @@ impl Registry {
         daemon.wait_for("the registry's answer", Duration::from_secs(30), || {
             get(&url).is_ok_and(|(status, _)| status == 200).then_some(())
         })?;
-        Ok(Self { port, _daemon: daemon, _scratch: scratch })
+        Ok(Self { port, _daemon: daemon, scratch })
     }
 
     /// How an image is called when it lies here: `127.0.0.1:20001/alisw/slc7-builder`.
@@ -45,6 +46,25 @@ impl Registry {
     /// Where its HTTP API is.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of that API.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Loses everything larger than `bytes` that was ever offered, while its manifests stay.
+    pub fn lose_layers(&self, bytes: u64) -> Result<()> {
+        let blobs = self.scratch.join("images/docker/registry/v2/blobs/sha256");
+        for group in fs::read_dir(&blobs).context("list the registry's blobs")? {
+            for blob in fs::read_dir(group?.path())? {
+                let data = blob?.path().join("data");
+                if data.metadata()?.len() > bytes {
+                    fs::remove_file(&data).with_context(|| format!("remove {}", data.display()))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Copies an image the engine has to the registry as `name`, and makes the engine forget that name, so that

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub struct LoopVolume {
     image: PathBuf,
     mount_point: PathBuf,
     // Unmounts, then removes.
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl LoopVolume {
@@ -45,7 +46,7 @@ impl LoopVolume {
         let file = File::create(&image).context("create the volume's file")?;
         file.set_len(mebibytes * 1024 * 1024).context("size the volume's file")?;
         run(Command::new(make).args(arguments).arg(&image), LIMIT)?;
-        let volume = Self { mount_point: scratch.make("mounted")?, image, _scratch: scratch };
+        let volume = Self { mount_point: scratch.make("build")?, image, scratch };
         volume.mount()?;
         Ok(volume)
     }
@@ -77,11 +78,21 @@ impl LoopVolume {
         )
     }
 
+    /// A folder with `disk/by-uuid` as udev keeps it in `/dev`; machines of tests often run no udev.
+    pub fn dev_folder(&self) -> Result<PathBuf> {
+        let folder = self.scratch.make("dev/disk/by-uuid")?;
+        let link = folder.join(self.uuid()?);
+        // Mounted again it may be another loop device.
+        let _ = fs::remove_file(&link);
+        symlink(self.device()?, &link).context("link the device's UUID")?;
+        Ok(self.scratch.join("dev"))
+    }
+
     /// Writes until nothing more fits.
     pub fn fill(&self) -> Result<()> {
         let mut file = File::create(self.mount_point.join("filler")).context("create the filler")?;
         // Smaller and smaller, so that the last block is taken as well.
-        for size in [1 << 20, 1 << 12] {
+        for size in [1 << 20, 1 << 12, 1 << 10] {
             let zeros = vec![0; size];
             loop {
                 match file.write_all(&zeros).and_then(|()| file.sync_data()) {

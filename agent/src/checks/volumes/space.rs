@@ -70,6 +70,12 @@ pub fn inodes_used_percent(sight: &Sight) -> Option<u8> {
     percent(sight.inodes.saturating_sub(sight.inodes_free), sight.inodes)
 }
 
+/// How full, in percent. As df counts: what root keeps for itself is neither used nor there to be used.
+pub fn used_percent(sight: &Sight) -> Option<u8> {
+    let used = sight.size_bytes.saturating_sub(sight.free_bytes);
+    percent(used, used.saturating_add(sight.available_bytes))
+}
+
 fn percent(part: u64, whole: u64) -> Option<u8> {
     let percent = u128::from(part) * 100 / u128::from((whole > 0).then_some(whole)?);
     u8::try_from(percent).ok()
@@ -84,9 +90,7 @@ struct Fullness {
 impl Fullness {
     fn judge(&self, name: &str, config: &VolumesConfig) -> Observation {
         let Self { sight, hours_to_full } = self;
-        let used_bytes = sight.size_bytes.saturating_sub(sight.free_bytes);
-        // As df counts: what root keeps for itself is neither used nor there to be used.
-        let used = percent(used_bytes, used_bytes.saturating_add(sight.available_bytes)).unwrap_or(100);
+        let used = used_percent(sight).unwrap_or(100);
         let inodes = inodes_used_percent(sight);
         let is_soon =
             hours_to_full.is_some_and(|hours| hours * 3600.0 < config.warn_full_within.as_secs_f64());

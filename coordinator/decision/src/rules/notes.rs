@@ -24,7 +24,7 @@ pub(crate) fn about(case: &Case<'_>, subject: &Subject<'_>, notes: &mut Vec<Note
     if action.ends_tasks() && takes_tasks && !super::tasks::is_cordoned(case, subject) {
         note(
             Code::NotCordoned,
-            format!("{name} still gets offers; a drain or the operation itself cordons it"),
+            format!("{name} is not known to be cordoned; a drain, or the operation itself, does that first"),
         );
     }
     if action == Action::Delete {

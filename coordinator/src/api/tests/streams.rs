@@ -17,7 +17,8 @@ impl Reader {
     async fn open(to: SocketAddr, last: Option<&str>) -> Self {
         let mut stream = TcpStream::connect(to).await.unwrap();
         let last = last.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-        let request = format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
+        let request =
+            format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Self { stream, text: String::new() }
     }
@@ -30,7 +31,9 @@ impl Reader {
 
     async fn read_until(&mut self, part: &str) -> bool {
         let mut buffer = [0; 4096];
-        while !self.text.contains(part) {
+        let mut searched = 0;
+        while !self.text[searched..].contains(part) {
+            searched = self.text.floor_char_boundary(self.text.len().saturating_sub(part.len()));
             match self.stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return false,
                 Ok(count) => self.text.push_str(&String::from_utf8_lossy(&buffer[..count])),

@@ -223,6 +223,7 @@ fn volumes(summary: &NodeSummary, is_sick: bool) -> Vec<VolumeView> {
         read_write: true,
         size_bytes: 500_000_000_000,
         free_bytes: disk.free_bytes,
+        used_percent: None,
         inodes_used_percent: Some(12),
         hours_to_full: disk.hours_to_full,
         is_root: false,

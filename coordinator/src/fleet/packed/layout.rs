@@ -82,7 +82,7 @@ packed! {
     Container { name: plain, image: word, state: word, role: plain, started_at: plain, restarts: plain }
     VolumeFact {
         mount: word, mounted: plain, device: word, file_system: word, uuid: plain, serial: plain,
-        read_write: plain, size_bytes: plain, free_bytes: plain, inodes_used_percent: plain,
+        read_write: plain, size_bytes: plain, free_bytes: plain, used_percent: plain, inodes_used_percent: plain,
         hours_to_full: plain, is_root: plain,
     }
     ImageFact { name: word, present: plain, id: word, size_bytes: plain, verified_at: plain, pull: plain }

@@ -87,8 +87,13 @@ fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding])
     let of_step: Vec<&Finding> =
         findings.iter().filter(|finding| checks.contains(&finding.check.as_str())).collect();
     let Some(worst) = of_step.iter().max_by_key(|finding| (finding.status, finding.gating)) else {
-        let sentence = "its agent does not look at this".to_owned();
-        return item(step, title, ChecklistState::NotConfigured, sentence, Vec::new());
+        // An agent that has never spoken may well look at it.
+        let (state, sentence) = if findings.is_empty() {
+            (ChecklistState::Unknown, "its agent has not said")
+        } else {
+            (ChecklistState::NotConfigured, "its agent does not look at this")
+        };
+        return item(step, title, state, sentence.to_owned(), Vec::new());
     };
     let state = match worst.status {
         Status::Ok => ChecklistState::Done,

@@ -1,0 +1,72 @@
+//! The configuration file that is shipped says everything the program knows, and nothing else.
+
+use super::Config;
+use std::{collections::BTreeSet, path::Path};
+
+const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/coordinator.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("coordinator.toml")).map_err(|error| error.to_string())
+}
+
+/// The keys of a section, as the program itself lists them when it is given one that it does not know.
+fn known_keys(section: &str) -> BTreeSet<String> {
+    let head = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+    let complaint = parse(&format!("{head}no_such_key = 1\n")).unwrap_err();
+    let (_, known) = complaint.split_once("; known").unwrap_or_else(|| panic!("{complaint}"));
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The keys that the shipped file shows in a section: "#key =", "# key =" and "key =".
+fn shown_keys(section: &str) -> BTreeSet<String> {
+    let mut current = "";
+    let mut keys = BTreeSet::new();
+    for line in SHIPPED.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            current = name.trim_end_matches(']');
+            if section.is_empty() {
+                keys.insert(current.to_owned());
+            }
+        } else if let Some((key, _)) = line.trim_start_matches(['#', ' ']).split_once(" = ")
+            && current == section
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.insert(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// The shipped file with the lines that begin so taken out of their comment.
+fn uncommented(mark: &str) -> String {
+    let uncomment = |line: &str| match line.strip_prefix(mark) {
+        Some(rest) if rest.starts_with(|first: char| first.is_ascii_lowercase()) && rest.contains(" = ") => {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    SHIPPED.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    for section in ["", "listen", "mesos", "probe", "retention", "notice"] {
+        assert_eq!(shown_keys(section), known_keys(section), "section [{section}]");
+    }
+}
+
+#[test]
+fn the_shipped_file_and_the_defaults_it_shows_are_the_defaults() {
+    let defaults = format!("{:?}", parse("").unwrap());
+    assert_eq!(format!("{:?}", parse(SHIPPED).unwrap()), defaults);
+    let written_out = uncommented("#");
+    assert_ne!(written_out, SHIPPED, "there are defaults to take out of their comments");
+    assert_eq!(format!("{:?}", parse(&written_out).unwrap()), defaults);
+}
+
+#[test]
+fn the_examples_in_the_shipped_file_are_accepted() {
+    let config = parse(&uncommented("# ")).unwrap();
+    assert_eq!(config.host.unwrap().as_str(), "alibuild-coordinator");
+    assert!(config.notice.is_some());
+}

@@ -1,0 +1,242 @@
+//! The coordinator's program as systemd and `millwright try` run it: started, asked, stopped, refused.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says so")]
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+const POLICY: &str = r#"
+protections = "none"
+[cluster]
+name = "test"
+coordinator = "mw"
+[[nodes]]
+class = "agent"
+names = ["n01"]
+"#;
+
+/// A folder with everything a coordinator needs.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.write("policy.toml", POLICY);
+        let folder = place.path("");
+        let folder = folder.display();
+        place.write(
+            "coordinator.toml",
+            &format!(
+                "host = \"mw\"\nstate_dir = \"{folder}state\"\npolicy = \"{folder}policy.toml\"\n\
+                 [listen]\noperators = \"127.0.0.1:0\"\nagents = \"127.0.0.1:0\"\nsocket = \"{folder}s\"\n"
+            ),
+        );
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millwright-coordinator"));
+        command.arg("--config").arg(self.path("coordinator.toml")).stdin(Stdio::null());
+        command.env_remove("NOTIFY_SOCKET").env_remove("MILLWRIGHT_LOG");
+        command
+    }
+
+    fn start(&self) -> Running {
+        let mut child = self
+            .command()
+            .args(["run", "--announce"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let announced = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let mut words = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+            panic!("{line:?}: {error}; it said {words}")
+        });
+        Running { child, announced }
+    }
+
+    fn refused(&self) -> String {
+        let Output { status, stderr, stdout } = self.command().arg("run").output().unwrap();
+        assert_eq!(status.code(), Some(1), "{}", String::from_utf8_lossy(&stdout));
+        String::from_utf8(stderr).unwrap()
+    }
+}
+
+/// A coordinator that answers; ended with its test, whatever comes.
+struct Running {
+    child: Child,
+    announced: Value,
+}
+
+impl Running {
+    fn get(&self, path: &str) -> String {
+        let url = self.announced["operators"].as_str().unwrap();
+        ask(TcpStream::connect(url.trim_start_matches("http://")).unwrap(), path)
+    }
+
+    fn report(&self) -> String {
+        let url = self.announced["agents"].as_str().unwrap();
+        let body = r#"{"protocol":1,"node":"n01","boot_id":"b","machine_id":"m","sequence":1,"sent_at":"2026-01-31T10:00:00Z"}"#;
+        exchange(
+            TcpStream::connect(url.trim_start_matches("http://")).unwrap(),
+            "POST",
+            "/v1/agents/n01/report",
+            body,
+        )
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ask(stream: impl Read + Write, path: &str) -> String {
+    exchange(stream, "GET", path, "")
+}
+
+fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> String {
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_announces_where_it_really_listens_answers_there_and_ends_in_order() {
+    let place = Place::new();
+    let running = place.start();
+    assert!(!running.announced["operators"].as_str().unwrap().ends_with(":0"));
+    assert!(running.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(running.get("/").contains("n01"), "the fleet's page");
+    let socket = PathBuf::from(running.announced["socket"].as_str().unwrap());
+    assert!(ask(UnixStream::connect(&socket).unwrap(), "/healthz").contains("alive"));
+    assert_eq!(running.stop(), Some(0));
+    assert!(!socket.exists(), "nothing is left behind");
+    assert!(place.path("state/policy.last-good.toml").exists());
+}
+
+#[test]
+fn what_was_known_is_known_after_a_restart() {
+    let place = Place::new();
+    assert_eq!(place.start().stop(), Some(0));
+    place.write("policy.toml", "nonsense");
+    let again = place.start();
+    let nodes = again.get("/api/v1/nodes");
+    assert!(nodes.contains("n01"), "the last good policy lists it: {nodes}");
+    let verdict = again.get("/api/v1/verdicts?action=drain&node=n01");
+    assert!(verdict.contains("policy_unreadable"), "and everything is protected: {verdict}");
+}
+
+#[test]
+fn a_node_is_remembered_over_a_restart_as_stale_until_it_is_forgotten() {
+    let place = Place::new();
+    let running = place.start();
+    assert!(running.report().starts_with("HTTP/1.1 200"));
+    assert_eq!(running.stop(), Some(0));
+    let again = place.start();
+    let seen = again.get("/api/v1/nodes/n01");
+    assert!(seen.contains("\"is_stale\":true") && !seen.contains("never_heard"), "{seen}");
+    if nix::unistd::geteuid().is_root() {
+        let socket = UnixStream::connect(place.path("s")).unwrap();
+        let said = exchange(socket, "POST", "/api/v1/nodes/n01/forget", r#"{"reason":"test"}"#);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        assert_eq!(again.stop(), Some(0));
+        let seen = place.start().get("/api/v1/nodes/n01");
+        assert!(seen.contains("never_heard"), "{seen}");
+    }
+}
+
+#[test]
+fn a_second_one_on_the_same_state_is_refused() {
+    let place = Place::new();
+    let _first = place.start();
+    let words = place.refused();
+    assert!(words.contains("another coordinator already uses"), "{words}");
+}
+
+#[test]
+fn a_socket_that_a_dead_one_left_behind_is_no_obstacle() {
+    let place = Place::new();
+    drop(std::os::unix::net::UnixListener::bind(place.path("s")).unwrap());
+    assert_eq!(place.start().stop(), Some(0));
+}
+
+#[test]
+fn it_starts_on_no_other_host_than_the_policy_names() {
+    let place = Place::new();
+    place.write("policy.toml", &POLICY.replace("\"mw\"", "\"elsewhere\""));
+    let words = place.refused();
+    for part in ["names elsewhere", "this host is mw", "copy its state directory"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert!(!Path::new(&place.path("s")).exists(), "it has not begun to listen");
+}
+
+#[test]
+fn a_store_that_is_damaged_is_refused_and_left_as_it_is() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("state")).unwrap();
+    place.write(
+        "state/coordinator.sqlite",
+        "this is no database, and long enough to look like one might be here",
+    );
+    let before = std::fs::read(place.path("state/coordinator.sqlite")).unwrap();
+    assert!(place.refused().contains("coordinator.sqlite"));
+    assert_eq!(std::fs::read(place.path("state/coordinator.sqlite")).unwrap(), before);
+}
+
+#[test]
+fn a_check_says_what_a_start_would_say_and_starts_nothing() {
+    let place = Place::new();
+    let check = |place: &Place| place.command().arg("--check-config").output().unwrap();
+    let good = check(&place);
+    assert_eq!(good.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&good.stdout).contains("1 nodes"));
+    assert!(!place.path("state").exists());
+    for (file, text, part) in [
+        ("policy.toml", "nonsense", "policy.toml"),
+        ("coordinator.toml", "[listen]\nport = 1\n", "coordinator.toml:2: "),
+    ] {
+        place.write(file, text);
+        let bad = check(&place);
+        assert_eq!(bad.status.code(), Some(1));
+        let words = String::from_utf8_lossy(&bad.stderr).into_owned();
+        assert!(words.contains(part), "{words}");
+    }
+}
