@@ -46,7 +46,7 @@ pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> 
         driver.every(mesos.every, ObserveMesosTask { hub: hub.clone(), mesos: masters });
     }
     let probe = &app.config.probe;
-    let ssh = Ssh { domain: probe.domain.clone(), port: probe.port, timeout: probe.timeout };
+    let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
     if let Some(notice) = &app.config.notice {
         driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
