@@ -11,6 +11,13 @@ pub const BUSY: &str = "alibuild10";
 /// The node without.
 pub const EMPTY: &str = "alibuild11";
 
+const BUILD: &str = "mesos-jenkins-0f343b0931126a20f133d67c2b018a3b-slc7_x86-64-larg";
+const CHECKER: &str = "mesosci/prod/ci_alice_slc7";
+
+/// The worked example, of which the demo takes the rules about tasks.
+const ALICE: &str = include_str!("../../packaging/coordinator/etc/millwright/policy.alice.toml");
+const RULES: &str = "[[tasks]]";
+
 /// A small cluster. Fields are dropped from the top: first who looks, then what is looked at.
 pub struct Stage {
     _agents: Vec<Agent>,
@@ -40,7 +47,10 @@ impl Stage {
         let mut agents = Vec::new();
         for (place, name) in [BUSY, EMPTY].into_iter().enumerate() {
             let (Some(docker), Some(volume)) = (docker.get(place), volumes.get(place)) else { continue };
-            let node = node(name, docker, volume, &puppet)?
+            let others =
+                volumes.iter().map(LoopVolume::mount_point).filter(|other| *other != volume.mount_point());
+            let node = others
+                .fold(node(name, docker, volume, &puppet)?, Node::without)
                 .with("mesos_agent")
                 .text("checks.mesos_agent.url", mesos.agent_url(place + 1))
                 .text("coordinator.url", coordinator.agents_url());
@@ -58,10 +68,11 @@ impl Stage {
     }
 }
 
+/// A build of Jenkins and a pull-request checker of Aurora, as they are called in the cluster.
 fn start_tasks(mesos: &Mesos) -> Result<Vec<MesosTask>> {
-    let build = TaskSpec::named("mesos-jenkins-slc7_x86-64-large").of("Jenkins Scheduler").on_agent(1);
-    let check = TaskSpec { name: "mesosci/prod/slc7-o2".to_owned(), ..TaskSpec::named("checker") };
-    let check = check.of("TwitterScheduler").on_agent(1);
+    let build = TaskSpec { id: BUILD.to_owned(), ..TaskSpec::named(BUILD) }.of("Jenkins Scheduler");
+    let check = TaskSpec { name: CHECKER.to_owned(), ..TaskSpec::named("mesosci-prod-ci_alice_slc7-0") };
+    let (build, check) = (build.on_agent(1), check.of("TwitterScheduler").on_agent(1));
     let mut tasks = vec![mesos.run_task(build)?, mesos.run_task(check)?];
     for task in &mut tasks {
         task.wait_running()?;
@@ -87,7 +98,7 @@ fn node(name: &str, docker: &DockerDaemon, volume: &LoopVolume, puppet: &Puppet)
 }
 
 fn policy() -> String {
-    format!(
+    let cluster = format!(
         r#"protections = "none"
 [cluster]
 name = "demo"
@@ -102,5 +113,7 @@ mesos_master = "required"
 class = "agent"
 names = ["{BUSY}", "{EMPTY}"]
 "#
-    )
+    );
+    let rules = ALICE.split_once(RULES).map(|(_, rules)| format!("{RULES}{rules}"));
+    cluster + &rules.unwrap_or_default()
 }

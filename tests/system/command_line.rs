@@ -110,9 +110,13 @@ fn the_demo_proves_one_node_empty_and_leaves_the_busy_one_alone() {
     assert_eq!(empty["verdicts"]["reboot"]["verdict"], "allowed");
     assert_eq!(busy["verdicts"]["reboot"]["verdict"], "wait");
     let why = busy["verdicts"]["reboot"]["reasons"].to_string();
-    for task in ["mesos-jenkins-slc7_x86-64-large.0", "checker.0"] {
-        assert!(why.contains(task), "no {task} in {why}");
+    for words in ["mesos-jenkins-", "a Jenkins build", "mesosci-prod-ci_alice_slc7", "a pull-request checker"]
+    {
+        assert!(why.contains(words), "no {words} in {why}");
     }
+    // Each node of this one machine has its own volume and not the other's.
+    let volumes = |node: &Value| node["verdicts"]["delete"]["notes"].to_string().matches("/build").count();
+    assert_eq!((volumes(busy), volumes(empty)), (1, 1), "{:#}", busy["verdicts"]["delete"]);
     assert_eq!(busy["verdicts"]["drain"]["verdict"], "allowed", "{busy:#}");
     for node in [busy, empty] {
         let sick: Vec<&Value> =

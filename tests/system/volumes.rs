@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use millwright_agent::status::view::StatusView;
 use millwright_protocol::Status;
 
 use super::harness::{FileSystem, LoopVolume, Node, find, finding, ready};
@@ -87,4 +88,21 @@ fn an_xfs_volume_is_as_good_as_an_ext4_one() {
     let expected = format!(", uuid = \"{uuid}\", file_system = \"xfs\"");
     let Some((view, code)) = ready(node_with(&volume, &expected).check()) else { return };
     assert_eq!((view.worst, code), (Status::Ok, 0), "{:?}", view.findings);
+}
+
+#[test]
+fn a_disk_nobody_expected_is_told_for_as_long_as_it_is_mounted() {
+    let volumes = [1, 2].map(|_| ready(LoopVolume::create(FileSystem::Ext4, 16)));
+    let [Some(seen), Some(unseen)] = volumes else { return };
+    let node = Node::named("alibuild10").unwrap().with("volumes").set("checks.volumes.expected", "[]");
+    let Some(agent) = ready(node.without(unseen.mount_point()).start()) else { return };
+    let is_told = |volume: &LoopVolume| {
+        let mount = volume.mount_point().display().to_string();
+        move |view: &StatusView| view.facts.volumes.iter().any(|fact| fact.mount == mount)
+    };
+    let (seen_is_told, unseen_is_told) = (is_told(&seen), is_told(&unseen));
+    agent.wait_for("the one disk", |view| seen_is_told(view).then_some(())).unwrap();
+    assert!(!unseen_is_told(&agent.status().unwrap()), "it is another node's");
+    seen.unmount().unwrap();
+    agent.wait_for("no disk", |view| (!seen_is_told(view)).then_some(())).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use millwright_protocol::{Finding, Status};
 
 use super::docker::DockerDaemon;
 use super::http::{get, get_json};
-use super::machine::needs_binary;
+use super::machine::{needs_binary, needs_program};
 use super::process::{Daemon, output_of};
 use super::scratch::Scratch;
 use super::wait::wait_for;
@@ -43,6 +43,7 @@ const CHECKS: [&str; 11] = [
 pub struct Node {
     settings: BTreeMap<String, String>,
     rhythm: &'static str,
+    hidden: Vec<PathBuf>,
     scratch: Scratch,
 }
 
@@ -50,7 +51,7 @@ impl Node {
     /// A node on which nothing is checked yet, with ids of its own and nobody to report to.
     pub fn named(name: &str) -> Result<Self> {
         let scratch = Scratch::new(name)?;
-        let mut node = Self { settings: BTreeMap::new(), rhythm: "1s", scratch };
+        let mut node = Self { settings: BTreeMap::new(), rhythm: "1s", hidden: Vec::new(), scratch };
         let state = node.scratch.make("state")?;
         let id = |kind: &str| format!("{name}-{kind}");
         let machine = node.scratch.write("machine-id", &id("machine"))?;
@@ -98,6 +99,12 @@ impl Node {
         self.with("docker").with("containers").text("checks.docker.socket", docker.socket().display())
     }
 
+    /// Its agent does not see what is mounted here: several nodes on one machine each have volumes of their own.
+    pub fn without(mut self, mount_point: &Path) -> Self {
+        self.hidden.push(mount_point.to_owned());
+        self
+    }
+
     /// Its configuration, as written.
     pub fn config(&self) -> String {
         self.settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
@@ -125,7 +132,7 @@ impl Node {
         let program = needs_binary("millwright-agent")?;
         let config = self.scratch.write("agent.toml", &self.config())?;
         let log = self.scratch.join("agent.log");
-        let mut command = Daemon::leashed(&program);
+        let mut command = self.command(&program)?;
         command.arg("--config").arg(config);
         let mut daemon = Daemon::start("millwright-agent", &mut command, &log)?;
         let url = daemon.wait_for("its status", LIMIT, || {
@@ -133,6 +140,18 @@ impl Node {
             Some(said.lines().find_map(|line| line.strip_prefix("status on "))?.to_owned())
         })?;
         Ok(Agent { url, daemon, log, node: self })
+    }
+
+    fn command(&self, program: &Path) -> Result<Command> {
+        if self.hidden.is_empty() {
+            return Ok(Daemon::leashed(program));
+        }
+        // A view of the mounts of its own, which follows what is mounted and unmounted elsewhere.
+        let mut command = Daemon::leashed(&needs_program("unshare", "util-linux")?);
+        let script = r#"until [ "$1" = -- ]; do umount "$1" || exit; shift; done; shift; exec "$@""#;
+        command.args(["--mount", "--propagation", "slave", "sh", "-c", script, "sh"]);
+        command.args(&self.hidden).arg("--").arg(program);
+        Ok(command)
     }
 }
 
