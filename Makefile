@@ -42,7 +42,9 @@ test:
 	tests/lab/install.sh
 	$(MAKE) check
 	$(CARGO) build --locked --workspace --all-targets
-	MILLWRIGHT_LAB=$${MILLWRIGHT_LAB:-required} $(CARGO) test --locked --workspace
+	# More threads than cores: stories mostly wait for real systems.
+	MILLWRIGHT_LAB=$${MILLWRIGHT_LAB:-required} RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} \
+		$(CARGO) test --locked --workspace
 	tests/lab/clean-tree.sh
 
 # Longer than a test may take: each planted bug is a build of its own.

@@ -148,6 +148,14 @@ impl App {
         self.store.keep_verdicts(changes);
     }
 
+    /// Drops what the store knows of a node, so that a restart does not bring it back.
+    ///
+    /// # Errors
+    /// `store_unavailable` when it is still there.
+    pub async fn drop_stored(&self, name: &NodeName) -> Result<(), Refusal> {
+        self.store.forget_node(name.clone()).await.map_err(Refusal::not_kept)
+    }
+
     /// Keeps what a person said; returns once it is on the disk.
     ///
     /// # Errors
@@ -161,7 +169,7 @@ impl App {
             about: about.to_owned(),
             reason: reason.to_owned(),
         };
-        Ok(self.store.keep_audit(entry).await?)
+        self.store.keep_audit(entry).await.map_err(Refusal::not_kept)
     }
 
     /// What people said, newest first.
@@ -177,7 +185,7 @@ impl App {
     /// # Errors
     /// `store_unavailable` when it is not.
     pub async fn keep_acknowledgement(&self, given: &Acknowledgement) -> Result<(), Refusal> {
-        Ok(self.store.keep_acknowledgement(given.clone()).await?)
+        self.store.keep_acknowledgement(given.clone()).await.map_err(Refusal::not_kept)
     }
 
     /// Reads the store on a thread that may wait for the disk.

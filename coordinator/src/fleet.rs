@@ -159,7 +159,9 @@ impl Fleet {
 
     /// Takes in whether TCP 22 of a silent node answered.
     pub fn take_ssh(&mut self, name: &NodeName, answered: bool, now: Timestamp) {
-        if let Some(node) = self.snapshot.nodes.get_mut(name) {
+        // A listed node that was never heard of is tried as well, and has no entry yet.
+        if self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name) {
+            let node = self.snapshot.nodes.entry(name.clone()).or_default();
             node.ssh = Some(millwright_decision::fleet::SshProbe { at: now, answered });
         }
     }

@@ -96,6 +96,17 @@ impl Running {
         ask(TcpStream::connect(url.trim_start_matches("http://")).unwrap(), path)
     }
 
+    fn report(&self) -> String {
+        let url = self.announced["agents"].as_str().unwrap();
+        let body = r#"{"protocol":1,"node":"n01","boot_id":"b","machine_id":"m","sequence":1,"sent_at":"2026-01-31T10:00:00Z"}"#;
+        exchange(
+            TcpStream::connect(url.trim_start_matches("http://")).unwrap(),
+            "POST",
+            "/v1/agents/n01/report",
+            body,
+        )
+    }
+
     fn stop(mut self) -> Option<i32> {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
         self.child.wait().unwrap().code()
@@ -109,8 +120,18 @@ impl Drop for Running {
     }
 }
 
-fn ask(mut stream: impl Read + Write, path: &str) -> String {
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+fn ask(stream: impl Read + Write, path: &str) -> String {
+    exchange(stream, "GET", path, "")
+}
+
+fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> String {
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -140,6 +161,25 @@ fn what_was_known_is_known_after_a_restart() {
     assert!(nodes.contains("n01"), "the last good policy lists it: {nodes}");
     let verdict = again.get("/api/v1/verdicts?action=drain&node=n01");
     assert!(verdict.contains("policy_unreadable"), "and everything is protected: {verdict}");
+}
+
+#[test]
+fn a_node_is_remembered_over_a_restart_as_stale_until_it_is_forgotten() {
+    let place = Place::new();
+    let running = place.start();
+    assert!(running.report().starts_with("HTTP/1.1 200"));
+    assert_eq!(running.stop(), Some(0));
+    let again = place.start();
+    let seen = again.get("/api/v1/nodes/n01");
+    assert!(seen.contains("\"is_stale\":true") && !seen.contains("never_heard"), "{seen}");
+    if nix::unistd::geteuid().is_root() {
+        let socket = UnixStream::connect(place.path("s")).unwrap();
+        let said = exchange(socket, "POST", "/api/v1/nodes/n01/forget", r#"{"reason":"test"}"#);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+        assert_eq!(again.stop(), Some(0));
+        let seen = place.start().get("/api/v1/nodes/n01");
+        assert!(seen.contains("never_heard"), "{seen}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod watched;
 
 /// The systems of the lab, shared with the stories of `tests/system`.
 #[path = "../system"]
-#[expect(dead_code, unused_imports, clippy::panic, clippy::unwrap_used, reason = "the stories use all of it")]
+#[expect(dead_code, unused_imports, reason = "the stories use all of it")]
 mod lab {
     pub mod harness;
 }

@@ -9,7 +9,7 @@ mod event_stream;
 
 use std::io::Write;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use event_stream::{Endpoint, Events, text};
@@ -105,6 +105,8 @@ impl Executor {
             "state": state,
             "message": message,
             "source": "SOURCE_EXECUTOR",
+            // Left out it would become 0, and the task's start the year 1970.
+            "timestamp": SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64(),
             "uuid": id,
         });
         self.endpoint.call(&self.envelope("UPDATE", "update", json!({"status": status}))).await?;

@@ -25,6 +25,7 @@ fn tasks_of_two_frameworks_are_reported_with_everything_a_verdict_asks_about_the
     let Some(mesos) = ready(Mesos::start_with(&docker, 2, &[("MESOS_ATTRIBUTES", "os:slc7")])) else {
         return;
     };
+    let before = jiff::Timestamp::now().as_second();
     let build = TaskSpec::named("mesos-jenkins-slc7_x86-64-large").of("Jenkins Scheduler").on_agent(1);
     let mut build = running(&mesos, build.with_label("job", "daily-tags"));
     let check = TaskSpec { name: "mesosci/prod/slc7-o2".to_owned(), ..TaskSpec::named("checker") };
@@ -43,7 +44,7 @@ fn tasks_of_two_frameworks_are_reported_with_everything_a_verdict_asks_about_the
     ] {
         let task = facts.tasks.iter().find(|task| task.framework == framework).unwrap();
         assert_eq!((task.name.as_str(), task.state), (name, TaskState::Running));
-        assert!(!task.framework_id.is_empty() && task.started_at_secs.is_some(), "{task:?}");
+        assert!(!task.framework_id.is_empty() && task.started_at_secs >= Some(before), "{task:?}");
         assert_eq!((task.resources.cpus, task.resources.mem_mib), (0.1, 32.0));
     }
     let build_task = facts.tasks.iter().find(|task| task.framework == "Jenkins Scheduler").unwrap();

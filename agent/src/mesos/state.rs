@@ -276,6 +276,8 @@ fn started_at(statuses: &[RawStatus]) -> Option<i64> {
             .iter()
             .filter(|status| !only_running || status.state.0 == "TASK_RUNNING")
             .filter_map(|status| status.timestamp)
+            // An executor that leaves it out makes Mesos write 0.
+            .filter(|seconds| *seconds > 0.0)
             .reduce(f64::min)
     };
     earliest(true).or_else(|| earliest(false)).map(|seconds| seconds as i64)
@@ -337,6 +339,18 @@ mod tests {
         assert_eq!(state.tasks[0].started_at_secs, Some(11));
         assert_eq!(state.tasks[0].labels["who"], "me");
         assert_eq!(state.tasks[2].framework_id, "f1");
+    }
+
+    #[test]
+    fn a_start_that_no_executor_told_is_not_the_year_1970() {
+        for (statuses, started_at) in [
+            (r#"{"state": "TASK_RUNNING", "timestamp": 0.0}"#, None),
+            (r#"{"state": "TASK_RUNNING"}, {"state": "TASK_STARTING", "timestamp": 9}"#, Some(9)),
+            ("", None),
+        ] {
+            let statuses: Vec<RawStatus> = serde_json::from_str(&format!("[{statuses}]")).unwrap();
+            assert_eq!(super::started_at(&statuses), started_at);
+        }
     }
 
     #[test]

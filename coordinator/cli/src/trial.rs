@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use setting::Setting;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The four that people ask about.
 const ACTIONS: [&str; 4] = ["drain", "reboot", "rebuild", "delete"];
@@ -35,6 +36,8 @@ pub struct Wish {
 
 /// Runs it.
 pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
+    // Before anything is made, so that everything is taken away again.
+    let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let temporary =
         tempfile::Builder::new().prefix("millwright-try-").tempdir().context("make a temporary folder")?;
     let folder = match &wish.keep {
@@ -55,7 +58,8 @@ pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
     let client = Client::new(Server::Address(addresses.operators.clone()))?;
     let outcome = tokio::select! {
         outcome = tell(output, &wish, &setting, &client, &addresses.operators, &mut both) => outcome,
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+        _ = stop.0.recv() => Ok(ExitCode::SUCCESS),
+        _ = stop.1.recv() => Ok(ExitCode::SUCCESS),
     };
     for child in both.iter_mut().rev() {
         child.stop().await;

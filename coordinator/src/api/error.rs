@@ -126,9 +126,19 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let message =
-            format!("the store does not take or give it now: {error}; try again when the disk is well");
-        Self { details: Some(error.to_string()), ..Self::new(ErrorCode::StoreUnavailable, message) }
+        Self { details: Some(error.to_string()), ..Self::new(ErrorCode::StoreUnavailable, error.to_string()) }
+    }
+}
+
+impl Refusal {
+    /// A person's word took effect, and the disk did not take it.
+    pub fn not_kept(error: StoreError) -> Self {
+        let refusal = Self::from(error);
+        let message = format!(
+            "{}; what was said holds until the next restart only: say it again then",
+            refusal.message
+        );
+        Self { message, ..refusal }
     }
 }
 

@@ -75,7 +75,10 @@ pub async fn forget(
     node: Path<String>,
     request: Request,
 ) -> Result<Json<Done>, Refusal> {
-    say(writer, app, node, request, "forget", Fleet::forget).await
+    let name = node_name(&node)?;
+    let done = say(writer, State(Arc::clone(&app)), node, request, "forget", Fleet::forget).await?;
+    app.drop_stored(&name).await?;
+    Ok(done)
 }
 
 /// `POST /api/v1/nodes/{node}/dead`: the node leaves every count.

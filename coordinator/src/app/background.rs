@@ -45,8 +45,9 @@ pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> 
         let masters = Arc::new(MesosMasters::new(&mesos.masters, mesos.timeout)?);
         driver.every(mesos.every, ObserveMesosTask { hub: hub.clone(), mesos: masters });
     }
-    driver
-        .every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(Ssh { port: app.config.probe.port }) });
+    let probe = &app.config.probe;
+    let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
+    driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
     if let Some(notice) = &app.config.notice {
         driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
     }

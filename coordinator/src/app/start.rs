@@ -10,6 +10,7 @@ use crate::{
     store::{OpenError, Retention, Store},
 };
 use jiff::SignedDuration;
+use millwright_decision::Source;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -95,6 +96,11 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let _state = own_state(&config.state_dir)?;
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
     let policy = policy_file.first()?;
+    if config.mesos.masters.is_empty() && requires_mesos(&policy) {
+        log::warn!(
+            "the policy requires mesos_master and mesos.masters in coordinator.toml names none: every verdict will wait for it"
+        );
+    }
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy)?;
 
@@ -124,6 +130,10 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     // One that is left behind is replaced at the next start.
     let _ = std::fs::remove_file(&app.config.listen.socket);
     Ok(())
+}
+
+fn requires_mesos(policy: &millwright_decision::Policy) -> bool {
+    policy.classes.values().any(|class| class.required.contains(&Source::MesosMaster))
 }
 
 fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>, StartError> {

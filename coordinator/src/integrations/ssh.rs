@@ -1,43 +1,71 @@
 //! Whether a node's ssh answers: a connection to TCP 22 and a banner, no login.
 
 use futures_util::future::BoxFuture;
-use std::time::Duration;
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
-
-/// Connection and banner together take no longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
 /// What we want from a node from outside, and nothing more.
 pub trait ProbeSsh: Send + Sync {
-    /// Whether ssh answers on this host within five seconds. A hanging machine may accept a connection and say nothing,
-    /// so only a banner counts.
-    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool>;
+    /// Whether ssh answers on this host in time. A hanging machine may accept a connection and say nothing, so only a
+    /// banner counts. `None` when we could not even try: a name that is not found, or our own lack of means, says
+    /// nothing about the node.
+    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<bool>>;
 }
 
 /// The real thing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ssh {
     /// 22, but for tests.
     pub port: u16,
-}
-
-impl Default for Ssh {
-    fn default() -> Self {
-        Self { port: 22 }
-    }
+    /// Added to host names that have none; empty for nothing.
+    pub domain: String,
+    /// Looking up the name may take so long, and connection and banner together as long again.
+    pub timeout: Duration,
 }
 
 impl ProbeSsh for Ssh {
-    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool> {
-        Box::pin(
-            async move { timeout(PATIENCE, banner(host, self.port)).await.is_ok_and(|seen| seen.is_ok()) },
-        )
+    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(async move {
+            let host = self.full_name(host);
+            let found = timeout(self.timeout, lookup_host((host.as_str(), self.port))).await.ok()?.ok()?;
+            let found: Vec<SocketAddr> = found.collect();
+            match timeout(self.timeout, banner(&found)).await {
+                Ok(Ok(())) => Some(true),
+                Ok(Err(error)) if is_our_own(&error) => None,
+                Ok(Err(_)) | Err(_) => Some(false),
+            }
+        })
     }
 }
 
+impl Ssh {
+    fn full_name(&self, host: &str) -> String {
+        let has_domain = host.contains(['.', ':']);
+        if has_domain || self.domain.is_empty() { host.to_owned() } else { format!("{host}.{}", self.domain) }
+    }
+}
+
+/// No file descriptor, no memory, no way out of this machine: nothing that the node could help.
+fn is_our_own(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let ours = [
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOBUFS,
+        Errno::ENOMEM,
+        Errno::ENETUNREACH,
+        Errno::EADDRNOTAVAIL,
+    ];
+    error.raw_os_error().is_some_and(|number| ours.contains(&Errno::from_raw(number)))
+}
+
 /// Servers may say other lines before the banner (RFC 4253, section 4.2); four bytes of it are enough where none do.
-async fn banner(host: &str, port: u16) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect((host, port)).await?;
+async fn banner(addresses: &[SocketAddr]) -> io::Result<()> {
+    let mut stream = TcpStream::connect(addresses).await?;
     let mut seen: Vec<u8> = Vec::new();
     let mut buffer = [0; 256];
     while seen.len() < 4096 {
@@ -50,7 +78,7 @@ async fn banner(host: &str, port: u16) -> std::io::Result<()> {
             return Ok(());
         }
     }
-    Err(std::io::ErrorKind::UnexpectedEof.into())
+    Err(io::ErrorKind::UnexpectedEof.into())
 }
 
 #[cfg(test)]
@@ -58,24 +86,28 @@ mod tests {
     use super::*;
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-    async fn answers(says: &'static [u8]) -> bool {
+    fn on(port: u16) -> Ssh {
+        Ssh { port, domain: String::new(), timeout: Duration::from_secs(5) }
+    }
+
+    async fn answers(says: &'static [u8]) -> Option<bool> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let peer = tokio::spawn(async move {
             let (mut peer, _) = listener.accept().await.unwrap();
             drop(peer.write_all(says).await);
         });
-        let answered = Ssh { port }.answers("127.0.0.1").await;
+        let answered = on(port).answers("127.0.0.1").await;
         peer.await.unwrap();
         answered
     }
 
     #[tokio::test]
     async fn only_a_banner_is_an_answer() {
-        assert!(answers(b"SSH-2.0-OpenSSH_7.4\r\n").await);
-        assert!(answers(b"welcome\r\nSSH-2.0-OpenSSH_7.4\r\n").await);
-        assert!(!answers(b"HTTP/1.1 400\r\n").await);
-        assert!(!answers(b"").await, "a machine that hangs may still accept");
+        assert_eq!(answers(b"SSH-2.0-OpenSSH_7.4\r\n").await, Some(true));
+        assert_eq!(answers(b"welcome\r\nSSH-2.0-OpenSSH_7.4\r\n").await, Some(true));
+        assert_eq!(answers(b"HTTP/1.1 400\r\n").await, Some(false));
+        assert_eq!(answers(b"").await, Some(false), "a machine that hangs may still accept");
     }
 
     #[tokio::test]
@@ -83,7 +115,19 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        assert!(!Ssh { port }.answers("127.0.0.1").await);
-        assert!(!Ssh { port }.answers("not a host name").await);
+        assert_eq!(on(port).answers("127.0.0.1").await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_found_says_nothing_about_the_node() {
+        assert_eq!(on(22).answers("not a host name").await, None);
+    }
+
+    #[test]
+    fn a_short_name_gets_the_domain_and_an_address_does_not() {
+        let ssh = Ssh { domain: "cern.ch".into(), ..on(22) };
+        for (given, tried) in [("n01", "n01.cern.ch"), ("n01.cern.ch", "n01.cern.ch"), ("::1", "::1")] {
+            assert_eq!(ssh.full_name(given), tried);
+        }
     }
 }

@@ -29,7 +29,9 @@ impl ProbeSshTask {
             .for_each(|(answered, name)| {
                 // One that reported while it was tried is not silent any more.
                 self.hub.ask(|fleet, now| {
-                    if fleet.silent_nodes(now).contains(&name) {
+                    if let Some(answered) = answered
+                        && fleet.silent_nodes(now).contains(&name)
+                    {
                         fleet.take_ssh(&name, answered, now);
                     }
                 });
@@ -60,12 +62,15 @@ mod tests {
     use std::sync::Mutex;
 
     #[derive(Default)]
-    struct FakeSsh(Mutex<Vec<String>>);
+    struct FakeSsh {
+        asked: Mutex<Vec<String>>,
+        says: Option<bool>,
+    }
 
     impl ProbeSsh for FakeSsh {
-        fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool> {
-            self.0.lock().unwrap().push(host.to_owned());
-            Box::pin(async { false })
+        fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<bool>> {
+            self.asked.lock().unwrap().push(host.to_owned());
+            Box::pin(async { self.says })
         }
     }
 
@@ -77,10 +82,13 @@ mod tests {
         story.rounds(10);
         let now = story.now();
         let hub = Arc::new(TestHub::new(story.fleet, now));
-        let ssh = Arc::new(FakeSsh::default());
-        ProbeSshTask { hub: hub.clone(), ssh: ssh.clone() }.run().await.unwrap();
-        assert_eq!(*ssh.0.lock().unwrap(), ["alibuild02.example.org"]);
-        let fleet = hub.fleet.lock().unwrap();
-        assert!(!fleet.snapshot().nodes[&name("alibuild02")].ssh.unwrap().answered);
+        let probed = || hub.fleet.lock().unwrap().snapshot().nodes[&name("alibuild02")].ssh;
+        let unable = Arc::new(FakeSsh::default());
+        ProbeSshTask { hub: hub.clone(), ssh: unable.clone() }.run().await.unwrap();
+        assert_eq!(*unable.asked.lock().unwrap(), ["alibuild02.example.org"]);
+        assert_eq!(probed(), None, "what could not be tried is not known");
+        let dead = Arc::new(FakeSsh { says: Some(false), ..FakeSsh::default() });
+        ProbeSshTask { hub: hub.clone(), ssh: dead }.run().await.unwrap();
+        assert!(!probed().unwrap().answered);
     }
 }

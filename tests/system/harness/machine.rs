@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 ///
 /// With `MILLWRIGHT_LAB=required` in the environment, as in CI, nothing may be missing. Any other error ends the
 /// story at once.
+#[allow(clippy::panic, reason = "a system that should start and does not is a failed story")]
 pub fn ready<T>(started: Result<T>) -> Option<T> {
     match started {
         Ok(system) => Some(system),

@@ -186,7 +186,8 @@ mod tests {
            "tasks":[{"id":"t1","slave_id":"S0","state":"TASK_RUNNING","resources":{"cpus":"2"},
                      "statuses":[{"state":"TASK_RUNNING","timestamp":12.5}],"labels":[{"key":"a"}]},
                     {"id":"t2","slave_id":"S9","state":"TASK_KILLED","statuses":[]}],
-           "unreachable_tasks":[{"id":"t3","slave_id":"S8","state":"TASK_UNREACHABLE"}],
+           "unreachable_tasks":[{"id":"t3","slave_id":"S8","state":"TASK_UNREACHABLE",
+                     "statuses":[{"state":"TASK_RUNNING","timestamp":0.0}]}],
            "id":"F1","name":"Jenkins Scheduler","role":"*","pid":"x"},
           {"id":"F2","name":"Jenkins Scheduler","roles":["a"]}],
         "completed_frameworks":[{"id":"F0","completed_tasks":[{"id":"z"}]}],
@@ -212,6 +213,7 @@ mod tests {
         assert_eq!(state.tasks[0].1.started_at_secs, Some(12));
         assert_eq!(state.tasks[0].1.framework_id, "F1");
         assert_eq!(state.unreachable_tasks[0].1.state, TaskState::Unreachable);
+        assert_eq!(state.unreachable_tasks[0].1.started_at_secs, None, "nobody told");
     }
 
     #[test]

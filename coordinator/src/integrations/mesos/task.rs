@@ -79,6 +79,8 @@ fn started_at(statuses: &[RawStatus]) -> Option<i64> {
             .iter()
             .filter(|status| !only_running || status.state.0 == "TASK_RUNNING")
             .filter_map(|status| status.timestamp)
+            // An executor that leaves it out makes Mesos write 0.
+            .filter(|seconds| *seconds > 0.0)
             .reduce(f64::min)
     };
     earliest(true).or_else(|| earliest(false)).map(|seconds| seconds as i64)
