@@ -72,7 +72,8 @@ pub fn run() -> Result<()> {
         Line { name, ours, unit }.against(GOAL, goal);
     }
     // What is given for each node should stay the same, what is given for the fleet should grow with it.
-    let exponents: [(&str, fn(&Costs) -> f64, f64); 5] = [
+    type Pick = fn(&Costs) -> f64;
+    let exponents: [(&str, Pick, f64); 5] = [
         ("coordinator_memory_per_node_growth", |costs| costs.node_bytes, 0.05),
         ("take_report_growth", |costs| costs.take_report_us, 0.05),
         ("coordinator_verdict_growth", |costs| costs.verdict_us, 0.05),
