@@ -53,7 +53,8 @@ const MOST_UNLISTED: usize = 1_000;
 pub struct Fleet {
     policy: Arc<Policy>,
     snapshot: Snapshot,
-    records: BTreeMap<NodeName, Record>,
+    // Boxed, because a tree keeps room for nearly twice as many entries as it has.
+    records: BTreeMap<NodeName, Box<Record>>,
     unlisted: usize,
     words: Words,
     scratch: Vec<u8>,

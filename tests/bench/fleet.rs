@@ -1,7 +1,7 @@
 //! What the coordinator's fleet costs in memory and time, and how long a restart takes, by size.
 
 use crate::{
-    line::{GOAL, Line, growth, median, say},
+    line::{GOAL, Line, growth, median, say, thread_seconds},
     reports::{self, FIRST_SEQUENCE},
     sample_fleet::{self, node_name, now},
 };
@@ -66,7 +66,7 @@ pub fn run() -> Result<()> {
     for (name, ours, unit, goal) in [
         ("coordinator_memory_per_node", largest.node_bytes / 1024.0, "KiB", 3.0),
         ("coordinator_verdict_at_10000_nodes", largest.verdict_us, "us", 20.0),
-        ("coordinator_fleet_verdicts_at_10000_nodes", largest.fleet_verdicts_ms, "ms", 100.0),
+        ("coordinator_all_four_of_each_of_10000_nodes", largest.fleet_verdicts_ms, "ms", 100.0),
         ("restart_with_10000_nodes", largest.restart_ms / 1e3, "s", 1.0),
     ] {
         Line { name, ours, unit }.against(GOAL, goal);
@@ -77,7 +77,7 @@ pub fn run() -> Result<()> {
         ("coordinator_memory_per_node_growth", |costs| costs.node_bytes, 0.05),
         ("take_report_growth", |costs| costs.take_report_us, 0.05),
         ("coordinator_verdict_growth", |costs| costs.verdict_us, 0.05),
-        ("coordinator_fleet_verdicts_growth", |costs| costs.fleet_verdicts_ms, 1.05),
+        ("coordinator_all_four_growth", |costs| costs.fleet_verdicts_ms, 1.05),
         ("restart_growth", |costs| costs.restart_ms, 1.05),
     ];
     for (name, pick, goal) in exponents {
@@ -112,9 +112,9 @@ pub fn measure(nodes: u32) -> Result<()> {
     let (verdict_us, fleet_verdicts_ms) = judge_all(&mut fleet, &policy, at)?;
     let mut ticks = Vec::new();
     for second in 1..=5 {
-        let start = Instant::now();
+        let start = thread_seconds();
         fleet.tick(at + SignedDuration::from_secs(second));
-        ticks.push(start.elapsed().as_secs_f64() * 1e3);
+        ticks.push((thread_seconds() - start) * 1e3);
     }
     let restart_ms = restart(&mut fleet, &policy, at)?;
     let costs = Costs {
@@ -145,11 +145,11 @@ fn judge_all(fleet: &mut Fleet, policy: &Policy, at: Timestamp) -> Result<(f64, 
     let mut single = Vec::with_capacity(requests.len());
     let mut rounds = Vec::new();
     for _ in 0..3 {
-        let round = Instant::now();
+        let start = thread_seconds();
         for request in &requests {
             black_box(fleet.judge(request, at)?);
         }
-        rounds.push(round.elapsed().as_secs_f64() * 1e3);
+        rounds.push((thread_seconds() - start) * 1e3);
     }
     for request in &requests {
         let start = Instant::now();

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Write},
+    time::Duration,
 };
 
 /// One result: ours, and what it is compared with.
@@ -41,6 +42,13 @@ fn short(value: f64) -> String {
 /// A line for the person who watches.
 pub fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "bench: {text}");
+}
+
+/// Processor time of this thread so far, in seconds: on a machine that others use too, the clock on the wall would
+/// measure them as well.
+pub fn thread_seconds() -> f64 {
+    let time = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID.now();
+    time.map_or(f64::NAN, |time| Duration::from(time).as_secs_f64())
 }
 
 /// The exponent `b` of the curve `a · size^b` that fits the points best (least squares over logarithms).

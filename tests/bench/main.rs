@@ -36,6 +36,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Everything.
+    All {
+        /// How long the agent and its peers are watched.
+        #[arg(long, env = "BENCH_SECONDS", default_value_t = 600)]
+        seconds: u64,
+    },
     /// Memory, processor time and size of the agent beside its peers.
     Node {
         /// How long they are watched.
@@ -64,6 +70,7 @@ enum Part {
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().part {
+        Part::All { seconds } => all(seconds),
         Part::Node { seconds } => node::run(seconds),
         Part::Neighbours { http, zookeeper } => neighbours::serve(http, zookeeper),
         Part::Fleet => fleet::run(),
@@ -80,4 +87,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One part that cannot be measured here does not keep the others from being measured.
+fn all(seconds: u64) -> anyhow::Result<()> {
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 4] = [
+        ("verdicts", &verdicts::run),
+        ("fleet", &fleet::run),
+        ("intake", &intake::run),
+        ("node", &|| node::run(seconds)),
+    ];
+    let mut failed = Vec::new();
+    for (name, part) in parts {
+        line::say(format_args!("measuring {name}"));
+        if let Err(error) = part() {
+            line::say(format_args!("{name}: {error:#}"));
+            failed.push(name);
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a verdict costs, and how that grows with the fleet.
 
 use crate::{
-    line::{GOAL, Line, growth, median, say, share},
+    line::{GOAL, Line, growth, median, say, share, thread_seconds},
     sample_fleet,
 };
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,9 @@ struct Costs {
     one_verdict_us: f64,
     /// Its 99th percentile, in microseconds.
     one_verdict_p99_us: f64,
-    /// Four verdicts for each node of the fleet, in milliseconds.
+    /// Whether each node of the fleet may be rebooted, in milliseconds.
+    reboots_ms: f64,
+    /// All four disruptive actions for each node of the fleet, in milliseconds.
     fleet_verdicts_ms: f64,
     /// All counts anew, in milliseconds.
     recount_ms: f64,
@@ -53,7 +55,8 @@ pub fn run() -> Result<()> {
     for (name, ours, unit, goal) in [
         ("verdict_at_10000_nodes", largest.one_verdict_us, "us", 20.0),
         ("verdict_p99_at_10000_nodes", largest.one_verdict_p99_us, "us", 20.0),
-        ("fleet_verdicts_at_10000_nodes", largest.fleet_verdicts_ms, "ms", 100.0),
+        ("reboot_of_each_of_10000_nodes", largest.reboots_ms, "ms", 100.0),
+        ("all_four_of_each_of_10000_nodes", largest.fleet_verdicts_ms, "ms", 100.0),
     ] {
         Line { name, ours, unit }.against(GOAL, goal);
     }
@@ -61,7 +64,7 @@ pub fn run() -> Result<()> {
     let exponents: [(&str, Pick, f64); 3] = [
         // One verdict should not know how large the fleet is.
         ("verdict_growth", |costs| costs.one_verdict_us, 0.05),
-        ("fleet_verdicts_growth", |costs| costs.fleet_verdicts_ms, 1.05),
+        ("all_four_growth", |costs| costs.fleet_verdicts_ms, 1.05),
         ("recount_growth", |costs| costs.recount_ms, 1.05),
     ];
     for (name, pick, goal) in exponents {
@@ -83,26 +86,32 @@ pub fn measure(nodes: u32) -> Result<()> {
     explain(&requests, &snapshot, &policy)?;
     let (mut single, mut rounds, mut recounts) = (Vec::new(), Vec::new(), Vec::new());
     while rounds.len() < 3 || rounds.iter().sum::<f64>() < ROUND_SECONDS * 1e3 {
-        let round = Instant::now();
+        let start = thread_seconds();
         for request in &requests {
             black_box(judge(request, &snapshot, &policy, now));
         }
-        rounds.push(round.elapsed().as_secs_f64() * 1e3);
+        rounds.push((thread_seconds() - start) * 1e3);
     }
-    // Apart from the rounds, because reading the clock costs as well.
+    // Apart from the rounds, and by the clock on the wall: reading the thread's own time would cost as much as a verdict.
     for request in &requests {
         let start = Instant::now();
         black_box(judge(request, &snapshot, &policy, now));
         single.push(start.elapsed().as_secs_f64() * 1e6);
     }
+    let start = thread_seconds();
+    for request in requests.iter().filter(|request| request.action == Action::Reboot) {
+        black_box(judge(request, &snapshot, &policy, now));
+    }
+    let reboots_ms = (thread_seconds() - start) * 1e3;
     while recounts.len() < 3 || recounts.iter().sum::<f64>() < ROUND_SECONDS * 1e3 {
-        let start = Instant::now();
+        let start = thread_seconds();
         black_box(FleetCounts::recount(&snapshot, &policy, now));
-        recounts.push(start.elapsed().as_secs_f64() * 1e3);
+        recounts.push((thread_seconds() - start) * 1e3);
     }
     let costs = Costs {
         one_verdict_us: median(&mut single),
         one_verdict_p99_us: share(&mut single, 0.99),
+        reboots_ms,
         fleet_verdicts_ms: median(&mut rounds),
         recount_ms: median(&mut recounts),
     };

@@ -78,7 +78,7 @@ pub(crate) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub fn new(case: &Case<'a>, name: &'a NodeName, listed: &'a NodePolicy, class: &'a ClassPolicy) -> Self {
-        let node = case.snapshot.nodes.get(name);
+        let node = case.snapshot.nodes.get(name).map(Box::as_ref);
         let is_silent = case.action() == Action::Reboot
             && listed.class != Class::Master
             && node.is_some_and(|node| is_silent(case, class, node));

@@ -67,7 +67,7 @@ impl FleetCounts {
                 counts.masters.push(name.clone());
             }
             let class = counts.classes.entry(listed.class).or_default();
-            let node = snapshot.nodes.get(name);
+            let node = snapshot.nodes.get(name).map(Box::as_ref);
             if listed.class == Class::Physical || node.is_some_and(super::fleet::Node::is_uncounted) {
                 continue;
             }

@@ -32,9 +32,8 @@ impl ExampleFleet {
             let required = policy.class_of(listed).map(|class| &class.required);
             let has_mesos = required.is_some_and(|required| required.contains(&Source::MesosMaster));
             let images = policy.class_of(listed).map(|class| class.images.clone()).unwrap_or_default();
-            snapshot
-                .nodes
-                .insert(name.clone(), healthy_node(listed.class, has_mesos, images, &listed.attributes, now));
+            let node = healthy_node(listed.class, has_mesos, images, &listed.attributes, now);
+            snapshot.nodes.insert(name.clone(), Box::new(node));
         }
         let required = policy.classes.values().flat_map(|class| class.required.iter().copied());
         for source in required.filter(|source| *source != Source::Agent) {

@@ -415,8 +415,8 @@ pub struct WarmUp {
 pub struct Snapshot {
     /// When the coordinator started.
     pub started_at: Timestamp,
-    /// Every node heard of or listed.
-    pub nodes: BTreeMap<NodeName, Node>,
+    /// Every node heard of or listed. Boxed, because a tree keeps room for nearly twice as many entries as it has.
+    pub nodes: BTreeMap<NodeName, Box<Node>>,
     /// Sources other than agents.
     pub sources: BTreeMap<Source, SourceState>,
     /// Open operations.

@@ -302,7 +302,7 @@ impl Story {
     ) -> NodeSummary {
         let key = name(spelled);
         let told = self.told.get(&key);
-        let seen = self.fleet.snapshot.nodes.get(&key);
+        let seen = self.fleet.snapshot.nodes.get(&key).map(Box::as_ref);
         let mut tasks: BTreeMap<TaskClass, u32> = BTreeMap::new();
         for task in seen.and_then(|node| node.master.as_ref()).into_iter().flat_map(|view| &view.tasks) {
             *tasks.entry(task.class).or_default() += 1;
@@ -423,7 +423,9 @@ impl Story {
             let key = name(&summary.name);
             let verdict = |action| judge(&Request::one(action, key.clone()), &snapshot, &policy, now);
             example.verdicts.insert(key.clone(), Action::DISRUPTIVE.map(verdict).to_vec());
-            example.nodes.insert(key.clone(), node::detail(summary, snapshot.nodes.get(&key), now));
+            example
+                .nodes
+                .insert(key.clone(), node::detail(summary, snapshot.nodes.get(&key).map(Box::as_ref), now));
         }
         example
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::view::Transition;
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Class, Node, Source,
+    Class, Source,
     fleet::{Listing, MasterView, SourceState},
 };
 use millwright_protocol::{NodeName, Task};
@@ -160,7 +160,7 @@ impl Fleet {
             return false;
         }
         self.unlisted += usize::from(!listed);
-        self.snapshot.nodes.insert(name.clone(), Node::default());
+        self.snapshot.nodes.insert(name.clone(), Box::default());
         true
     }
 

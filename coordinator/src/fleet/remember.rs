@@ -171,8 +171,8 @@ impl Fleet {
         if let Some(id) = own_mesos_id {
             self.mesos.owners.insert(id.into(), name.clone());
         }
-        self.snapshot.nodes.insert(name.clone(), node);
-        self.records.insert(name, record);
+        self.snapshot.nodes.insert(name.clone(), Box::new(node));
+        self.records.insert(name, Box::new(record));
         self.next_boundary = Some(self.next_boundary.map_or(now, |at| at.min(add(now, STALE))));
     }
 }

@@ -3,13 +3,13 @@
 use super::{
     Fleet, MOST_UNLISTED, Taken,
     packed::Packed,
-    record::{Identity, Order, Record, Said, worst_disk},
+    record::{Identity, Order, Said, worst_disk},
     tasks,
 };
 use crate::view::{FindingCounts, Transition};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Action, Class, Node, Policy, TaskClass,
+    Action, Class, Policy, TaskClass,
     fleet::{AgentView, AttachedVolume, GatingFinding, Image, Progress, PuppetRuns, STALE, View},
 };
 use millwright_protocol::{Facts, Finding, NodeName, Report, Status};
@@ -53,10 +53,10 @@ impl Fleet {
                 return false;
             }
             self.unlisted += usize::from(!listed);
-            self.snapshot.nodes.insert(name.clone(), Node::default());
+            self.snapshot.nodes.insert(name.clone(), Box::default());
         }
         if !self.records.contains_key(name) {
-            self.records.insert(name.clone(), Record::default());
+            self.records.insert(name.clone(), Box::default());
         }
         true
     }

@@ -161,8 +161,8 @@ fn agents(fleet: &Fleet, now: Timestamp) -> SourceView {
 
 /// One node in one line.
 pub(super) fn summary(fleet: &Fleet, name: &NodeName, now: Timestamp) -> NodeSummary {
-    let node = fleet.snapshot.nodes.get(name);
-    let record = fleet.records.get(name);
+    let node = fleet.snapshot.nodes.get(name).map(Box::as_ref);
+    let record = fleet.records.get(name).map(Box::as_ref);
     let listed = fleet.policy.nodes.get(name);
     let state = state_of(&fleet.policy, &fleet.snapshot, name, node, now);
     let counts = record.map(|record| record.counts).unwrap_or_default();

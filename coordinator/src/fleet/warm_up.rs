@@ -59,7 +59,8 @@ impl Fleet {
     }
 
     fn awaited(&self) -> impl Iterator<Item = (&NodeName, &super::record::Record)> {
-        self.records.iter().filter(|(name, record)| {
+        let records = self.records.iter().map(|(name, record)| (name, record.as_ref()));
+        records.filter(|(name, record)| {
             record.was_healthy
                 && self.policy.nodes.contains_key(*name)
                 && self.snapshot.nodes.get(*name).is_some_and(|node| !node.is_uncounted())

@@ -24,7 +24,7 @@ pub(super) fn list(
     findings: &[Finding],
     now: Timestamp,
 ) -> Vec<ChecklistItem> {
-    let node = fleet.snapshot.nodes.get(name);
+    let node = fleet.snapshot.nodes.get(name).map(Box::as_ref);
     let class = fleet.policy.nodes.get(name).map(|listed| listed.class);
     let mut items = vec![report(node, now), ssh(node, now)];
     items.extend(LINES.iter().map(|(step, title, checks)| from_findings(step, title, checks, findings)));

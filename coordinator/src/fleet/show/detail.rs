@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 /// See [`Fleet::node_detail`].
 pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> NodeDetail {
     let unheard = Record::default();
-    let record = fleet.records.get(name).unwrap_or(&unheard);
-    let node = fleet.snapshot.nodes.get(name);
+    let record = fleet.records.get(name).map_or(&unheard, Box::as_ref);
+    let node = fleet.snapshot.nodes.get(name).map(Box::as_ref);
     let agent = node.and_then(|node| node.agent.as_ref());
     let (findings, facts) = record.packed.open(&fleet.words);
     let checklist = checklist::list(fleet, name, &findings, now);
