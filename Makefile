@@ -62,5 +62,5 @@ corpus:
 release:
 	packaging/build.sh
 
-old-platform: release
+old-platform:
 	packaging/prove-old-platform.sh

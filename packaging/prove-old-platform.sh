@@ -71,18 +71,37 @@ prove_that_links_can_fail() {
 start() {
     name=$1
     shift
+    # Or the words of an earlier start would be taken for its own.
+    rm -f "$scratch/$name.out"
     "$scratch/linux-3.10" "$@" >"$scratch/$name.out" 2>>"$scratch/$name.log" </dev/null &
     started=$!
     running="$running $started"
 }
 
-# Ends a daemon as systemd does, which has to be its own good end.
-stop() {
-    kill -0 "$1" 2>/dev/null || fail "the daemon with process id $1 ended before it was told to"
-    kill "$1"
+# Ended, if only waited for.
+has_ended() {
+    state=$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null) || true
+    [ -z "$state" ] || [ "$state" = Z ]
+}
+
+# Ends a daemon as systemd does: asks, and after a while does not ask. $code is how it ended.
+end() {
+    kill "$1" 2>/dev/null || true
+    tries=100
+    until has_ended "$1"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || kill -9 "$1" 2>/dev/null || true
+        sleep 0.1
+    done
     code=0
     wait "$1" || code=$?
     running=$(echo "$running" | sed "s/ $1\$//; s/ $1 / /")
+}
+
+# As `end`, and it has to be a good end.
+stop() {
+    ! has_ended "$1" || fail "the daemon with process id $1 ended before it was told to"
+    end "$1"
     [ "$code" -eq 0 ] || fail "the daemon with process id $1 was told to stop and ended with $code"
 }
 
@@ -93,7 +112,7 @@ finish() {
     status=$?
     trap - EXIT INT TERM
     for pid in $running; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+        end "$pid"
     done
     if [ "$status" -ne 0 ]; then
         for log in "$scratch"/*.log; do
@@ -123,35 +142,25 @@ expect() {
     text=$(cat)
     case $text in
     *"$1"*) ;;
-    *) fail "$2: \"$1\" is not in it:
+    *) fail "$2: this is not in it: $1, but this:
 $(echo "$text" | head -n 20)" ;;
     esac
 }
 
-# A port nobody uses now, from $1 on.
-free_port() {
-    port=$1
-    while grep -qi ":$(printf %04X "$port") " /proc/net/tcp /proc/net/tcp6 2>/dev/null; do
-        port=$((port + 1))
-    done
-    echo "$port"
-}
-
 # One node, which must never be rebuilt: so the verdict to expect is the same on every machine.
 write_configuration() {
-    operators=127.0.0.1:$(free_port $((20000 + $$ % 5000)))
-    agents=127.0.0.1:$(free_port $((26000 + $$ % 5000)))
     mkdir "$scratch/agent-state" "$scratch/coordinator-state"
+    # A container has none of its own.
+    tr -d - </proc/sys/kernel/random/uuid >"$scratch/machine-id"
     cat >"$scratch/agent.toml" <<TOML
 [node]
 name = "old01"
 class = "agent-no-volume"
-[coordinator]
-url = "http://$agents"
 [status]
 listen = "127.0.0.1:0"
 [paths]
 state = "$scratch/agent-state"
+machine_id = "$scratch/machine-id"
 [prepull]
 images = []
 TOML
@@ -160,8 +169,8 @@ host = "old-host"
 state_dir = "$scratch/coordinator-state"
 policy = "$scratch/policy.toml"
 [listen]
-operators = "$operators"
-agents = "$agents"
+operators = "127.0.0.1:0"
+agents = "127.0.0.1:0"
 socket = "$scratch/coordinator.sock"
 TOML
     cat >"$scratch/policy.toml" <<TOML
@@ -187,7 +196,7 @@ prove_check() {
 
 prove_agent() {
     say "millwright-agent, its page, its metrics"
-    start agent "$agent" --config "$scratch/agent.toml"
+    start agent "$agent" --config "$scratch/agent.toml" --set "coordinator.url=$agents"
     agent_pid=$started
     wait_for "the agent's address" grep -q '^status on ' "$scratch/agent.out"
     address=$(sed -n 's/^status on //p' "$scratch/agent.out")
@@ -196,22 +205,28 @@ prove_agent() {
     old "$agent" status --url "$address" | expect old01 "millwright-agent status"
 }
 
+# The addresses come from what it announces.
 start_coordinator() {
-    start coordinator "$coordinator" --config "$scratch/coordinator.toml"
+    start coordinator "$coordinator" --config "$scratch/coordinator.toml" run --announce
     coordinator_pid=$started
-    wait_for "the coordinator to answer" get "http://$operators/healthz"
+    wait_for "the coordinator's addresses" grep -q agents "$scratch/coordinator.out"
+    operators=$(announced operators)
+    agents=$(announced agents)
 }
 
-has_reported() { get "http://$operators/api/v1/nodes/old01" | grep -q "$1"; }
+announced() { sed 's/.*"'"$1"'":"\([^"]*\)".*/\1/; s#^http://##; s#^#http://#' "$scratch/coordinator.out"; }
+
+# Only a report brings the id of this boot.
+has_reported() { get "$operators/api/v1/nodes/old01" | grep -q "$(cat /proc/sys/kernel/random/boot_id)"; }
 
 prove_coordinator() {
     say "millwright-coordinator with that agent's reports, its pages, a verdict"
-    wait_for "the agent's report to reach the coordinator" has_reported '"docker"'
-    get "http://$operators/" | expect old01 "the fleet's page"
-    get "http://$operators/nodes/old01" | expect old01 "the node's page"
-    old "$cli" --server "http://$operators" nodes | expect old01 "millwright nodes"
+    wait_for "the agent's report to reach the coordinator" has_reported
+    get "$operators/" | expect old01 "the fleet's page"
+    get "$operators/nodes/old01" | expect old01 "the node's page"
+    old "$cli" --server "unix:$scratch/coordinator.sock" nodes | expect old01 "millwright nodes, over the Unix socket"
     code=0
-    old "$cli" --server "http://$operators" may rebuild old01 --json >"$scratch/verdict.json" || code=$?
+    old "$cli" --server "$operators" may rebuild old01 --json >"$scratch/verdict.json" || code=$?
     [ "$code" -eq 12 ] || fail "millwright may rebuild old01 ended with $code; 12 means refused"
     expect node_protected "the verdict" <"$scratch/verdict.json"
 }
@@ -221,7 +236,8 @@ prove_restart() {
     stop "$agent_pid"
     stop "$coordinator_pid"
     start_coordinator
-    has_reported '"docker"' || fail "after its restart the coordinator does not know what old01 reported before"
+    # Nobody reports any more: what it says now, it has read.
+    has_reported || fail "after its restart the coordinator does not know what old01 reported before"
     stop "$coordinator_pid"
 }
 

@@ -4,11 +4,15 @@
 //! One program with many parts, because a part that loads another must be a process of its own, on a processor of
 //! its own. Nothing here asserts a time: it prints, and people judge.
 
+mod fleet;
+mod intake;
 mod line;
+mod load;
 mod neighbours;
 mod node;
 mod peers;
 mod programs;
+mod reports;
 mod sample_fleet;
 mod verdicts;
 mod watched;
@@ -40,9 +44,19 @@ enum Part {
     },
     /// Verdict time and memory at 100, 1,000 and 10,000 nodes.
     Verdicts,
+    /// The coordinator's fleet: memory for each node, time of a report, a verdict, a second, a restart.
+    Fleet,
+    /// Reports taken in by the coordinator beside its peers, and verdicts meanwhile.
+    Intake,
     /// One size of `verdicts`, in a process of its own so that memory is its own too.
     #[command(hide = true)]
     VerdictsOf { nodes: u32 },
+    /// One size of `fleet`.
+    #[command(hide = true)]
+    FleetOf { nodes: u32 },
+    /// Sends reports.
+    #[command(hide = true)]
+    Load(load::Load),
     /// Whom an agent talks to: Mesos, ZooKeeper, a coordinator.
     #[command(hide = true)]
     Neighbours { http: u16, zookeeper: u16 },
@@ -52,6 +66,10 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse().part {
         Part::Node { seconds } => node::run(seconds),
         Part::Neighbours { http, zookeeper } => neighbours::serve(http, zookeeper),
+        Part::Fleet => fleet::run(),
+        Part::FleetOf { nodes } => fleet::measure(nodes),
+        Part::Intake => intake::run(),
+        Part::Load(load) => load::run(load),
         Part::Verdicts => verdicts::run(),
         Part::VerdictsOf { nodes } => verdicts::measure(nodes),
     };

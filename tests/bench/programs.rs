@@ -53,7 +53,6 @@ pub fn answers(port: u16) -> bool {
 }
 
 /// `program` on one processor; on a machine with a single one, wherever it likes.
-#[expect(dead_code, reason = "for measurements that share the machine with their load")]
 pub fn on_processor(processor: usize, program: &Path) -> Command {
     let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
     match find("taskset").filter(|_| several) {

@@ -4,12 +4,13 @@
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Action, Class, NodePolicy, Policy, TaskMatch,
+    Action, Policy, TaskMatch,
     example::ExampleFleet,
     fleet::{Hold, Operation, Progress},
 };
 use millwright_protocol::NodeName;
 use std::{collections::BTreeSet, path::Path};
+use toml::{Table, Value};
 
 const SHIPPED: &str = include_str!("../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
@@ -18,22 +19,42 @@ pub fn now() -> Timestamp {
     Timestamp::from_second(1_769_853_600).unwrap_or_default()
 }
 
-/// The shipped policy with its three masters and so many nodes in all, named `bench00004` and on.
-pub fn policy(nodes: u32) -> Result<Policy> {
-    let mut policy = millwright_coordinator::policy::parse(SHIPPED, Path::new("policy.alice.toml"))?;
-    let template = policy
-        .nodes_of(Class::Agent)
-        .map(|(_, node)| node.clone())
-        .find(|node| node.protections.is_empty())
-        .context("the shipped policy lists no agent that nothing protects")?;
-    let zones: Vec<String> = policy.zones.iter().cloned().collect();
-    policy.nodes.retain(|_, node| node.class == Class::Master);
-    for number in 4..=nodes {
-        let display = node_name(number);
-        let zone = zones.get(number as usize % zones.len().max(1)).cloned();
-        policy.nodes.insert(display.parse()?, NodePolicy { display, zone, ..template.clone() });
+/// The shipped policy as a file, with its three masters and so many nodes in all, named `bench00004` and on. Without
+/// Mesos, the masters' view is marked as not there.
+pub fn policy_text(nodes: u32, with_mesos: bool) -> Result<String> {
+    let mut file: Table = SHIPPED.parse().context("read the shipped policy")?;
+    if let Some(cluster) = file.get_mut("cluster").and_then(Value::as_table_mut) {
+        cluster.insert("coordinator".to_owned(), "bench-coordinator".into());
     }
-    Ok(policy)
+    // Both name nodes that are not listed here.
+    file.remove("volumes");
+    file.insert(
+        "protections".to_owned(),
+        toml::toml! { bench00004 = ["never_rebuild", "never_delete"] }.into(),
+    );
+    let zones = ["cern-geneva-a", "cern-geneva-b", "cern-geneva-c"];
+    let listed = |class: &str, zone: &str, names: Vec<String>| {
+        Value::Table(Table::from_iter([
+            ("class".to_owned(), class.into()),
+            ("zone".to_owned(), zone.into()),
+            ("names".to_owned(), names.into()),
+        ]))
+    };
+    let masters = (1..).zip(zones).map(|(number, zone)| listed("master", zone, vec![node_name(number)]));
+    let agents = (0..).zip(zones).map(|(third, zone)| {
+        listed("agent", zone, (4..=nodes).filter(|number| number % 3 == third).map(node_name).collect())
+    });
+    file.insert("nodes".to_owned(), masters.chain(agents).collect::<Vec<_>>().into());
+    let mut text = toml::to_string(&file)?;
+    if !with_mesos {
+        text = text.replace("mesos_master = \"required\"", "mesos_master = \"none\"");
+    }
+    Ok(text)
+}
+
+/// The same, read.
+pub fn policy(nodes: u32, with_mesos: bool) -> Result<Policy> {
+    Ok(millwright_coordinator::policy::parse(&policy_text(nodes, with_mesos)?, Path::new("policy.toml"))?)
 }
 
 /// The name of the node with this number, counted from 1; the first three are masters.
@@ -45,7 +66,7 @@ pub fn node_name(number: u32) -> String {
 /// out, one is held by a colleague. The shares stay the same at every size, so that growth shows.
 pub fn working_day(nodes: u32) -> Result<ExampleFleet> {
     let now = now();
-    let mut fleet = ExampleFleet::new(policy(nodes)?, now);
+    let mut fleet = ExampleFleet::new(policy(nodes, true)?, now);
     for number in 4..=nodes {
         let name: NodeName = node_name(number).parse()?;
         match number % 100 {

@@ -4,7 +4,7 @@ use super::Fault;
 use serde::de::DeserializeOwned;
 use std::{fs, io::Read, path::Path};
 use toml::{
-    Table, Value,
+    Spanned, Value,
     de::{DeTable, DeValue},
 };
 
@@ -89,9 +89,9 @@ impl Fragment {
     }
 
     /// Reads it as `T`, only to see that it fits, and returns it as a table.
-    fn table<T: DeserializeOwned>(&self) -> Result<Table, ConfigError> {
+    fn table<T: DeserializeOwned>(&self) -> Result<Spanned<DeTable<'_>>, ConfigError> {
         toml::from_str::<T>(&self.text).map_err(|error| self.explain(&error))?;
-        toml::from_str(&self.text).map_err(|error| self.explain(&error))
+        DeTable::parse(&self.text).map_err(|error| self.explain(&error))
     }
 
     fn explain(&self, error: &toml::de::Error) -> ConfigError {
@@ -185,23 +185,24 @@ fn in_our_words(message: &str) -> String {
 
 /// Lays the fragments over each other, the last on top.
 pub(super) fn merged<T: DeserializeOwned>(fragments: &[Fragment]) -> Result<T, ConfigError> {
-    let mut whole = Table::new();
+    let mut whole = Spanned::new(0..0, DeTable::new());
     for fragment in fragments {
-        lay_over(&mut whole, fragment.table::<T>()?);
+        lay_over(whole.get_mut(), fragment.table::<T>()?.into_inner());
     }
-    whole.try_into().map_err(|error: toml::de::Error| ConfigError::Wrong {
+    T::deserialize(toml::Deserializer::from(whole)).map_err(|error| ConfigError::Wrong {
         place: fragments.iter().map(|fragment| fragment.source.as_str()).collect::<Vec<_>>().join(" + "),
         what: in_our_words(error.message()),
     })
 }
 
-fn lay_over(below: &mut Table, above: Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(Value::Table(inner)), Value::Table(value)) => lay_over(inner, value),
-            (_, value) => {
-                below.insert(key, value);
-            }
+fn lay_over<'a>(below: &mut DeTable<'a>, above: DeTable<'a>) {
+    for (key, mut value) in above {
+        if let Some(inner) = below.get_mut(&key)
+            && let (DeValue::Table(inner), DeValue::Table(above)) = (inner.get_mut(), value.get_mut())
+        {
+            lay_over(inner, std::mem::take(above));
+        } else {
+            below.insert(key, value);
         }
     }
 }

@@ -123,6 +123,28 @@ struct Frame {
     path_len: usize,
 }
 
+/// How many bytes from the start are plain text: no quote, no backslash, no control character.
+///
+/// Most of a state is texts, so they are read eight bytes at a time. Subtracting one from a byte that is zero sets its
+/// highest bit; so does subtracting 0x20 from one that is less. The borrow may spoil later bytes, never the first hit.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let hits = quote | backslash | below(word, 0x20);
+        if hits != 0 {
+            return index * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    words.len() * 8 + tail.iter().position(is_special).unwrap_or(tail.len())
+}
+
 /// The reader. Feed it the document piece by piece, then call [`Picker::finish`].
 #[derive(Debug)]
 pub struct Picker<H> {
@@ -162,11 +184,7 @@ impl<H: Harvest> Picker<H> {
         let mut rest = piece;
         loop {
             if let Place::Text { is_key } = self.place {
-                let plain = rest
-                    .iter()
-                    .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-                    .unwrap_or(rest.len());
-                let (text, after) = rest.split_at(plain);
+                let (text, after) = rest.split_at(plain_length(rest));
                 if self.taking.is_some() || (is_key && self.skipping.is_none()) {
                     self.hold(text)?;
                 }
@@ -469,6 +487,24 @@ mod tests {
             picker.feed(piece)?;
         }
         Ok(picker.finish()?.0)
+    }
+
+    #[test]
+    fn plain_text_ends_at_the_first_byte_that_means_something() {
+        for special in [b'"', b'\\', 0, 0x0a, 0x1f] {
+            for place in 0..20 {
+                let mut text = [b'x'; 20];
+                text[place] = special;
+                assert_eq!(plain_length(&text), place, "{special:#x}");
+                text[19] = b'"';
+                assert_eq!(plain_length(&text), place, "{special:#x} and a quote behind it");
+            }
+        }
+        for plain in
+            [" !#[]\u{7f}".as_bytes(), "éß漢字 €uro and more".as_bytes(), &[0x20; 16], &[0xff; 9], b""]
+        {
+            assert_eq!(plain_length(plain), plain.len());
+        }
     }
 
     #[test]

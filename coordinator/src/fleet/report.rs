@@ -215,10 +215,20 @@ impl Fleet {
         if moved
             && let Some(id) = report.facts.mesos_agent.as_ref().and_then(|facts| facts.agent_id.as_deref())
         {
-            if let Some(old) = record.own_mesos_id.replace(id.into()) {
-                self.mesos.owners.remove(&old);
+            match self.mesos.owners.get(id).filter(|owner| *owner != name) {
+                // Whoever had it first keeps it: a node cannot take another one's tasks out of sight.
+                Some(owner) => {
+                    let what = format!("it claims the Mesos agent of {}: {id}", self.policy.spell(owner));
+                    let since = node.identity_changed.as_ref().map_or(now, |(since, _)| *since);
+                    node.identity_changed = Some((since, what));
+                }
+                None => {
+                    if let Some(old) = record.own_mesos_id.replace(id.into()) {
+                        self.mesos.owners.remove(&old);
+                    }
+                    self.mesos.owners.insert(id.into(), name.clone());
+                }
             }
-            self.mesos.owners.insert(id.into(), name.clone());
         }
         let was_healthy = node.is_proven_healthy(now);
         let before = node.agent.take();

@@ -115,11 +115,13 @@ impl Setting {
         let folder = self.folder.display();
         let volumes = if self.build_volume { "" } else { "expected = []\n" };
         let images = if self.docker { "" } else { "images = []\n" };
+        fs::create_dir_all(self.folder.join("agent")).context("make the agent's folder")?;
+        let machine_id = self.machine_id()?;
         let agent = format!(
             "[node]\nname = \"{node}\"\nclass = \"agent\"\n\n\
              [coordinator]\nurl = \"{agents}\"\n\n\
              [status]\nlisten = \"127.0.0.1:{status}\"\n\n\
-             [paths]\nstate = \"{folder}/agent\"\n\n\
+             [paths]\nstate = \"{folder}/agent\"\n{machine_id}\n\
              [checks.volumes]\n{volumes}\n\
              [checks.docker]\nenabled = {docker}\n\n\
              [checks.containers]\nenabled = {docker}\n\n\
@@ -132,8 +134,18 @@ impl Setting {
             mesos_agent = self.mesos_agent,
             puppet = self.puppet,
         );
-        fs::create_dir_all(self.folder.join("agent")).context("make the agent's folder")?;
         self.write("agent.toml", &agent)
+    }
+
+    /// A bare container has no machine id; one that lasts as long as the trial will do.
+    fn machine_id(&self) -> Result<String> {
+        if fs::read_to_string("/etc/machine-id").is_ok_and(|id| !id.trim().is_empty()) {
+            return Ok(String::new());
+        }
+        let boot =
+            fs::read_to_string("/proc/sys/kernel/random/boot_id").context("read the id of this boot")?;
+        self.write("machine-id", &boot.replace('-', ""))?;
+        Ok(format!("machine_id = \"{}/machine-id\"\n", self.folder.display()))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

@@ -93,3 +93,20 @@ fn a_forgotten_node_is_new_when_it_reports_again() {
     assert_eq!(changed(&story), None);
     assert_eq!(story.node("alibuild01").agent.as_ref().unwrap().verified_at, None);
 }
+
+#[test]
+fn a_node_that_claims_another_ones_mesos_agent_is_held_and_gets_nothing() {
+    let mut story = Story::new(2);
+    story.rounds(2);
+    let own = story.node("alibuild01").master.clone();
+    story
+        .twist("alibuild02", |report| {
+            let facts = report.facts.mesos_agent.as_mut().unwrap();
+            facts.agent_id = Some(crate::fleet::testing::mesos_id("alibuild01"));
+        })
+        .rounds(2);
+    let (_, what) = story.node("alibuild02").identity_changed.clone().unwrap();
+    assert!(what.contains("claims the Mesos agent of alibuild01"), "{what}");
+    assert_eq!(story.node("alibuild01").identity_changed, None);
+    assert_eq!(story.node("alibuild01").master.is_some(), own.is_some());
+}
