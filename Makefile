@@ -30,7 +30,7 @@ build:
 demo: build
 	@tests/lab/install.sh >&2
 	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
-	@exec target/debug/examples/demo $(ARGS)
+	@exec $(bin)/examples/demo $(ARGS)
 
 check:
 	$(CARGO) fmt --check

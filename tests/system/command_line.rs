@@ -1,7 +1,7 @@
 //! The `millwright` program against a real coordinator, and the two ways to see all of it at once: `make try` and
 //! `make demo`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -72,14 +72,7 @@ fn a_verdict_on_the_command_line_is_its_reasons_and_an_exit_code() {
 
 #[test]
 fn make_try_says_four_verdicts_about_this_very_machine_and_nothing_else_on_standard_output() {
-    let Some(program) = ready(needs_binary("millwright")) else { return };
-    let mut make = Command::new("make");
-    make.current_dir(root())
-        .args(["--no-print-directory", "try", "ARGS=--once --json"])
-        // What is built is tried: cargo would replace programs that other stories are about to start.
-        .arg("CARGO=true")
-        .arg(format!("bin={}", program.parent().unwrap().display()));
-    let output = output_of(&mut make, SHOW_LIMIT).unwrap();
+    let Some(output) = make("try", "millwright") else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!whole["node"].as_str().unwrap().is_empty());
@@ -97,14 +90,13 @@ fn make_try_says_four_verdicts_about_this_very_machine_and_nothing_else_on_stand
 
 #[test]
 fn the_demo_proves_one_node_empty_and_leaves_the_busy_one_alone() {
-    let Some(program) = ready(needs_binary("examples/demo")) else { return };
     if ready(super::harness::DockerDaemon::start()).is_none() {
         return;
     }
-    let output = output_of(Command::new(program).args(["--once", "--json"]), SHOW_LIMIT).unwrap();
+    let Some(output) = make("demo", "examples/demo") else { return };
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    assert!(told.starts_with("dashboard: http://127.0.0.1:"), "{told}");
+    assert!(told.contains("dashboard: http://127.0.0.1:"), "{told}");
     let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
     let [busy, empty] = whole["nodes"].as_array().unwrap().as_slice() else { panic!("{whole:#}") };
     assert_eq!(empty["verdicts"]["reboot"]["verdict"], "allowed");
@@ -125,6 +117,14 @@ fn the_demo_proves_one_node_empty_and_leaves_the_busy_one_alone() {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+/// Asks make for a target once, as JSON. What is built is shown: cargo would replace programs that other stories are
+/// about to start.
+fn make(target: &str, program: &str) -> Option<Output> {
+    ready(needs_binary(program))?;
+    let programs = needs_binary("millwright").unwrap();
+    let mut make = Command::new("make");
+    make.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .args(["--no-print-directory", target, "ARGS=--once --json", "CARGO=true"])
+        .arg(format!("bin={}", programs.parent().unwrap().display()));
+    Some(output_of(&mut make, SHOW_LIMIT).unwrap())
 }

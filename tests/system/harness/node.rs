@@ -99,7 +99,8 @@ impl Node {
         self.with("docker").with("containers").text("checks.docker.socket", docker.socket().display())
     }
 
-    /// Its agent does not see what is mounted here: several nodes on one machine each have volumes of their own.
+    /// Its agent does not see what is mounted here: several nodes on one machine each have volumes of their own. What
+    /// is mounted or unmounted elsewhere after the agent's start it does not see either.
     pub fn without(mut self, mount_point: &Path) -> Self {
         self.hidden.push(mount_point.to_owned());
         self
@@ -146,10 +147,10 @@ impl Node {
         if self.hidden.is_empty() {
             return Ok(Daemon::leashed(program));
         }
-        // A view of the mounts of its own, which follows what is mounted and unmounted elsewhere.
+        // A view of the mounts of its own, from its start on.
         let mut command = Daemon::leashed(&needs_program("unshare", "util-linux")?);
         let script = r#"until [ "$1" = -- ]; do umount "$1" || exit; shift; done; shift; exec "$@""#;
-        command.args(["--mount", "--propagation", "slave", "sh", "-c", script, "sh"]);
+        command.args(["--mount", "sh", "-c", script, "sh"]);
         command.args(&self.hidden).arg("--").arg(program);
         Ok(command)
     }
