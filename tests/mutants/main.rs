@@ -25,7 +25,9 @@ fn main() -> Result<ExitCode> {
     let copy = tempfile::Builder::new().prefix("mw-mutants-").tempdir()?;
     copy_sources(&root, copy.path())?;
     let bench = Bench { tree: copy.path().to_owned(), target: root.join("target/mutants") };
-    ensure!(bench.passes()?, "the tests fail before anything is planted; mend that first");
+    if let Some(said) = bench.failure()? {
+        bail!("the tests fail before anything is planted; mend that first\n{said}");
+    }
     let mut missed = Vec::new();
     let mut planted = 0;
     for mutant in mutants.iter().filter(|mutant| mutant.promise.contains(&wanted)) {
@@ -80,27 +82,26 @@ struct Bench {
 }
 
 impl Bench {
-    /// Whether the tests of the decision, the policy and the scenarios pass.
-    fn passes(&self) -> Result<bool> {
+    /// What the first failing tests of the decision, the policy and the scenarios say; `None` when all pass.
+    fn failure(&self) -> Result<Option<String>> {
         for tests in [
             &["-p", "millwright-tests", "--test", "scenarios"][..],
-            &["-p", "millwright-coordinator", "--lib", "policy"],
+            &["-p", "millwright-coordinator", "--lib", "policy::tests"],
         ] {
-            let status = Command::new("cargo")
+            let output = Command::new("cargo")
                 .args(["test", "--quiet", "--offline"])
                 .args(tests)
                 .env("CARGO_TARGET_DIR", &self.target)
                 .env("RUST_BACKTRACE", "0")
                 .current_dir(&self.tree)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
+                .output()
                 .context("run cargo test")?;
-            if !status.success() {
-                return Ok(false);
+            if !output.status.success() {
+                let said = [output.stdout, output.stderr].concat();
+                return Ok(Some(String::from_utf8_lossy(&said).into_owned()));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn catches(&self, mutant: &Mutant) -> Result<bool> {
@@ -117,7 +118,7 @@ impl Bench {
         }
         fs::write(&path, sound.replace(&mutant.find, &mutant.put))?;
         ensure!(self.compiles()?, "{}: the planted bug does not compile", mutant.promise);
-        let caught = !self.passes()?;
+        let caught = self.failure()?.is_some();
         fs::write(&path, sound)?;
         Ok(caught)
     }
