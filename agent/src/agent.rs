@@ -11,7 +11,7 @@ use crate::{
     heartbeat::{Heartbeat, SharedContact},
     identity::Identity,
     prepull::{self, Images},
-    probe::THIS_PROGRAM,
+    probe,
     runner::Runner,
     sequence::Sequence,
     status::{self, view::StatusSource, view::StatusView},
@@ -44,7 +44,7 @@ impl Agent {
     fn new(config: Config, identity: Identity) -> Self {
         let config = Rc::new(config);
         let (board, report_soon) = (SharedBoard::default(), Rc::new(Notify::new()));
-        let context = Context::new(config.clone(), report_soon.clone(), THIS_PROGRAM.into());
+        let context = Context::new(config.clone(), report_soon.clone(), Rc::new(probe::answer));
         let checks = checks::all(&context)
             .into_iter()
             .map(|check| (board.lock().add(check.as_ref(), Moment::now()), check))

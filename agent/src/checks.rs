@@ -21,9 +21,9 @@ use crate::{
     check::Check,
     config::{Config, NodeClass},
     prepull::{Images, PrePull},
-    probe::Probe,
+    probe::{Eye, Probe},
 };
-use std::{cell::RefCell, path::PathBuf, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::sync::Notify;
 
 /// What checks share beside the configuration.
@@ -34,8 +34,8 @@ pub struct Context {
     /// Asks for a report at once. The board does this itself when tasks or containers in a look's facts
     /// changed; only what works between looks (a pull) needs it.
     pub report_soon: Rc<Notify>,
-    /// The program that looks at what may hang in the kernel: this one, but for tests.
-    pub probe_program: PathBuf,
+    /// How children look at what may hang in the kernel.
+    pub eye: Eye,
     /// What one check has seen and another needs.
     pub shared: Rc<Shared>,
     /// The wanted images, which pre-pull works on.
@@ -44,14 +44,14 @@ pub struct Context {
 
 impl Context {
     /// A context of this configuration, in which nothing has been seen yet.
-    pub fn new(config: Rc<Config>, report_soon: Rc<Notify>, probe_program: PathBuf) -> Self {
+    pub fn new(config: Rc<Config>, report_soon: Rc<Notify>, eye: Eye) -> Self {
         let images = Rc::new(RefCell::new(PrePull::new(&config.prepull)));
-        Self { config, report_soon, probe_program, shared: Rc::default(), images }
+        Self { config, report_soon, eye, shared: Rc::default(), images }
     }
 
     /// A probe whose children have this long.
     pub fn probe(&self, deadline: Duration) -> Probe {
-        Probe::of(&self.probe_program, deadline)
+        Probe::of(self.eye.clone(), deadline)
     }
 }
 

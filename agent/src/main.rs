@@ -5,7 +5,6 @@ use log::LevelFilter;
 use millwright_agent::{
     agent,
     config::{Config, DEFAULT_PATH},
-    probe,
     status::{
         ask,
         print::{self, Colour},
@@ -57,12 +56,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Looks at one path, for the agent itself.
-    #[command(hide = true)]
-    Probe {
-        /// The path.
-        path: PathBuf,
-    },
 }
 
 /// Wrong usage, as sysexits.h numbers it: 2 would read as "crit".
@@ -77,10 +70,6 @@ fn main() -> ExitCode {
             return if refusal.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    // First, because children of the agent do nothing else and should be small.
-    if let Some(Command::Probe { path }) = &arguments.command {
-        return say(&probe::answer(path));
-    }
     let is_check = matches!(arguments.command, Some(Command::Check { .. }));
     match obey(arguments) {
         Ok(code) => code,
@@ -116,7 +105,7 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
             say(&text);
             Ok(ExitCode::from(print::exit_code(view.worst)))
         }
-        Some(Command::Run | Command::Probe { .. }) | None => {
+        Some(Command::Run) | None => {
             telemetry::start(arguments.log);
             agent::run(config)?;
             Ok(ExitCode::SUCCESS)

@@ -1,31 +1,19 @@
 //! A look at something that may hang in the kernel, taken by a child that can be left behind.
 //!
-//! The child is this program again (`millwright-agent probe PATH`); it prints one line of JSON. One that
-//! misses its deadline is killed; one stuck in the kernel cannot be, and keeps its [`ProbeSlot`] until it is
-//! gone, so that at most one child ever waits for the same thing.
+//! The child is a fork of this process; it says one line of JSON. One that misses its deadline is killed; one
+//! stuck in the kernel cannot be, and keeps its [`ProbeSlot`] until it is gone, so that at most one child ever
+//! waits for the same thing.
 
+mod child;
+
+use child::Child;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
-    io::AsyncReadExt,
-    process::{Child, Command},
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
-
-/// This very program, even if its file was replaced meanwhile.
-pub const THIS_PROGRAM: &str = "/proc/self/exe";
-
-/// No answer of ours is longer.
-const LONGEST_ANSWER: u64 = 4096;
 
 /// What a child saw at a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,10 +83,13 @@ fn see(path: &Path) -> io::Result<Sight> {
     })
 }
 
-/// How children are started.
-#[derive(Debug, Clone)]
+/// What a child does: looks at a path and says what it saw. [`answer`], but for tests.
+pub type Eye = Rc<dyn Fn(&Path) -> String>;
+
+/// How children look.
+#[derive(Clone)]
 pub struct Probe {
-    program: PathBuf,
+    eye: Eye,
     deadline: Duration,
 }
 
@@ -113,9 +104,9 @@ impl Default for ProbeSlot {
 }
 
 impl Probe {
-    /// Children of `program`: [`THIS_PROGRAM`], or one that speaks the same way.
-    pub fn of(program: impl Into<PathBuf>, deadline: Duration) -> Self {
-        Self { program: program.into(), deadline }
+    /// Children that look with `eye` and have `deadline` to answer.
+    pub fn of(eye: Eye, deadline: Duration) -> Self {
+        Self { eye, deadline }
     }
 
     /// Looks at `path`. Waits while an earlier child for the same slot is still out, so a look that asks
@@ -126,16 +117,8 @@ impl Probe {
     pub async fn see(&self, slot: &ProbeSlot, path: &Path) -> Result<Sight, ProbeError> {
         let permit =
             slot.0.clone().acquire_owned().await.map_err(|error| ProbeError::Broken(error.to_string()))?;
-        let child = Command::new(&self.program)
-            .arg0("millwright-agent")
-            .arg("probe")
-            .arg(path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| ProbeError::Broken(format!("start {}: {error}", self.program.display())))?;
+        let child = Child::start(|| (self.eye)(path))
+            .map_err(|error| ProbeError::Broken(format!("start a child: {error}")))?;
         let (tell, told) = oneshot::channel();
         tokio::task::spawn_local(keep(child, permit, self.deadline, tell));
         match told.await {
@@ -154,29 +137,20 @@ async fn keep(
     deadline: Duration,
     mut tell: oneshot::Sender<Result<Sight, ProbeError>>,
 ) {
-    let mut said = Vec::new();
-    let answered = match child.stdout.take() {
-        None => true,
-        Some(stdout) => {
-            let mut stdout = stdout.take(LONGEST_ANSWER);
-            tokio::select! {
-                read = timeout(deadline, stdout.read_to_end(&mut said)) => read.is_ok(),
-                () = tell.closed() => false,
-            }
-        }
+    let answer = tokio::select! {
+        said = timeout(deadline, child.answer()) => said.ok(),
+        () = tell.closed() => None,
     };
-    if answered {
+    match answer {
         // Whoever asked may be gone; then nobody wants to know.
-        let _ = tell.send(understood(&said));
-    } else {
-        drop(tell);
+        Some(said) => drop(tell.send(understood(&said))),
+        None => drop(tell),
     }
-    let pid = child.id().unwrap_or_default();
-    // An error means that it is gone already.
-    let _ = child.start_kill();
-    if timeout(Duration::from_secs(2), child.wait()).await.is_err() {
+    child.kill();
+    if timeout(Duration::from_secs(2), child.gone()).await.is_err() {
+        let pid = child.pid();
         log::warn!(pid = pid; "probe {pid} is stuck in the kernel and cannot be killed; no other is started in its place");
-        let _ = child.wait().await;
+        child.gone().await;
     }
     drop(permit);
 }
@@ -192,61 +166,64 @@ fn understood(said: &[u8]) -> Result<Sight, ProbeError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use nix::unistd::pause;
     use tokio::task::LocalSet;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A program that speaks like a probe, as a shell script.
-    pub(crate) fn script(folder: &Path, text: &str) -> PathBuf {
-        let path = folder.join("probe.sh");
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
+    /// Children that all say the same.
+    pub(crate) fn saying(text: &str) -> Eye {
+        let text = text.to_owned();
+        Rc::new(move |_| text.clone())
     }
 
-    async fn see(program: &Path, deadline: Duration, slot: &ProbeSlot) -> Result<Sight, ProbeError> {
-        Probe::of(program, deadline).see(slot, Path::new("/build")).await
+    /// Children that never answer.
+    pub(crate) fn hanging() -> Eye {
+        Rc::new(|_| {
+            loop {
+                pause();
+            }
+        })
     }
 
-    #[test]
-    fn the_childs_answer_is_understood() {
+    async fn see(eye: &Eye, deadline: Duration, slot: &ProbeSlot) -> Result<Sight, ProbeError> {
+        Probe::of(eye.clone(), deadline).see(slot, Path::new("/build")).await
+    }
+
+    #[tokio::test]
+    async fn a_child_sees_a_folder_and_says_why_it_sees_none() {
         let folder = tempfile::tempdir().unwrap();
-        let sight = understood(answer(folder.path()).as_bytes()).unwrap();
-        assert!(
-            sight.size_bytes >= sight.free_bytes && sight.size_bytes > 0 && !sight.read_only,
-            "{sight:?}"
-        );
-        let refusal = understood(answer(&folder.path().join("none")).as_bytes()).unwrap_err();
-        assert!(refusal.to_string().contains("No such file"), "{refusal}");
+        let (probe, slot) = (Probe::of(Rc::new(answer), LONG), ProbeSlot::default());
+        LocalSet::new()
+            .run_until(async {
+                let sight = probe.see(&slot, folder.path()).await.unwrap();
+                assert!(
+                    sight.size_bytes >= sight.free_bytes && sight.size_bytes > 0 && !sight.read_only,
+                    "{sight:?}"
+                );
+                let refusal = probe.see(&slot, &folder.path().join("none")).await.unwrap_err();
+                assert!(refusal.to_string().contains("No such file"), "{refusal}");
+            })
+            .await;
     }
 
     #[tokio::test]
     async fn a_child_that_says_nonsense_or_nothing_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        for text in ["echo nonsense", "exit 1", "yes"] {
-            let program = script(folder.path(), text);
+        for text in ["nonsense", "", "{\"seen\":{}}{\"seen\":{}}"] {
             let slot = ProbeSlot::default();
-            let seen = LocalSet::new().run_until(see(&program, LONG, &slot)).await;
+            let seen = LocalSet::new().run_until(see(&saying(text), LONG, &slot)).await;
             assert!(matches!(seen, Err(ProbeError::Broken(_))), "{text}: {seen:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_program_that_does_not_exist_is_an_error() {
-        let slot = ProbeSlot::default();
-        let seen = LocalSet::new().run_until(see(Path::new("/nowhere/probe"), LONG, &slot)).await;
-        assert!(matches!(seen, Err(ProbeError::Broken(_))), "{seen:?}");
-    }
-
-    #[tokio::test]
     async fn a_late_child_is_killed_and_its_slot_comes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let (late, slot) = (script(folder.path(), "exec sleep 1000"), ProbeSlot::default());
+        let slot = ProbeSlot::default();
         LocalSet::new()
             .run_until(async {
-                let look =
-                    timeout(Duration::from_millis(50), see(&late, Duration::from_millis(10), &slot)).await;
+                let eye = hanging();
+                let look = see(&eye, Duration::from_millis(10), &slot);
+                let look = timeout(Duration::from_millis(50), look).await;
                 assert!(look.is_err(), "the look misses its deadline");
                 // Waits for the slot, which only comes back when the child is gone.
                 let permit = slot.0.clone().acquire_owned().await.unwrap();
@@ -259,13 +236,16 @@ pub(crate) mod tests {
     async fn while_a_child_is_out_no_other_is_started_for_its_slot() {
         let folder = tempfile::tempdir().unwrap();
         let started = folder.path().join("started");
-        let program = script(folder.path(), &format!("echo x >> {}; exec sleep 1000", started.display()));
+        let leaves_a_mark: Eye = {
+            let started = started.clone();
+            Rc::new(move |_| fs::write(&started, "").map(|()| String::new()).unwrap_or_default())
+        };
         let slot = ProbeSlot::default();
         LocalSet::new()
             .run_until(async {
                 let held = slot.0.clone().acquire_owned().await.unwrap();
                 for _ in 0..3 {
-                    let look = timeout(Duration::from_millis(5), see(&program, LONG, &slot)).await;
+                    let look = timeout(Duration::from_millis(5), see(&leaves_a_mark, LONG, &slot)).await;
                     assert!(look.is_err());
                 }
                 drop(held);

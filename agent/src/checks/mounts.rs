@@ -75,19 +75,14 @@ impl Check for MountCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, probe::tests::script};
+    use crate::{config::Config, probe::tests::saying};
     use std::rc::Rc;
     use tokio::{sync::Notify, task::LocalSet};
 
     async fn look(answer: &str) -> Observation {
-        let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.checks.mounts.paths = vec!["/cvmfs/alice.cern.ch".into()];
-        let context = Context::new(
-            Rc::new(config),
-            Rc::new(Notify::new()),
-            script(folder.path(), &format!("echo '{answer}'")),
-        );
+        let context = Context::new(Rc::new(config), Rc::new(Notify::new()), saying(answer));
         let mut check = checks(&context).remove(0);
         let look = LocalSet::new().run_until(check.look(Timestamp::UNIX_EPOCH)).await;
         look.observations.into_iter().next().unwrap()

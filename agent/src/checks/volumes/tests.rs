@@ -1,7 +1,7 @@
 //! Volumes as nodes really show them, from written mount tables and a scripted probe.
 
 use super::*;
-use crate::probe::tests::script;
+use crate::probe::tests::{hanging, saying};
 use std::time::Duration;
 use tokio::{sync::Notify, task::LocalSet};
 
@@ -36,8 +36,7 @@ impl Node {
 
     /// Looks once with the checks of `/build` and of the root, in this order.
     async fn look(&self) -> Vec<Look> {
-        let probe = script(self.folder.path(), &format!("echo '{}'", self.answer));
-        let context = Context::new(Rc::new(self.config.clone()), Rc::new(Notify::new()), probe);
+        let context = Context::new(Rc::new(self.config.clone()), Rc::new(Notify::new()), saying(self.answer));
         let mut looks = Vec::new();
         for check in &mut checks(&context) {
             looks.push(check.look(Timestamp::UNIX_EPOCH).await);
@@ -171,8 +170,7 @@ async fn space_speaks_of_a_mounted_volume_and_is_silent_about_a_missing_one() {
 async fn a_hung_volume_misses_its_deadline_and_its_space_too() {
     let mut node = Node::new(&mounted("/dev/vdb", "253:16", "rw"));
     node.config.checks.volumes.deadline = Duration::from_millis(20);
-    let probe = script(node.folder.path(), "exec sleep 1000");
-    let context = Context::new(Rc::new(node.config), Rc::new(Notify::new()), probe);
+    let context = Context::new(Rc::new(node.config), Rc::new(Notify::new()), hanging());
     LocalSet::new()
         .run_until(async {
             for check in checks(&context).iter_mut().take(2) {
