@@ -1,9 +1,7 @@
 //! `last_run_report.yaml`: how the last run ended, and which resources failed. May be megabytes; read as a stream.
 
 use super::yaml;
-use millwright_protocol::lenient::{self, Text};
-use serde::{Deserialize, Deserializer, de};
-use std::{fmt, io::Read};
+use std::io::Read;
 
 /// Failing resources named at most.
 const MOST_NAMES: usize = 5;
@@ -32,24 +30,14 @@ impl Report {
     pub fn is_cached(&self) -> bool {
         self.cached_catalog.as_deref().is_some_and(|word| word != "not_used")
     }
-}
 
-#[derive(Debug, Deserialize)]
-struct Raw {
-    #[serde(default)]
-    status: Text,
-    #[serde(default)]
-    environment: Text,
-    #[serde(default)]
-    puppet_version: Text,
-    #[serde(default)]
-    cached_catalog_status: Text,
-    #[serde(default, deserialize_with = "lenient::flag")]
-    transaction_completed: Option<bool>,
-    #[serde(default)]
-    report_format: Text,
-    #[serde(default)]
-    resource_statuses: Statuses,
+    /// Names a resource that failed: once, and only the first few. Entries of a list have no name.
+    fn fails(&mut self, name: &str) {
+        let is_new = !name.is_empty() && self.failing.last().is_none_or(|last| last != name);
+        if is_new && self.failing.len() < MOST_NAMES {
+            self.failing.push(name.to_owned());
+        }
+    }
 }
 
 /// Reads the report.
@@ -57,78 +45,32 @@ struct Raw {
 /// # Errors
 /// Not YAML, larger than 8 MiB, or it names neither a status nor a format.
 pub fn read_report(body: impl Read) -> Result<Report, String> {
-    let raw: Raw = yaml::read(body).map_err(|error| format!("read Puppet's report: {error}"))?;
-    if raw.status.0.is_empty() && raw.report_format.0.is_empty() {
+    let mut report = Report::default();
+    let mut has_format = false;
+    yaml::read(body, |path, text| {
+        let word = text.filter(|text| !text.is_empty());
+        match (path, word) {
+            (["status"], Some(word)) => report.status = word.to_owned(),
+            (["environment"], word) => report.environment = word.map(str::to_owned),
+            (["puppet_version"], Some(word)) => report.version = word.to_owned(),
+            (["cached_catalog_status"], word) => report.cached_catalog = word.map(str::to_owned),
+            (["transaction_completed"], word) => report.completed = word.and_then(yaml::flag),
+            (["report_format"], word) => has_format = word.is_some(),
+            // Before format 2 a list, since then by name.
+            (["resource_statuses", _], _) => report.resources += 1,
+            (["resource_statuses", name, "failed" | "failed_to_restart"], Some(word))
+                if yaml::flag(word) == Some(true) =>
+            {
+                report.fails(name);
+            }
+            _ => {}
+        }
+    })
+    .map_err(|error| format!("read Puppet's report: {error}"))?;
+    if report.status.is_empty() && !has_format {
         return Err("read Puppet's report: it has neither a status nor a report_format".to_owned());
     }
-    Ok(Report {
-        status: raw.status.0,
-        environment: Some(raw.environment.0).filter(|name| !name.is_empty()),
-        version: raw.puppet_version.0,
-        cached_catalog: Some(raw.cached_catalog_status.0).filter(|word| !word.is_empty()),
-        completed: raw.transaction_completed,
-        resources: raw.resource_statuses.count,
-        failing: raw.resource_statuses.failing,
-    })
-}
-
-/// The resources, counted; only failing ones leave their names.
-#[derive(Debug, Default)]
-struct Statuses {
-    count: usize,
-    failing: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawStatus {
-    #[serde(default, deserialize_with = "lenient::flag")]
-    failed: Option<bool>,
-    #[serde(default, deserialize_with = "lenient::flag")]
-    failed_to_restart: Option<bool>,
-}
-
-impl<'de> Deserialize<'de> for Statuses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counter;
-
-        impl<'de> de::Visitor<'de> for Counter {
-            type Value = Statuses;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("resources by name")
-            }
-
-            fn visit_unit<E>(self) -> Result<Statuses, E> {
-                Ok(Statuses::default())
-            }
-
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
-                // Before format 2 this was a list.
-                let mut statuses = Statuses::default();
-                while list.next_element::<de::IgnoredAny>()?.is_some() {
-                    statuses.count += 1;
-                }
-                Ok(statuses)
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Statuses, A::Error> {
-                let mut statuses = Statuses::default();
-                while let Some(Text(name)) = map.next_key::<Text>()? {
-                    let status: Option<RawStatus> = map.next_value()?;
-                    let status = status.unwrap_or_default();
-                    statuses.count += 1;
-                    if (status.failed == Some(true) || status.failed_to_restart == Some(true))
-                        && statuses.failing.len() < MOST_NAMES
-                    {
-                        statuses.failing.push(name);
-                    }
-                }
-                Ok(statuses)
-            }
-        }
-
-        deserializer.deserialize_any(Counter)
-    }
+    Ok(report)
 }
 
 #[cfg(test)]

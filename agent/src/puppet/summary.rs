@@ -2,8 +2,6 @@
 
 use super::yaml;
 use jiff::Timestamp;
-use millwright_protocol::lenient::{self, Text};
-use serde::Deserialize;
 
 /// What the summary says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,81 +45,46 @@ impl Summary {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct Raw {
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    version: RawVersion,
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    application: RawApplication,
-    #[serde(default)]
-    resources: Option<RawResources>,
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    events: RawEvents,
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    time: RawTime,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawVersion {
-    #[serde(default)]
-    puppet: Text,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawApplication {
-    #[serde(default)]
-    initial_environment: Text,
-    #[serde(default)]
-    converged_environment: Text,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawResources {
-    #[serde(default, deserialize_with = "lenient::count")]
-    total: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    changed: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    failed: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::count")]
-    failed_to_restart: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawEvents {
-    #[serde(default, deserialize_with = "lenient::count")]
-    failure: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawTime {
-    #[serde(default, deserialize_with = "lenient::number")]
-    last_run: Option<f64>,
-}
-
 /// Reads the summary.
 ///
 /// # Errors
 /// Not YAML, or it names neither a time nor a version nor resources.
 pub fn read_summary(body: &[u8]) -> Result<Summary, String> {
-    let raw: Raw = yaml::read(body).map_err(|error| format!("read Puppet's summary: {error}"))?;
-    let resources = raw.resources.map(|resources| Resources {
-        total: resources.total.unwrap_or_default(),
-        changed: resources.changed.unwrap_or_default(),
-        failed: resources.failed.unwrap_or_default(),
-        failed_to_restart: resources.failed_to_restart.unwrap_or_default(),
-    });
-    if raw.time.last_run.is_none() && raw.version.puppet.0.is_empty() && resources.is_none() {
+    let mut summary = Summary::default();
+    let (mut first, mut last) = (None, None);
+    yaml::read(body, |path, text| {
+        let count = || text.and_then(yaml::count).unwrap_or_default();
+        let word = || text.filter(|text| !text.is_empty()).map(str::to_owned);
+        match path {
+            ["version", "puppet"] => summary.version = word().unwrap_or_default(),
+            ["application", "initial_environment"] => first = word(),
+            ["application", "converged_environment"] => last = word(),
+            // Nothing at all is written where there was no catalog.
+            ["resources"] if text.is_none() => summary.resources = Some(Resources::default()),
+            ["resources", what] => {
+                let resources = summary.resources.get_or_insert_default();
+                match *what {
+                    "total" => resources.total = count(),
+                    "changed" => resources.changed = count(),
+                    "failed" => resources.failed = count(),
+                    "failed_to_restart" => resources.failed_to_restart = count(),
+                    _ => {}
+                }
+            }
+            ["events", "failure"] => summary.failed_events = count(),
+            ["time", "last_run"] => {
+                let second = text.and_then(yaml::count).and_then(|second| i64::try_from(second).ok());
+                summary.last_run = second.and_then(|second| Timestamp::from_second(second).ok());
+            }
+            _ => {}
+        }
+    })
+    .map_err(|error| format!("read Puppet's summary: {error}"))?;
+    summary.environment = last.or(first);
+    if summary.last_run.is_none() && summary.version.is_empty() && summary.resources.is_none() {
         return Err("read Puppet's summary: it has neither a time nor a version nor resources".to_owned());
     }
-    let environment = [raw.application.converged_environment.0, raw.application.initial_environment.0];
-    Ok(Summary {
-        version: raw.version.puppet.0,
-        environment: environment.into_iter().find(|name| !name.is_empty()),
-        last_run: raw.time.last_run.and_then(|seconds| Timestamp::from_second(seconds as i64).ok()),
-        resources,
-        failed_events: raw.events.failure.unwrap_or_default(),
-    })
+    Ok(summary)
 }
 
 #[cfg(test)]
