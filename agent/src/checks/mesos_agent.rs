@@ -8,11 +8,11 @@ use super::{
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{MesosAgentConfig, units::spoken},
-    mesos::{self, AgentMetrics, AgentState, StateReader, read_agent_metrics},
+    mesos::{self, AgentMetrics, AgentState, Client, StateReader, read_agent_metrics},
 };
+use hyper::StatusCode;
 use jiff::Timestamp;
 use millwright_protocol::{MesosAgentFacts, Status, Task, TaskState};
-use reqwest::{Client, StatusCode};
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -28,8 +28,7 @@ const BETWEEN_RUNS: Duration = Duration::from_secs(60);
 /// The check `mesos_agent`.
 pub struct MesosAgentCheck {
     config: MesosAgentConfig,
-    /// Why there is no client, if there is none.
-    client: Result<Client, String>,
+    client: Client,
     shared: Rc<Shared>,
     patience: Patience,
     /// The agent id seen last.
@@ -63,11 +62,11 @@ enum Trouble {
 }
 
 impl MesosAgentCheck {
-    /// The check, with its section, a client, and where it leaves the containers it knows.
-    pub fn new(config: &MesosAgentConfig, client: Result<Client, String>, shared: Rc<Shared>) -> Self {
+    /// The check, with its section and where it leaves the containers it knows.
+    pub fn new(config: &MesosAgentConfig, shared: Rc<Shared>) -> Self {
         Self {
             config: config.clone(),
-            client,
+            client: Client::default(),
             shared,
             patience: Patience::default(),
             id: None,
@@ -78,37 +77,35 @@ impl MesosAgentCheck {
     }
 
     async fn ask(&self) -> Result<(AgentMetrics, AgentState), Trouble> {
-        let client = self.client.as_ref().map_err(|why| Trouble::NoAnswer(why.clone()))?;
         let health = self.config.url.endpoint("health");
-        let response = mesos::ask(client, &health).await.map_err(Trouble::NoAnswer)?;
+        let response = self.client.ask(&health).await.map_err(Trouble::NoAnswer)?;
         expect_success(&health, response.status())?;
         // In a test cluster several agents share one program and its metrics.
         let metrics = self.config.url.root_endpoint("metrics/snapshot");
-        let (status, body) = mesos::fetch(client, &metrics).await.map_err(Trouble::NoAnswer)?;
+        let (status, body) = self.client.fetch(&metrics).await.map_err(Trouble::NoAnswer)?;
         expect_success(&metrics, status)?;
         let metrics = read_agent_metrics(&body).map_err(Trouble::Unreadable)?;
-        Ok((metrics, self.ask_state(client).await?))
+        Ok((metrics, self.ask_state().await?))
     }
 
     /// Reads `/state` as it comes; before 0.25 it was called `/state.json`.
-    async fn ask_state(&self, client: &Client) -> Result<AgentState, Trouble> {
+    async fn ask_state(&self) -> Result<AgentState, Trouble> {
         let mut url = self.config.url.endpoint("state");
-        let mut response = mesos::ask(client, &url).await.map_err(Trouble::NoAnswer)?;
+        let mut response = self.client.ask(&url).await.map_err(Trouble::NoAnswer)?;
         if response.status() == StatusCode::NOT_FOUND {
             url = self.config.url.endpoint("state.json");
-            response = mesos::ask(client, &url).await.map_err(Trouble::NoAnswer)?;
+            response = self.client.ask(&url).await.map_err(Trouble::NoAnswer)?;
         }
         expect_success(&url, response.status())?;
         let unreadable = |why: String| Trouble::Unreadable(format!("{url}: {why}"));
         let mut reader = StateReader::default();
         let mut length = 0;
         while let Some(piece) = mesos::next_piece(&mut response, &url).await.map_err(Trouble::NoAnswer)? {
-            let piece = piece.as_ref();
             length += piece.len() as u64;
             if length > LONGEST_STATE {
                 return Err(unreadable("longer than 256 MiB".to_owned()));
             }
-            reader.feed(piece).map_err(|error| unreadable(error.to_string()))?;
+            reader.feed(&piece).map_err(|error| unreadable(error.to_string()))?;
         }
         let state = reader.finish().map_err(|error| unreadable(error.to_string()))?;
         if state.hidden_count > 0 {
@@ -285,7 +282,7 @@ fn expect_success(url: &str, status: StatusCode) -> Result<(), Trouble> {
 /// The check of this node's Mesos agent.
 pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
     let config = &context.config.checks.mesos_agent;
-    vec![Box::new(MesosAgentCheck::new(config, mesos::client(), context.shared.clone()))]
+    vec![Box::new(MesosAgentCheck::new(config, context.shared.clone()))]
 }
 
 impl Check for MesosAgentCheck {
@@ -331,7 +328,7 @@ mod tests {
     use crate::mesos::read_state;
 
     fn check() -> MesosAgentCheck {
-        MesosAgentCheck::new(&MesosAgentConfig::default(), mesos::client(), Rc::default())
+        MesosAgentCheck::new(&MesosAgentConfig::default(), Rc::default())
     }
 
     fn at(second: i64) -> Timestamp {

@@ -4,11 +4,10 @@ use super::{Context, patience::Patience};
 use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{MesosMasterConfig, units::spoken},
-    mesos::{self, MasterMetrics, read_master_metrics},
+    mesos::{self, Client, MasterMetrics, read_master_metrics},
 };
 use jiff::Timestamp;
 use millwright_protocol::{MesosMasterFacts, Status};
-use reqwest::Client;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -21,8 +20,7 @@ const SAME_START: i64 = 5;
 /// The check `mesos_master`.
 pub struct MesosMasterCheck {
     config: MesosMasterConfig,
-    /// Why there is no client, if there is none.
-    client: Result<Client, String>,
+    client: Client,
     patience: Patience,
     /// When the master started, each start within the last hour that was seen.
     starts: Vec<Timestamp>,
@@ -36,25 +34,29 @@ struct Seen {
 }
 
 impl MesosMasterCheck {
-    /// The check, with its section and a client.
-    pub fn new(config: &MesosMasterConfig, client: Result<Client, String>) -> Self {
-        Self { config: config.clone(), client, patience: Patience::default(), starts: Vec::new() }
+    /// The check, with its section.
+    pub fn new(config: &MesosMasterConfig) -> Self {
+        Self {
+            config: config.clone(),
+            client: Client::default(),
+            patience: Patience::default(),
+            starts: Vec::new(),
+        }
     }
 
     async fn ask(&self) -> Result<Seen, String> {
-        let client = self.client.as_ref().map_err(Clone::clone)?;
         let health = self.config.url.endpoint("health");
-        let response = mesos::ask(client, &health).await?;
+        let response = self.client.ask(&health).await?;
         if !response.status().is_success() {
             return Err(format!("{health} answers {}", response.status()));
         }
         let snapshot = self.config.url.root_endpoint("metrics/snapshot");
-        let (status, body) = mesos::fetch(client, &snapshot).await?;
+        let (status, body) = self.client.fetch(&snapshot).await?;
         if !status.is_success() {
             return Err(format!("{snapshot} answers {status}"));
         }
         let metrics = read_master_metrics(&body)?;
-        let leader = mesos::leader(client, &self.config.url).await?;
+        let leader = mesos::leader(&self.client, &self.config.url).await?;
         Ok(Seen { metrics, leader })
     }
 
@@ -156,7 +158,7 @@ impl MesosMasterCheck {
 
 /// The check of this node's Mesos master.
 pub fn checks(context: &Context) -> Vec<Box<dyn Check>> {
-    vec![Box::new(MesosMasterCheck::new(&context.config.checks.mesos_master, mesos::client()))]
+    vec![Box::new(MesosMasterCheck::new(&context.config.checks.mesos_master))]
 }
 
 impl Check for MesosMasterCheck {
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
 
     fn check() -> MesosMasterCheck {
-        MesosMasterCheck::new(&MesosMasterConfig::default(), mesos::client())
+        MesosMasterCheck::new(&MesosMasterConfig::default())
     }
 
     fn at(second: i64) -> Timestamp {

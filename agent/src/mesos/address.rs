@@ -1,14 +1,11 @@
-//! Where a Mesos process is asked: its address, and the answers it gives over HTTP.
+//! Where a Mesos process is asked: its address, and the leader's, which any master knows.
 
-use crate::http;
-use reqwest::{Client, Response, StatusCode, Url, header};
+use super::Client;
+use hyper::{StatusCode, header};
+use reqwest::Url;
 use serde::Deserialize;
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
-/// An answer longer than this is refused, unless it is read as a stream.
-const LONGEST_ANSWER: usize = 4 << 20;
-/// No request lasts longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Redirects followed from one master to another, at most.
 const MOST_HOPS: usize = 3;
 
@@ -75,55 +72,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// An HTTP client for Mesos: follows no redirect by itself, asks no proxy, keeps one connection at most.
-///
-/// # Errors
-/// The client cannot be built.
-pub fn client() -> Result<Client, String> {
-    // Each check has a deadline of its own, shorter than this.
-    http::client(LONGEST_WAIT)
-        // One look uses one connection; kept until the next, it would hide a restart behind a broken one.
-        .pool_idle_timeout(Duration::from_secs(2))
-        .build()
-        .map_err(|error| format!("prepare to ask Mesos: {}", http::innermost(&error)))
-}
-
-/// Sends a `GET` and gives the answer back, whatever its status.
-///
-/// # Errors
-/// Nobody answers.
-pub async fn ask(client: &Client, url: &str) -> Result<Response, String> {
-    client.get(url).send().await.map_err(|error| format!("ask {url}: {}", http::innermost(&error)))
-}
-
-/// The status and body of a `GET`.
-///
-/// # Errors
-/// Nobody answers, the answer breaks off, or it is longer than 4 MiB.
-pub async fn fetch(client: &Client, url: &str) -> Result<(StatusCode, Vec<u8>), String> {
-    let mut response = ask(client, url).await?;
-    let status = response.status();
-    let mut body = Vec::new();
-    while let Some(piece) = next_piece(&mut response, url).await? {
-        body.extend_from_slice(piece.as_ref());
-        if body.len() > LONGEST_ANSWER {
-            return Err(format!("ask {url}: the answer is longer than 4 MiB"));
-        }
-    }
-    Ok((status, body))
-}
-
-/// The next piece of an answer, none at its end.
-///
-/// # Errors
-/// The answer breaks off.
-pub async fn next_piece(
-    response: &mut Response,
-    url: &str,
-) -> Result<Option<impl AsRef<[u8]> + use<>>, String> {
-    response.chunk().await.map_err(|error| format!("read {url}: {}", http::innermost(&error)))
-}
-
 /// Asks a master who leads: `host:port`, or none when it knows of nobody.
 ///
 /// # Errors
@@ -131,7 +79,7 @@ pub async fn next_piece(
 pub async fn leader(client: &Client, master: &Address) -> Result<Option<String>, String> {
     let mut url = master.root_endpoint("redirect");
     for _ in 0..MOST_HOPS {
-        let response = ask(client, &url).await?;
+        let response = client.ask(&url).await?;
         match response.status() {
             StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
             status if status.is_redirection() => {
