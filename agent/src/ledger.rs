@@ -251,6 +251,8 @@ impl Entry {
 
     fn looked(mut self, seen: Observation, now: Moment) -> Self {
         let shown_before = self.shown;
+        // The same trouble, only taken more seriously, began when it began.
+        let goes_on = shown_before != Status::Ok && seen.sentence == self.seen.sentence;
         let mut since = now;
         if seen.status <= self.settled {
             self.settled = seen.status;
@@ -265,7 +267,7 @@ impl Entry {
         }
         self.seen = seen;
         self.shown = self.settled;
-        if self.shown != shown_before {
+        if self.shown != shown_before && !(goes_on && self.shown != Status::Ok) {
             self.since = since.wall;
         }
         self
@@ -379,6 +381,17 @@ mod tests {
         assert_eq!(changes, []);
         assert_eq!((finding.since, finding.age_seconds), (at(10).wall, 5));
         assert_eq!(finding.sentence, "it is worse");
+    }
+
+    #[test]
+    fn the_same_trouble_taken_more_seriously_began_when_it_began() {
+        let mut ledger = ledger();
+        let hangs = |status| vec![Observation::new(status, "it hangs").gating()];
+        ledger.looked(hangs(Status::Unknown), at(10));
+        ledger.looked(hangs(Status::Crit), at(70));
+        assert_eq!(only(&ledger, at(70)).since, at(10).wall);
+        ledger.looked(vec![saw(Status::Warn)], at(80));
+        assert_eq!(only(&ledger, at(80)).since, at(80).wall, "other words are another trouble");
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = read_config(&arguments)?;
     if arguments.check_config {
-        return Ok(say("the configuration is good"));
+        return Ok(say(&format!("{} is good", named(&arguments))));
     }
     match arguments.command {
         Some(Command::Status { json, url }) => {
@@ -110,6 +110,15 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
             agent::run(config)?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// The configuration that is read, for people.
+fn named(arguments: &Arguments) -> String {
+    match &arguments.config {
+        Some(path) => path.display().to_string(),
+        None if Path::new(DEFAULT_PATH).exists() => DEFAULT_PATH.to_owned(),
+        None => format!("there is no {DEFAULT_PATH}; what the defaults say"),
     }
 }
 

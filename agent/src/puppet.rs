@@ -41,7 +41,7 @@ impl Outcome {
         }
         let report = match report {
             Ok(report) => report,
-            Err(why) => return Self::Unknown(format!("no resource failed, but {why}")),
+            Err(why) => return Self::Unknown(format!("no resource failed, and {why}")),
         };
         match report.status.as_str() {
             "failed" if report.failing.is_empty() => {

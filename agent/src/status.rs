@@ -163,5 +163,6 @@ mod tests {
             error.contains("Connection refused") && error.contains("systemctl start millwright-agent"),
             "{error}"
         );
+        assert_eq!(ask::ask(&address.to_string()).await.unwrap_err().to_string(), error);
     }
 }

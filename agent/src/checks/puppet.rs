@@ -142,7 +142,7 @@ impl PuppetCheck {
             }
             Outcome::Failed(what) => (Status::Warn, format!("and {what}")),
             Outcome::Cached => (Status::Warn, "with an old catalog: no new one could be had".to_owned()),
-            Outcome::Unknown(why) => (Status::Unknown, format!("but how is not known: {why}")),
+            Outcome::Unknown(why) => (Status::Unknown, format!("but nothing tells how it went: {why}")),
         };
         let observation = Observation::new(aged.max(judged), format!("Puppet ran last {when} {how}"))
             .evidence("last_run", last_run, &run.summary_file.path.display().to_string())

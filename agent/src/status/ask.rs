@@ -21,6 +21,7 @@ pub struct NoAgent {
 /// # Errors
 /// When nobody answers there, or something that is no agent of ours.
 pub async fn ask(url: &str) -> Result<StatusView, NoAgent> {
+    let url = if url.contains("://") { url } else { &format!("http://{url}") };
     let no_agent = |why: String| NoAgent { url: url.to_owned(), why };
     let fetch = async {
         let client = http::client(Duration::from_secs(5)).build()?;

@@ -164,12 +164,15 @@ pub fn tally(findings: &[Finding]) -> String {
     if counts.is_empty() { "nothing is checked".to_owned() } else { counts.join(", ") }
 }
 
-/// "since 10:04 (12 min)", by the node's own time zone; with the day when it was not today.
+/// "since 10:04 CET (12 min)", by the node's own time zone; with the day when it was not today.
 pub fn since(finding: &Finding, now: Timestamp) -> String {
     let zone = jiff::tz::TimeZone::system();
     let (then, today) = (finding.since.to_zoned(zone.clone()), now.to_zoned(zone));
-    let clock =
-        if then.date() == today.date() { then.strftime("%H:%M") } else { then.strftime("%b %-d %H:%M") };
+    let clock = if then.date() == today.date() {
+        then.strftime("%H:%M %Z")
+    } else {
+        then.strftime("%b %-d %H:%M %Z")
+    };
     let lasted = std::time::Duration::try_from(now.duration_since(finding.since)).unwrap_or_default();
     match lasted.as_secs() {
         0 => format!("since {clock}"),
