@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO ?= cargo
 
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
-bin := target/debug
+bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .PHONY: help try demo build check test mutants bench corpus release old-platform
 
@@ -57,7 +57,7 @@ bench:
 corpus:
 	@test -n "$(CORPUS)" || { echo 'say which folder: make corpus CORPUS=DIR' >&2; exit 2; }
 	@$(CARGO) build --quiet --locked -p millwright-tests --example corpus >&2
-	@exec target/debug/examples/corpus "$(CORPUS)"
+	@exec $(bin)/examples/corpus "$(CORPUS)"
 
 release:
 	packaging/build.sh

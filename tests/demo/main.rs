@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use stage::Stage;
+use stage::{BUSY, EMPTY, Stage};
+use system::harness::needs_binary;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, Instant, sleep};
 use watch::Watch;
@@ -53,7 +54,15 @@ async fn run(arguments: &Arguments) -> Result<()> {
     // Before anything starts, so that everything that did is taken away again.
     let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stage = Stage::set()?;
-    say(arguments, &format!("dashboard: {}", stage.coordinator.url()));
+    let url = stage.coordinator.url();
+    say(arguments, &format!("dashboard: {url}"));
+    say(
+        arguments,
+        &format!("{BUSY} runs a build and a checker. {EMPTY} is empty: it may be rebooted once that"),
+    );
+    say(arguments, "is proven twice, some 80 s from now. Look at the dashboard, or ask in another terminal:");
+    let millwright = needs_binary("millwright")?;
+    say(arguments, &format!("    {} --server {url} may reboot {BUSY} {EMPTY}\n", millwright.display()));
     if !arguments.once {
         say(arguments, "Ctrl-C ends it and takes everything away");
     }

@@ -1,6 +1,6 @@
 //! Looks at the verdicts and tells those that are new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -17,17 +17,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Asks for all verdicts; one line for each that differs from the last time.
+    /// Asks for all verdicts; tells each that has other reasons than the last time.
     pub fn look(&mut self, coordinator: &Coordinator) -> Result<Vec<String>> {
         let mut news = Vec::new();
         for node in [BUSY, EMPTY] {
             for action in ACTIONS {
                 let verdict = coordinator.verdict(action, node)?;
-                let line = in_words(action, node, &verdict);
-                let before = self.verdicts.insert((node, action), verdict);
-                if before.is_none_or(|before| in_words(action, node, &before) != line) {
-                    news.push(line);
+                let before = self.verdicts.get(&(node, action));
+                if before.is_none_or(|before| gist(before) != gist(&verdict)) {
+                    news.push(in_words(action, node, &verdict));
                 }
+                self.verdicts.insert((node, action), verdict);
             }
         }
         Ok(news)
@@ -71,10 +71,28 @@ impl Watch {
     }
 }
 
-/// `alibuild10  reboot   wait          task_protected: …`
+/// What makes it another verdict than before: sentences carry ages and change by the second.
+fn gist(verdict: &Value) -> (Option<&str>, BTreeSet<String>) {
+    (verdict.get("verdict").and_then(Value::as_str), codes(verdict).into_iter().collect())
+}
+
+/// `alibuild10  drain: allowed`; of a reboot, which the demo is about, every reason with its sentence.
 fn in_words(action: &str, node: &str, verdict: &Value) -> String {
-    let word = verdict.get("verdict").and_then(Value::as_str).unwrap_or("unknown");
-    let reasons = codes(verdict).join(", ");
-    let line = format!("{node}  {action:8} {word:13} {reasons}");
-    line.trim_end().to_owned()
+    let text = |value: &Value, field: &str| {
+        value.get(field).and_then(Value::as_str).unwrap_or("not told").to_owned()
+    };
+    let mut words = format!("{node}  {:9} {}", format!("{action}:"), text(verdict, "verdict"));
+    let (_, codes) = gist(verdict);
+    if action != "reboot" {
+        let codes: Vec<String> = codes.into_iter().collect();
+        return format!("{words:36}{}", codes.join(", ")).trim_end().to_owned();
+    }
+    let reasons = verdict.get("reasons").and_then(Value::as_array).into_iter().flatten();
+    for code in codes {
+        // Several tasks or sources give as many reasons of one code; the first tells enough here.
+        if let Some(reason) = reasons.clone().find(|reason| text(reason, "code") == code) {
+            words.push_str(&format!("\n    {}  [{code}]", text(reason, "sentence")));
+        }
+    }
+    words
 }

@@ -150,7 +150,8 @@ impl Node {
         // A view of the mounts of its own, from its start on.
         let mut command = Daemon::leashed(&needs_program("unshare", "util-linux")?);
         let script = r#"until [ "$1" = -- ]; do umount "$1" || exit; shift; done; shift; exec "$@""#;
-        command.args(["--mount", "sh", "-c", script, "sh"]);
+        // What is mounted and unmounted outside later happens in there too; what it unmounts stays its own affair.
+        command.args(["--mount", "--propagation", "slave", "sh", "-c", script, "sh"]);
         command.args(&self.hidden).arg("--").arg(program);
         Ok(command)
     }
