@@ -23,6 +23,7 @@ pub mod probe;
 pub mod puppet;
 pub mod runner;
 pub mod sequence;
+mod state_file;
 pub mod status;
 pub mod telemetry;
 pub mod zookeeper;

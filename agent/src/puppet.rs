@@ -5,6 +5,7 @@
 
 mod locks;
 mod places;
+mod record;
 mod report;
 mod streak;
 mod summary;
@@ -12,6 +13,7 @@ mod yaml;
 
 pub use locks::{read_disabled, read_pid};
 pub use places::{Found, Places};
+pub use record::Record;
 pub use report::{Report, read_report};
 pub use streak::Streak;
 pub use summary::{Summary, read_summary};

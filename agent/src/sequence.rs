@@ -4,10 +4,10 @@
 //! written rarely and a crash repeats no number. A file that is missing or broken costs nothing but a gap: the
 //! count goes on from the seconds since 1970, which no count of at most one report a second has reached.
 
+use crate::state_file;
 use jiff::Timestamp;
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -39,7 +39,7 @@ impl Sequence {
     pub fn take(&mut self) -> u64 {
         if self.next >= self.ceiling {
             let ceiling = self.next.saturating_add(BLOCK);
-            match write(&self.file, ceiling) {
+            match state_file::replace(&self.file, &format!("{ceiling}\n")) {
                 Ok(()) => {
                     self.ceiling = ceiling;
                     self.trouble = None;
@@ -61,18 +61,6 @@ impl Sequence {
         }
         self.trouble = Some(trouble);
     }
-}
-
-/// Puts the new file in the old one's place, so that a crash leaves one of the two whole.
-fn write(file: &Path, ceiling: u64) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let draft = file.with_extension("new");
-    let mut draft_file = File::create(&draft)?;
-    writeln!(draft_file, "{ceiling}")?;
-    draft_file.sync_data()?;
-    fs::rename(&draft, file)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{
     check::{Check, FactPart, Look, Looking, Observation, Rhythm},
     config::{Paths, PuppetConfig, units::spoken},
     puppet::{
-        Found, Outcome, Places, Report, Streak, Summary, read_disabled, read_pid, read_report, read_summary,
+        Found, Outcome, Places, Record, Report, Summary, read_disabled, read_pid, read_report, read_summary,
     },
 };
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ pub struct PuppetCheck {
     config: PuppetConfig,
     paths: Paths,
     places: Places,
-    streak: Streak,
+    record: Record,
     /// The last run as it was read, good while its files stay as they are.
     read: Option<ReadRun>,
 }
@@ -56,7 +56,7 @@ impl PuppetCheck {
             places: Places::new(config.folders.iter().map(|folder| paths.rooted(folder))),
             config: config.clone(),
             paths: paths.clone(),
-            streak: Streak::default(),
+            record: Record::open(&paths.state, &paths.boot_id()),
             read: None,
         }
     }
@@ -70,7 +70,7 @@ impl PuppetCheck {
         if let Ok(run) = &run
             && let Some(last_run) = run.summary.last_run
         {
-            self.streak.saw(last_run, run.outcome.is_clean(), self.booted_at());
+            self.record.saw(last_run, run.outcome.is_clean(), self.booted_at());
         }
         let mut observations = vec![
             self.of_run(run.as_ref().map_err(String::as_str), now),
@@ -134,7 +134,7 @@ impl PuppetCheck {
         } else {
             (Status::Ok, format!("{} ago", spoken(age)))
         };
-        let failed_runs = self.streak.failed;
+        let failed_runs = self.record.streak().failed;
         let (judged, how) = match &run.outcome {
             Outcome::Clean => (Status::Ok, "and was clean".to_owned()),
             Outcome::Failed(what) if failed_runs >= FAILING_RUNS => {
@@ -146,7 +146,7 @@ impl PuppetCheck {
         };
         let observation = Observation::new(aged.max(judged), format!("Puppet ran last {when} {how}"))
             .evidence("last_run", last_run, &run.summary_file.path.display().to_string())
-            .evidence("clean_streak", self.streak.clean, "agent")
+            .evidence("clean_streak", self.record.streak().clean, "agent")
             .evidence("failed_streak", failed_runs, "agent");
         match aged.max(judged) {
             Status::Ok => observation,
@@ -157,7 +157,7 @@ impl PuppetCheck {
     /// The only finding about Puppet that keeps a node from counting as healthy.
     fn of_failing(&self, run: Result<&ReadRun, &str>, now: Timestamp) -> Observation {
         let limit = spoken(self.config.failing_for);
-        let observation = match (run, self.streak.failing_since) {
+        let observation = match (run, self.record.streak().failing_since) {
             (Err(_), _) => Observation::new(Status::Unknown, "whether Puppet keeps failing is not known"),
             (Ok(_), None) => Observation::new(Status::Ok, "Puppet does not keep failing"),
             (Ok(_), Some(since)) => {
@@ -202,8 +202,8 @@ impl PuppetCheck {
         PuppetFacts {
             last_run_at: run.as_ref().and_then(|run| run.summary.last_run),
             clean: run.as_ref().and_then(|run| run.outcome.is_clean()),
-            clean_streak: self.streak.clean,
-            failed_streak: self.streak.failed,
+            clean_streak: self.record.streak().clean,
+            failed_streak: self.record.streak().failed,
             disabled,
             environment: run.as_ref().and_then(|run| run.environment.clone()),
             version: run.map(|run| run.summary.version).filter(|version| !version.is_empty()),
@@ -286,7 +286,7 @@ mod tests {
     fn check(folder: &Path) -> PuppetCheck {
         fs::create_dir_all(folder.join("proc")).unwrap();
         fs::write(folder.join("proc/stat"), format!("cpu 1\nbtime {}\n", LAST_RUN - 100_000)).unwrap();
-        let paths = Paths { root: folder.to_owned(), ..Paths::default() };
+        let paths = Paths { root: folder.to_owned(), state: folder.join("own"), ..Paths::default() };
         PuppetCheck::new(&PuppetConfig { folders: vec!["/state".into()], ..PuppetConfig::default() }, &paths)
     }
 

@@ -23,7 +23,7 @@ pub struct Paths {
     pub server_uuid: Option<PathBuf>,
     /// The mount table; `self/mountinfo` below `proc`.
     pub mountinfo: Option<PathBuf>,
-    /// The agent's own state: a sequence number, nothing else so far.
+    /// The agent's own state: the number of the next report, the count of Puppet's runs.
     pub state: PathBuf,
 }
 

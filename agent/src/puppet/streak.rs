@@ -1,9 +1,10 @@
 //! Runs in a row: how many were clean, how many failed, since when they fail. Pure; one look after another is taken in.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-/// What has been seen of runs since the agent started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What has been seen of runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streak {
     /// Clean runs in a row since boot.
     pub clean: u32,
@@ -15,7 +16,7 @@ pub struct Streak {
     last: Option<LastRun>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct LastRun {
     at: Timestamp,
     clean_before: u32,
@@ -24,6 +25,12 @@ struct LastRun {
 }
 
 impl Streak {
+    /// What is left of it after a boot.
+    pub fn of_an_earlier_boot(self) -> Self {
+        let last = self.last.map(|last| LastRun { clean_before: 0, failed_before: 0, ..last });
+        Self { clean: 0, failed: 0, last, ..self }
+    }
+
     /// Takes in the run that ended at `at`; the same run may be taken in again when more is known about it.
     pub fn saw(&mut self, at: Timestamp, is_clean: Option<bool>, booted_at: Option<Timestamp>) {
         let last = match self.last {
