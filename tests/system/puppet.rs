@@ -5,7 +5,7 @@ use std::process::Command;
 
 use millwright_protocol::Status;
 
-use super::harness::{Node, Puppet, PuppetRun, find, ready};
+use super::harness::{Agent, Node, Puppet, PuppetRun, find, ready};
 
 fn node_of(puppet: &Puppet) -> Node {
     let public = puppet.summary().parent().unwrap().display().to_string();
@@ -42,6 +42,26 @@ fn puppet_is_told_as_it_ran_last_also_when_its_counters_hide_the_failure() {
     assert_eq!((facts.clean, facts.clean_streak, facts.failed_streak), (Some(false), 0, 1));
     let gate = agent.wait_finding("puppet/failing", Status::Ok).unwrap();
     assert!(gate.sentence.contains("less than 24 h"), "{}", gate.sentence);
+}
+
+#[test]
+fn clean_runs_are_counted_over_a_restart_of_the_agent() {
+    let Some(puppet) = ready(Puppet::new()) else { return };
+    let Some(mut agent) = ready(node_of(&puppet).start()) else { return };
+    for streak in [1, 2] {
+        puppet.run_clean().unwrap();
+        wait_streak(&agent, streak);
+    }
+    agent = agent.stop().start().unwrap();
+    wait_streak(&agent, 2);
+}
+
+fn wait_streak(agent: &Agent, streak: u32) {
+    agent
+        .wait_for(&format!("{streak} clean runs in a row"), |view| {
+            (view.facts.puppet.as_ref()?.clean_streak == streak).then_some(())
+        })
+        .unwrap();
 }
 
 #[test]
