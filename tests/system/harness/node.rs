@@ -135,10 +135,12 @@ impl Node {
         let log = self.scratch.join("agent.log");
         let mut command = self.command(&program)?;
         command.arg("--config").arg(config);
+        // A node that is started again has the lines of the run before.
+        let before = fs::read_to_string(&log).unwrap_or_default().lines().count();
         let mut daemon = Daemon::start("millwright-agent", &mut command, &log)?;
         let url = daemon.wait_for("its status", LIMIT, || {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            Some(said.lines().find_map(|line| line.strip_prefix("status on "))?.to_owned())
+            Some(said.lines().skip(before).find_map(|line| line.strip_prefix("status on "))?.to_owned())
         })?;
         Ok(Agent { url, daemon, log, node: self })
     }
