@@ -13,7 +13,7 @@ pub use explain::explain;
 
 use millwright_decision::Policy;
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -41,12 +41,20 @@ impl fmt::Display for PolicyErrors {
 /// # Errors
 /// Everything that is wrong with it, at once: unreadable file, no UTF-8, no TOML, unknown keys, contradictions.
 pub fn load(path: &Path) -> Result<Policy, PolicyErrors> {
+    check(&std::fs::read(path), path)
+}
+
+/// The policy in what was read from `path`; for who looks at the bytes as well, and must not read them twice.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(read: &io::Result<Vec<u8>>, path: &Path) -> Result<Policy, PolicyErrors> {
     let refuse = |error: String| PolicyErrors { path: path.to_owned(), errors: vec![error] };
-    let bytes = std::fs::read(path).map_err(|error| refuse(format!("open the file: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        refuse(format!("the file is not UTF-8 text: byte {} is not", error.utf8_error().valid_up_to() + 1))
+    let bytes = read.as_ref().map_err(|error| refuse(format!("open the file: {error}")))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        refuse(format!("the file is not UTF-8 text: byte {} is not", error.valid_up_to() + 1))
     })?;
-    parse(&text, path)
+    parse(text, path)
 }
 
 /// Reads the text of a policy; `path` is for messages only.

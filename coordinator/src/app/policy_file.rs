@@ -45,48 +45,53 @@ impl PolicyFile {
     /// # Errors
     /// When it, or the last good one in its place, names another host.
     pub fn first(&mut self) -> Result<Policy, OtherHost> {
-        let policy = match self.read_again() {
+        let read = std::fs::read(&self.path);
+        let policy = match policy::check(&read, &self.path) {
             Ok(policy) => policy,
-            Err(why) => self.fallen_back(why),
+            Err(errors) => self.fallen_back(errors.to_string()),
         };
         Self::check_host(&self.path, &policy, &self.host)?;
         if policy.unreadable.is_none() {
-            self.keep_as_good();
+            self.keep_as_good(&read);
         }
+        self.read = Some(read);
         Ok(policy)
     }
 
     /// The policy to go on with, when the file is not what it was.
     pub fn changed(&mut self) -> Option<Policy> {
-        if !self.is_changed() {
+        self.take(std::fs::read(&self.path))
+    }
+
+    /// Judges, remembers and keeps the same bytes: the file may be written to between two looks, and what was not
+    /// judged must neither count as known nor as good.
+    fn take(&mut self, read: io::Result<Vec<u8>>) -> Option<Policy> {
+        if !self.is_news(&read) {
             return None;
         }
-        let good =
-            self.read_again().and_then(|policy| match Self::check_host(&self.path, &policy, &self.host) {
+        let good = policy::check(&read, &self.path).map_err(|errors| errors.to_string()).and_then(|policy| {
+            match Self::check_host(&self.path, &policy, &self.host) {
                 Ok(()) => Ok(policy),
                 Err(other) => Err(other.to_string()),
-            });
-        Some(match good {
+            }
+        });
+        let policy = match good {
             Ok(policy) => {
-                self.keep_as_good();
+                self.keep_as_good(&read);
                 policy
             }
             Err(why) => self.fallen_back(why),
-        })
+        };
+        self.read = Some(read);
+        Some(policy)
     }
 
-    fn is_changed(&self) -> bool {
-        match (&self.read, &std::fs::read(&self.path)) {
+    fn is_news(&self, read: &io::Result<Vec<u8>>) -> bool {
+        match (&self.read, read) {
             (Some(Ok(before)), Ok(now)) => before != now,
             (Some(Err(before)), Err(now)) => before.kind() != now.kind(),
             _ => true,
         }
-    }
-
-    fn read_again(&mut self) -> Result<Policy, String> {
-        let policy = policy::load(&self.path).map_err(|errors| errors.to_string());
-        self.read = Some(std::fs::read(&self.path));
-        policy
     }
 
     /// Whether a policy names this host as the coordinator's.
@@ -111,8 +116,8 @@ impl PolicyFile {
     }
 
     /// Keeps what was read as the last good policy; a copy that cannot be kept is a warning, since the file itself is good.
-    fn keep_as_good(&self) {
-        let Some(Ok(bytes)) = &self.read else { return };
+    fn keep_as_good(&self, read: &io::Result<Vec<u8>>) {
+        let Ok(bytes) = read else { return };
         if std::fs::read(&self.last_good).is_ok_and(|kept| kept == *bytes) {
             return;
         }
@@ -193,6 +198,27 @@ mod tests {
     fn a_start_with_a_broken_file_and_nothing_before_it_is_an_empty_fleet() {
         let policy = Desk::with("nonsense").file.first().unwrap();
         assert!(policy.nodes.is_empty() && policy.unreadable.is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_while_it_is_taken_in_is_taken_in_again() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first().unwrap();
+        let more = GOOD.replace("\"n01\"", "\"n01\", \"n02\"");
+        desk.write("written after the look");
+        assert_eq!(desk.file.take(Ok(more.clone().into_bytes())).unwrap().nodes.len(), 2);
+        let kept = std::fs::read_to_string(desk.folder.path().join("policy.last-good.toml")).unwrap();
+        assert_eq!(kept, more, "only what was judged is good");
+        let now = desk.file.changed().unwrap();
+        assert!(now.nodes.len() == 2 && now.unreadable.is_some());
+    }
+
+    #[test]
+    fn a_file_seen_half_written_is_seen_whole_at_the_next_look() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first().unwrap();
+        assert!(desk.file.take(Ok(Vec::new())).unwrap().unreadable.is_some());
+        assert!(desk.file.changed().unwrap().unreadable.is_none());
     }
 
     #[test]
