@@ -17,9 +17,9 @@ use crate::{
     fleet::{Fleet, Taken},
     metrics::Metrics,
     shutdown::Shutdown,
-    store::{AuditEntry, Store, VerdictChange},
+    store::{AuditEntry, Store},
     troubles::Troubles,
-    view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition},
+    view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition, VerdictChange},
 };
 use axum::Router;
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ use tokio::sync::broadcast;
 
 /// Changes of a node that its page shows.
 const HISTORY: usize = 100;
+/// Earlier verdicts that are shown of each action: a night on a busy node.
+const VERDICTS: usize = 40;
 /// How many batches of changes a listener inside the coordinator may lag.
 const LAG: usize = 1024;
 
@@ -110,13 +112,17 @@ impl App {
     pub async fn node_detail(&self, name: &NodeName) -> Option<NodeDetail> {
         let mut detail = self.with_fleet(|fleet, now| fleet.node_detail(name, now))?;
         let of = name.clone();
-        detail.history = match self.read_store(move |store| store.history(Some(&of), HISTORY)).await {
-            Ok(history) => history,
+        let look =
+            move |store: &Store| Ok((store.history(Some(&of), HISTORY)?, store.verdicts(&of, VERDICTS)?));
+        match self.read_store(look).await {
+            Ok((history, verdicts)) => {
+                detail.history = history;
+                detail.verdict_history = verdicts;
+            }
             Err(refusal) => {
                 log::warn!("node.id" = name.as_str(); "show the history of {name}: {}", refusal.message);
-                Vec::new()
             }
-        };
+        }
         Some(detail)
     }
 
@@ -189,7 +195,7 @@ impl App {
     }
 
     /// Reads the store on a thread that may wait for the disk.
-    async fn read_store<T: Send + 'static>(
+    pub(crate) async fn read_store<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {

@@ -15,10 +15,9 @@ pub use write::StoreError;
 
 use crate::{
     fleet::{NodeRecord, Remembered},
-    view::{Acknowledgement, OwnTrouble, Transition},
+    view::{Acknowledgement, OwnTrouble, Transition, VerdictChange},
 };
 use jiff::{SignedDuration, Timestamp};
-use millwright_decision::Verdict;
 use millwright_protocol::NodeName;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -56,51 +55,6 @@ pub struct AuditEntry {
     pub about: String,
     /// Why.
     pub reason: String,
-}
-
-/// A verdict at the moment it became another one, for "why not last night?".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerdictChange {
-    /// When it was noticed.
-    pub at: Timestamp,
-    /// As policy spells it.
-    pub node: String,
-    /// The canonical name.
-    pub key: String,
-    /// The action.
-    pub action: String,
-    /// The verdict's word.
-    pub verdict: String,
-    /// Whether it might begin.
-    pub may_start: String,
-    /// The codes of its reasons, worst first.
-    pub codes: Vec<String>,
-    /// The sentence of the first reason; empty when it is allowed.
-    pub sentence: String,
-}
-
-impl VerdictChange {
-    /// The verdict about one node as the history keeps it.
-    pub fn of(verdict: &Verdict, node: &NodeName, spelled: &str, at: Timestamp) -> Self {
-        let mut codes: Vec<String> =
-            verdict.reasons.iter().map(|reason| reason.code.as_str().to_owned()).collect();
-        codes.dedup();
-        Self {
-            at,
-            node: spelled.to_owned(),
-            key: node.as_str().to_owned(),
-            action: verdict.action.as_str().to_owned(),
-            verdict: verdict.verdict.as_str().to_owned(),
-            may_start: verdict.may_start.as_str().to_owned(),
-            sentence: verdict.reasons.first().map(|reason| reason.sentence.clone()).unwrap_or_default(),
-            codes,
-        }
-    }
-
-    /// Whether it says the same as another, whenever that was.
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        (&self.verdict, &self.may_start, &self.codes) == (&other.verdict, &other.may_start, &other.codes)
-    }
 }
 
 /// The open store.
@@ -209,12 +163,20 @@ impl Store {
         self.read(|reader| read::audit(reader, most))
     }
 
-    /// How verdicts about one node changed, newest first.
+    /// How verdicts about one node changed, newest first, so many of each action.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn verdicts(&self, node: &NodeName, most: usize) -> Result<Vec<VerdictChange>, StoreError> {
-        self.read(|reader| read::verdicts(reader, node, most))
+    pub fn verdicts(&self, node: &NodeName, most_each: usize) -> Result<Vec<VerdictChange>, StoreError> {
+        self.read(|reader| read::verdicts(reader, node, most_each))
+    }
+
+    /// The latest verdict of each node and action, whenever that was.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn last_verdicts(&self) -> Result<Vec<VerdictChange>, StoreError> {
+        self.read(read::last_verdicts)
     }
 
     fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {

@@ -4,11 +4,13 @@
 //! Times are RFC 3339, ages are whole seconds, words are snake_case.
 
 mod node;
+mod verdict_change;
 
 pub use node::{
     Acknowledgement, AgentFacts, BootView, CannotSee, ChecklistItem, ChecklistState, ContainersView,
     FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
 };
+pub use verdict_change::{VerdictChange, digest};
 
 use jiff::Timestamp;
 use millwright_decision::{Class, Mode, Protection, Source, TaskClass};

@@ -183,6 +183,29 @@ fn a_node_is_remembered_over_a_restart_as_stale_until_it_is_forgotten() {
 }
 
 #[test]
+fn why_not_last_night_is_answered_also_by_the_next_one() {
+    let earlier = |running: &Running| {
+        let answer = running.get("/api/v1/nodes/n01");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let node: Value = serde_json::from_str(body).unwrap();
+        let of_drain = |change: &&Value| change["action"] == "drain";
+        node["verdict_history"].as_array().unwrap().iter().rfind(of_drain).cloned()
+    };
+    let place = Place::new();
+    let running = place.start();
+    let oldest = loop {
+        if let Some(change) = earlier(&running) {
+            break change;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(oldest["verdict"], "wait", "{oldest}");
+    assert!(oldest["codes"].to_string().contains("warming_up"), "{oldest}");
+    assert_eq!(running.stop(), Some(0));
+    assert_eq!(earlier(&place.start()), Some(oldest));
+}
+
+#[test]
 fn a_second_one_on_the_same_state_is_refused() {
     let place = Place::new();
     let _first = place.start();

@@ -42,6 +42,9 @@ enum Command {
     Node {
         /// Its name, in any spelling.
         name: Option<String>,
+        /// Why not last night: when its verdicts became other ones, and what happened to it.
+        #[arg(long)]
+        history: bool,
         #[command(subcommand)]
         word: Option<words::NodeWord>,
     },
@@ -100,7 +103,9 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
     let client = || Client::new(arguments.server.clone().unwrap_or_else(Server::usual));
     match arguments.command {
         Command::Nodes => fleet::show(&client()?, output, json).await,
-        Command::Node { name: Some(name), .. } => node::show(&client()?, output, &name, json).await,
+        Command::Node { name: Some(name), history, .. } => {
+            node::show(&client()?, output, &name, history, json).await
+        }
         Command::Node { word: Some(word), .. } => words::node(&client()?, output, word, json).await,
         Command::Node { .. } => {
             output.complain("millwright node: say which, such as `millwright node alibuild10`; `millwright nodes` lists them");

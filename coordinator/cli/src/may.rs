@@ -104,14 +104,18 @@ pub fn exit_code(verdict: &str) -> ExitCode {
     })
 }
 
-/// One verdict for people.
-pub fn print(output: &Output, verdict: &Verdict) -> Result<()> {
-    let tone = match verdict.verdict.as_str() {
+/// The tone of a verdict's word.
+pub fn tone(verdict: &str) -> Tone {
+    match verdict {
         "allowed" => Tone::Good,
         "wait" => Tone::Careful,
         _ => Tone::Bad,
-    };
-    let word = output.tone(tone, &verdict.verdict.replace('_', " "));
+    }
+}
+
+/// One verdict for people.
+pub fn print(output: &Output, verdict: &Verdict) -> Result<()> {
+    let word = output.tone(tone(&verdict.verdict), &verdict.verdict.replace('_', " "));
     let nodes = clean(&verdict.nodes.join(", "));
     let start = match verdict.may_start.as_str() {
         start if start == verdict.verdict => String::new(),

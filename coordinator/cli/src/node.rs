@@ -3,10 +3,13 @@
 use crate::{
     client::Client,
     fleet::tone,
+    may,
     output::{Output, Tone, clean, spell_seconds},
 };
 use anyhow::Result;
-use millwright_coordinator::view::{ChecklistState, FindingView, NodeDetail, TaskView, VolumeView};
+use millwright_coordinator::view::{
+    ChecklistState, FindingView, NodeDetail, TaskView, Transition, VerdictChange, VolumeView,
+};
 use millwright_protocol::Status;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,15 +18,73 @@ use std::process::ExitCode;
 /// How many changes of the past are shown.
 const HISTORY: usize = 5;
 
-/// Asks and prints.
-pub async fn show(client: &Client, output: &Output, name: &str, json: bool) -> Result<ExitCode> {
+/// Asks and prints: how the node is, or what was answered about it and what happened to it before.
+pub async fn show(
+    client: &Client,
+    output: &Output,
+    name: &str,
+    history: bool,
+    json: bool,
+) -> Result<ExitCode> {
     let answer: Value = client.get(&format!("/api/v1/nodes/{}", path_segment(name)), &[]).await?;
-    if json {
-        output.json(&answer)?;
-    } else {
-        print(output, &NodeDetail::deserialize(&answer)?)?;
+    match (history, json) {
+        (false, true) => output.json(&answer)?,
+        (false, false) => print(output, &NodeDetail::deserialize(&answer)?)?,
+        (true, true) => output.json(&only_past(&answer))?,
+        (true, false) => {
+            for line in history_lines(output, &Past::deserialize(&answer)?) {
+                output.line(line)?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The parts of the answer that tell of the past, as the coordinator sends them.
+fn only_past(answer: &Value) -> Value {
+    let parts = ["name", "key", "asked_at", "verdict_history", "history"];
+    parts.iter().map(|part| ((*part).to_owned(), answer.get(part).cloned().unwrap_or_default())).collect()
+}
+
+/// What of the answer tells of the past.
+#[derive(Deserialize)]
+struct Past {
+    name: String,
+    verdict_history: Vec<VerdictChange>,
+    history: Vec<Transition>,
+}
+
+fn history_lines(output: &Output, past: &Past) -> Vec<String> {
+    let name = output.tone(Tone::Strong, &past.name);
+    let mut lines = vec![format!("{name}: when answers became other ones, newest first")];
+    if past.verdict_history.is_empty() {
+        lines.push("  none kept yet".to_owned());
+    }
+    lines.extend(past.verdict_history.iter().map(|change| answer_line(output, change)));
+    lines.push("what happened to it".to_owned());
+    if past.history.is_empty() {
+        lines.push("  nothing since it is watched".to_owned());
+    }
+    lines.extend(past.history.iter().map(|change| change_line(output, change)));
+    lines
+}
+
+fn answer_line(output: &Output, change: &VerdictChange) -> String {
+    let word = output.tone(may::tone(&change.verdict), &change.verdict.replace('_', " "));
+    let could_begin = change.verdict != "allowed" && change.may_start == "allowed";
+    let begin = if could_begin { ", an operation could begin" } else { "" };
+    let why = match change.codes.join(", ") {
+        none if none.is_empty() => String::new(),
+        codes => clean(&format!(": {} ({codes})", change.sentence)),
+    };
+    format!("  {:.0} {} {word}{begin}{why}", change.at, clean(&change.action))
+}
+
+fn change_line(output: &Output, change: &Transition) -> String {
+    output.tone(
+        Tone::Quiet,
+        &format!("  {:.0} {} is {}: {}", change.at, change.what, change.to, change.sentence),
+    )
 }
 
 /// A name as one segment of a path, so that no spelling can reach another resource.
@@ -72,13 +133,10 @@ fn print(output: &Output, node: &NodeDetail) -> Result<()> {
         output.line(output.tone(Tone::Quiet, &format!("  not seen: {}", unseen.sentence)))?;
     }
     for change in node.history.iter().take(HISTORY) {
-        output.line(output.tone(
-            Tone::Quiet,
-            &format!("  {:.0} {} is {}: {}", change.at, change.what, change.to, change.sentence),
-        ))?;
+        output.line(change_line(output, change))?;
     }
     let name = &summary.name;
-    output.line(format!("  ask: millwright may reboot {name}"))
+    output.line(format!("  ask: millwright may reboot {name}; earlier: millwright node {name} --history"))
 }
 
 fn print_finding(output: &Output, finding: &FindingView) -> Result<()> {
@@ -121,6 +179,41 @@ fn print_task(output: &Output, task: &TaskView) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn answer() -> Value {
+        let said = |at: &str, verdict: &str, codes: &[&str], sentence: &str| {
+            json!({ "at": at, "node": "alibuild10", "key": "alibuild10", "action": "reboot", "verdict": verdict,
+                "may_start": "allowed", "codes": codes, "sentence": sentence })
+        };
+        json!({ "name": "alibuild10", "key": "alibuild10", "asked_at": "2026-01-31T10:00:00Z", "state": "healthy",
+            "history": [], "verdict_history": [
+                said("2026-01-31T04:10:00Z", "allowed", &[], ""),
+                said("2026-01-31T02:00:00Z", "wait", &["task_protected", "views_disagree"], "a \u{1b}build runs"),
+            ] })
+    }
+
+    #[test]
+    fn why_not_last_night_is_answered_with_time_verdict_sentence_and_codes() {
+        let lines = history_lines(&Output::plain(), &Past::deserialize(answer()).unwrap());
+        assert_eq!(
+            lines,
+            [
+                "alibuild10: when answers became other ones, newest first",
+                "  2026-01-31T04:10:00Z reboot allowed",
+                "  2026-01-31T02:00:00Z reboot wait, an operation could begin: a \u{fffd}build runs (task_protected, views_disagree)",
+                "what happened to it",
+                "  nothing since it is watched",
+            ]
+        );
+    }
+
+    #[test]
+    fn for_programs_the_past_is_what_the_coordinator_sends() {
+        let past = only_past(&answer());
+        assert_eq!(past["verdict_history"], answer()["verdict_history"]);
+        assert_eq!(past.as_object().unwrap().len(), 5, "and nothing of today: {past}");
+    }
 
     #[test]
     fn no_spelling_of_a_node_reaches_another_resource() {

@@ -25,6 +25,12 @@ impl Output {
         Self { colours: wanted && io::stdout().is_terminal() }
     }
 
+    /// Without colours, whatever it is printed on.
+    #[cfg(test)]
+    pub fn plain() -> Self {
+        Self { colours: false }
+    }
+
     /// Prints text and a line's end.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod streams;
 mod words;
 
 use super::{for_agents, for_operators, openapi};
+use crate::view::VerdictChange;
 use rig::Rig;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,6 +20,27 @@ async fn a_report_is_taken_in_and_its_node_is_shown() {
     assert_eq!(nodes.status, 200);
     let node = rig.get("/api/v1/nodes/N1.cern.ch").await;
     assert_eq!((node.status, &node.body["name"]), (200, &json!("n01")), "{}", node.body);
+}
+
+#[tokio::test]
+async fn a_node_tells_what_was_answered_before() {
+    let rig = Rig::start().await;
+    rig.app.publish_verdicts(vec![VerdictChange {
+        at: "2026-01-31T02:00:00Z".parse().unwrap(),
+        node: "n01".into(),
+        key: "n1".into(),
+        action: "reboot".into(),
+        verdict: "wait".into(),
+        may_start: "allowed".into(),
+        codes: vec!["task_protected".into()],
+        sentence: "a build runs".into(),
+    }]);
+    rig.app.record("ann", "note", "n01", "written after it, in this order").await.unwrap();
+    let node = rig.get("/api/v1/nodes/n01").await.body;
+    let earlier = json!([{ "at": "2026-01-31T02:00:00Z", "node": "n01", "key": "n1", "action": "reboot", "verdict": "wait",
+        "may_start": "allowed", "codes": ["task_protected"], "sentence": "a build runs" }]);
+    assert_eq!(node["verdict_history"], earlier, "{node}");
+    assert_eq!(rig.get("/api/v1/nodes/n02").await.body["verdict_history"], json!([]));
 }
 
 #[tokio::test]

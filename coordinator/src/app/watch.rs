@@ -1,15 +1,15 @@
 //! Watches what changes by itself: the policy file, and verdicts, so that "why not last night?" has an answer.
 
 use super::{App, PolicyFile};
-use crate::store::VerdictChange;
-use millwright_decision::{Action, Request, Verdict};
-use millwright_protocol::NodeName;
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
+use crate::{
+    fleet::Fleet,
+    store::Store,
+    view::{self, VerdictChange},
 };
+use jiff::Timestamp;
+use millwright_decision::{Action, Request};
+use millwright_protocol::NodeName;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// From one look at the policy file to the next.
 const POLICY: Duration = Duration::from_secs(5);
@@ -32,17 +32,23 @@ pub(super) fn policy(app: &Arc<App>, mut file: PolicyFile) {
     });
 }
 
-/// Tells which verdicts are not what they were.
+/// Tells which verdicts are not what they were, also over a restart.
 pub(super) fn verdicts(app: &Arc<App>) {
     let app = Arc::clone(app);
     let shutdown = app.shutdown.clone();
     shutdown.spawn(async move {
-        let mut before = Said::default();
+        let mut before = match app.read_store(Store::last_verdicts).await {
+            Ok(last) => Said::remembered(&last),
+            Err(refusal) => {
+                log::warn!("read the last verdicts, so that each is told anew: {}", refusal.message);
+                Said::default()
+            }
+        };
         while app.pause(VERDICTS).await {
             let names: Vec<NodeName> = app.policy().nodes.keys().cloned().collect();
             before.forget_others(&names);
             for some in names.chunks(AT_ONCE) {
-                app.publish_verdicts(judge(&app, some, &mut before));
+                app.publish_verdicts(app.with_fleet(|fleet, now| before.news(fleet, some, now)));
                 tokio::task::yield_now().await;
             }
         }
@@ -54,14 +60,39 @@ pub(super) fn verdicts(app: &Arc<App>) {
 struct Said(HashMap<NodeName, [Option<u64>; Action::DISRUPTIVE.len()]>);
 
 impl Said {
-    /// Remembers a verdict; `true` when it is not what was said before. The first one is no change.
-    fn is_news(&mut self, name: &NodeName, place: usize, verdict: &Verdict) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (verdict.verdict, verdict.may_start).hash(&mut hasher);
-        verdict.reasons.iter().for_each(|reason| reason.code.hash(&mut hasher));
-        let digest = hasher.finish();
-        let Some(before) = self.0.entry(name.clone()).or_default().get_mut(place) else { return false };
-        before.replace(digest).is_some_and(|before| before != digest)
+    /// What was said before the start.
+    fn remembered(last: &[VerdictChange]) -> Self {
+        let mut said = Self::default();
+        for change in last {
+            let place = Action::DISRUPTIVE.iter().position(|action| action.as_str() == change.action);
+            if let (Ok(name), Some(place)) = (change.key.parse(), place) {
+                said.is_news(&name, place, change.digest());
+            }
+        }
+        said
+    }
+
+    /// Remembers what is said; `true` when it is not what was said before, or nothing was.
+    fn is_news(&mut self, name: &NodeName, place: usize, digest: u64) -> bool {
+        if !self.0.contains_key(name) {
+            self.0.insert(name.clone(), Default::default());
+        }
+        let said = self.0.get_mut(name).and_then(|said| said.get_mut(place));
+        said.is_some_and(|said| said.replace(digest) != Some(digest))
+    }
+
+    /// Verdicts on these nodes that are not what they were.
+    fn news(&mut self, fleet: &mut Fleet, names: &[NodeName], now: Timestamp) -> Vec<VerdictChange> {
+        let mut changes = Vec::new();
+        for name in names {
+            for (place, action) in Action::DISRUPTIVE.into_iter().enumerate() {
+                let Ok(verdict) = fleet.judge(&Request::one(action, name.clone()), now) else { continue };
+                if self.is_news(name, place, view::digest(&verdict)) {
+                    changes.push(VerdictChange::of(&verdict, name, fleet.policy().spell(name), now));
+                }
+            }
+        }
+        changes
     }
 
     /// Drops nodes that are no longer listed.
@@ -72,17 +103,58 @@ impl Said {
     }
 }
 
-fn judge(app: &App, names: &[NodeName], before: &mut Said) -> Vec<VerdictChange> {
-    app.with_fleet(|fleet, now| {
-        let mut changes = Vec::new();
-        for name in names {
-            for (place, action) in Action::DISRUPTIVE.into_iter().enumerate() {
-                let Ok(verdict) = fleet.judge(&Request::one(action, name.clone()), now) else { continue };
-                if before.is_news(name, place, &verdict) {
-                    changes.push(VerdictChange::of(&verdict, name, fleet.policy().spell(name), now));
-                }
-            }
-        }
-        changes
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{Story, name, task};
+
+    /// What is news about rebooting the first node, as "verdict: codes".
+    fn told(story: &mut Story, said: &mut Said) -> Vec<String> {
+        let now = story.now();
+        let news = said.news(&mut story.fleet, &[name("alibuild01")], now);
+        let reboots = news.into_iter().filter(|change| change.action == "reboot");
+        reboots.map(|change| format!("{}: {}", change.verdict, change.codes.join(" "))).collect()
+    }
+
+    #[test]
+    fn each_answer_is_told_once_from_the_first_on() {
+        let mut story = Story::new(3);
+        let mut said = Said::default();
+        let first = told(&mut story, &mut said);
+        assert!(first.len() == 1 && first[0].contains("warming_up"), "{first:?}");
+        story.rounds(9);
+        assert_eq!(told(&mut story, &mut said), ["allowed: "]);
+        story.rounds(1);
+        assert_eq!(told(&mut story, &mut said), [""; 0], "nothing new, though every age is another one");
+    }
+
+    #[test]
+    fn another_number_of_tasks_is_no_other_answer() {
+        let mut story = Story::new(3);
+        let mut said = Said::default();
+        let run = |story: &mut Story, id: &str| {
+            let agents = &mut story.master.as_mut().unwrap().agents;
+            agents.iter_mut().find(|agent| agent.id == "S-alibuild01").unwrap().tasks.push(task(id));
+            story.rounds(9);
+        };
+        run(&mut story, "mesos-jenkins-1");
+        let news = told(&mut story, &mut said);
+        assert!(news.len() == 1 && news[0].contains("task_protected"), "{news:?}");
+        run(&mut story, "mesos-jenkins-2");
+        assert_eq!(told(&mut story, &mut said), [""; 0]);
+    }
+
+    #[test]
+    fn after_a_restart_only_what_is_another_answer_is_told() {
+        let mut story = Story::new(3);
+        story.rounds(9);
+        let now = story.now();
+        let last = Said::default().news(&mut story.fleet, &[name("alibuild01")], now);
+        assert_eq!(last.len(), 4, "one of each action");
+        assert_eq!(told(&mut story, &mut Said::remembered(&last)), [""; 0]);
+        story.quiet.insert(name("alibuild01"));
+        story.rounds(9);
+        let news = told(&mut story, &mut Said::remembered(&last));
+        assert!(news.len() == 1 && news[0].contains("fact_stale"), "{news:?}");
+    }
 }

@@ -8,12 +8,16 @@ use super::{
     words::{self, Mark, Moment, Tone},
 };
 use crate::view::{
-    ChecklistItem, ChecklistState, FindingView, FleetView, NodeDetail, TaskView, Transition, VolumeView,
+    ChecklistItem, ChecklistState, FindingView, FleetView, NodeDetail, TaskView, Transition, VerdictChange,
+    VolumeView,
 };
 use askama::Template;
 use jiff::Timestamp;
-use millwright_decision::Verdict;
+use millwright_decision::{Code, Verdict};
 use millwright_protocol::{Container, ContainerRole, ImageFact, PullState, Status};
+
+/// Earlier answers that the page shows; the command line tells all that are read.
+const EARLIER: usize = 40;
 
 /// The page.
 #[derive(Template)]
@@ -33,6 +37,8 @@ pub struct NodePage {
     known_dead: Option<String>,
     identity_changed: Option<String>,
     stacks: Vec<Vec<Card>>,
+    earlier: Vec<Earlier>,
+    earlier_more: bool,
     checklist: Vec<Check>,
     checklist_done: usize,
     checklist_applies: usize,
@@ -115,6 +121,15 @@ struct Image {
     percent: Option<u8>,
 }
 
+/// An answer that a verdict gave before, or gives since then.
+struct Earlier {
+    at: Moment,
+    action: String,
+    mark: Mark,
+    sentence: String,
+    codes: Vec<String>,
+}
+
 struct Change {
     at: Moment,
     what: String,
@@ -153,6 +168,8 @@ impl NodePage {
             known_dead: node.known_dead.clone(),
             identity_changed: node.identity.as_ref().and_then(|identity| identity.changed.clone()),
             stacks: stacks(verdicts.iter().map(|verdict| Card::new(verdict, now)).collect()),
+            earlier: node.verdict_history.iter().take(EARLIER).map(|change| earlier(change, now)).collect(),
+            earlier_more: node.verdict_history.len() > EARLIER,
             checklist_done: in_state(ChecklistState::Done),
             checklist_applies: checklist.len() - in_state(ChecklistState::NotConfigured),
             checklist,
@@ -368,6 +385,22 @@ fn image(seen: &ImageFact, now: Timestamp) -> Image {
         story.extend(pull.next_try_at.map(|at| format!("next try {}", Moment::new(at, now).relative)));
     }
     Image { name: seen.name.clone(), mark, story: story.join(", "), percent }
+}
+
+fn earlier(change: &VerdictChange, now: Timestamp) -> Earlier {
+    // Codes of a later version have no page here yet.
+    let known = |word: &&String| Code::ALL.iter().any(|code| code.as_str() == word.as_str());
+    Earlier {
+        at: Moment::new(change.at, now),
+        action: change.action.clone(),
+        mark: words::verdict_word(&change.verdict),
+        sentence: if change.sentence.is_empty() {
+            "nothing objected".to_owned()
+        } else {
+            change.sentence.clone()
+        },
+        codes: change.codes.iter().filter(known).cloned().collect(),
+    }
 }
 
 fn change(transition: &Transition, now: Timestamp) -> Change {

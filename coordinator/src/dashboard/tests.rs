@@ -276,6 +276,12 @@ fn hostile() -> Arc<Example> {
     for transition in &mut node.history {
         EVIL.clone_into(&mut transition.sentence);
     }
+    for answer in &mut node.verdict_history {
+        EVIL.clone_into(&mut answer.sentence);
+        EVIL.clone_into(&mut answer.action);
+        EVIL.clone_into(&mut answer.verdict);
+        answer.codes = vec![EVIL.to_owned()];
+    }
     EVIL.clone_into(&mut node.volumes[0].fact.mount);
     EVIL.clone_into(&mut node.images[0].name);
     let summary = node.summary.clone();
@@ -303,6 +309,29 @@ async fn names_and_sentences_from_outside_never_become_markup() {
         }
         assert_eq!(between(&page, "<script", ">"), [" src=\"/assets/live.js\" defer"]);
     }
+}
+
+#[tokio::test]
+async fn earlier_answers_are_folded_newest_first_and_bounded() {
+    let folded = |page: &str| between(page, "<details id=\"earlier\">", "</details>").concat();
+    let earlier = folded(&page("busy", "/nodes/alibuild10").await);
+    let said = words(&earlier);
+    let newest = said.find("10 h ago reboot ✓ allowed nothing objected").unwrap_or_else(|| panic!("{said}"));
+    let before = said.find("reboot ◔ wait a build must finish: Jenkins builds task_protected").unwrap();
+    assert!(newest < before, "{said}");
+    assert!(
+        earlier.contains("href=\"/manual/reasons/task_protected\"") && !earlier.contains("not_a_code_yet")
+    );
+    assert!(said.contains("The same in a terminal: millwright node alibuild10 --history"), "{said}");
+    let mut example = Example::busy();
+    let node = example.nodes.get_mut(&name("alibuild10")).unwrap();
+    node.verdict_history = vec![node.verdict_history[0].clone(); 41];
+    let many = folded(&page_of(&Arc::new(example), "/nodes/alibuild10").await);
+    assert_eq!(between(&many, "<li>", "</li>").len(), 40);
+    assert!(words(&many).contains("There are more:"));
+    let mut example = Example::busy();
+    example.nodes.get_mut(&name("alibuild10")).unwrap().verdict_history.clear();
+    assert_eq!(folded(&page_of(&Arc::new(example), "/nodes/alibuild10").await), "", "nothing to unfold");
 }
 
 #[tokio::test]

@@ -74,6 +74,13 @@ impl From<Severity> for Mark {
     }
 }
 
+/// The mark of a verdict that was kept as a word.
+pub fn verdict_word(word: &str) -> Mark {
+    let all = [Severity::Allowed, Severity::Wait, Severity::NeedsPeople, Severity::Refused];
+    let known = all.into_iter().find(|severity| severity.as_str() == word);
+    known.map_or(mark("unknown", "?", Tone::Unknown), Mark::from)
+}
+
 impl From<NodeState> for Mark {
     fn from(state: NodeState) -> Self {
         let (symbol, tone) = match state {

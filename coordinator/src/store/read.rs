@@ -1,12 +1,12 @@
 //! What is read back. A row that this version cannot read is left out and logged, never guessed at.
 
-use super::{AuditEntry, VerdictChange};
+use super::AuditEntry;
 use crate::{
     fleet::{NodeRecord, Remembered},
-    view::{Acknowledgement, Transition},
+    view::{Acknowledgement, Transition, VerdictChange},
 };
 use jiff::Timestamp;
-use millwright_decision::{Class, fleet::Brake};
+use millwright_decision::{Action, Class, fleet::Brake};
 use millwright_protocol::NodeName;
 use rusqlite::{Connection, Row, params};
 
@@ -113,28 +113,48 @@ pub(super) fn audit(connection: &Connection, most: usize) -> rusqlite::Result<Ve
     rows.collect()
 }
 
-/// See [`super::Store::verdicts`].
+/// See [`super::Store::verdicts`]. One look for each action: none may crowd out another.
 pub(super) fn verdicts(
     connection: &Connection,
     node: &NodeName,
-    most: usize,
+    most_each: usize,
 ) -> rusqlite::Result<Vec<VerdictChange>> {
     let mut statement = connection.prepare_cached(
-        "SELECT at, node, spelled, action, verdict, may_start, codes, sentence FROM verdict
-         WHERE node = ?1 ORDER BY id DESC LIMIT ?2",
+        "SELECT id, at, node, spelled, action, verdict, may_start, codes, sentence FROM verdict
+         WHERE node = ?1 AND action = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![node.as_str(), limit(most)], |row| {
-        let codes: String = row.get("codes")?;
-        Ok(VerdictChange {
-            at: moment(row, "at")?,
-            node: row.get("spelled")?,
-            key: row.get("node")?,
-            action: row.get("action")?,
-            verdict: row.get("verdict")?,
-            may_start: row.get("may_start")?,
-            codes: codes.split_whitespace().map(str::to_owned).collect(),
-            sentence: row.get("sentence")?,
-        })
-    })?;
+    let mut changes = Vec::new();
+    for action in Action::DISRUPTIVE {
+        let of_action = params![node.as_str(), action.as_str(), limit(most_each)];
+        let mut rows = statement.query(of_action)?;
+        while let Some(row) = rows.next()? {
+            changes.push((row.get::<_, i64>("id")?, verdict(row)?));
+        }
+    }
+    changes.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    Ok(changes.into_iter().map(|(_, change)| change).collect())
+}
+
+/// See [`super::Store::last_verdicts`].
+pub(super) fn last_verdicts(connection: &Connection) -> rusqlite::Result<Vec<VerdictChange>> {
+    let mut statement = connection.prepare(
+        "SELECT at, node, spelled, action, verdict, may_start, codes, sentence FROM verdict
+         WHERE id IN (SELECT MAX(id) FROM verdict GROUP BY node, action)",
+    )?;
+    let rows = statement.query_map([], verdict)?;
     rows.collect()
+}
+
+fn verdict(row: &Row<'_>) -> rusqlite::Result<VerdictChange> {
+    let codes: String = row.get("codes")?;
+    Ok(VerdictChange {
+        at: moment(row, "at")?,
+        node: row.get("spelled")?,
+        key: row.get("node")?,
+        action: row.get("action")?,
+        verdict: row.get("verdict")?,
+        may_start: row.get("may_start")?,
+        codes: codes.split_whitespace().map(str::to_owned).collect(),
+        sentence: row.get("sentence")?,
+    })
 }

@@ -96,8 +96,68 @@ async fn verdicts_are_kept_when_they_change_for_why_not_last_night() {
     store.keep_audit(entry("so that it is written")).await.unwrap();
     assert_eq!(store.verdicts(&node, 5).unwrap(), std::slice::from_ref(&seen));
     assert!(seen.codes.contains(&"warming_up".to_owned()), "{:?}", seen.codes);
-    let later = VerdictChange { at: testing::at(9), ..seen.clone() };
-    assert!(later.says_the_same(&seen));
+    assert_eq!(seen.digest(), crate::view::digest(&verdict), "what is read back says the same");
+    let other = VerdictChange { codes: Vec::new(), ..seen.clone() };
+    assert_ne!(seen.digest(), other.digest());
+}
+
+fn said(second: i64, node: &str, action: &str) -> VerdictChange {
+    VerdictChange {
+        at: testing::at(second),
+        node: node.to_owned(),
+        key: testing::name(node).as_str().to_owned(),
+        action: action.to_owned(),
+        verdict: "wait".into(),
+        may_start: "allowed".into(),
+        codes: vec!["task_protected".into()],
+        sentence: format!("said at second {second}"),
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_changes_often_does_not_crowd_out_the_others() {
+    let folder = folder();
+    let (store, _) = Store::open(&folder.path().join("store.db"), Retention::default()).unwrap();
+    let delete = said(1, "alibuild01", "delete");
+    let often: Vec<VerdictChange> = (2..100).map(|second| said(second, "alibuild01", "reboot")).collect();
+    store.keep_verdicts([std::slice::from_ref(&delete), &often].concat());
+    store.keep_verdicts(vec![said(100, "alibuild02", "reboot")]);
+    store.keep_audit(entry("so that it is written")).await.unwrap();
+    let kept = store.verdicts(&testing::name("alibuild01"), 2).unwrap();
+    let newest = [often[97].clone(), often[96].clone(), delete.clone()];
+    assert_eq!(kept, newest, "newest first, of one node, two of each action");
+    let mut last = store.last_verdicts().unwrap();
+    last.sort_by_key(|change| change.at);
+    assert_eq!(last, [delete, often[97].clone(), said(100, "alibuild02", "reboot")]);
+}
+
+#[tokio::test]
+async fn the_last_verdict_stays_however_old_it_is() {
+    let folder = folder();
+    let (store, _) = Store::open(&folder.path().join("store.db"), Retention::default()).unwrap();
+    store.keep_verdicts(vec![said(0, "alibuild01", "reboot"), said(1, "alibuild01", "reboot")]);
+    store.prune(testing::at(100 * 24 * 3600));
+    store.keep_audit(entry("so that it is written")).await.unwrap();
+    assert_eq!(store.verdicts(&testing::name("alibuild01"), 5).unwrap(), [said(1, "alibuild01", "reboot")]);
+}
+
+#[tokio::test]
+async fn verdicts_of_a_node_are_found_without_looking_at_the_others() {
+    let folder = folder();
+    let path = folder.path().join("store.db");
+    drop(Store::open(&path, Retention::default()).unwrap());
+    let plan: Vec<String> = Connection::open(&path)
+        .unwrap()
+        .prepare("EXPLAIN QUERY PLAN SELECT * FROM verdict WHERE node = 'n' AND action = 'a' ORDER BY id DESC LIMIT 1")
+        .unwrap()
+        .query_map([], |row| row.get("detail"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(
+        plan.len() == 1 && plan[0].contains("USING INDEX verdict_by_action (node=? AND action=?)"),
+        "{plan:?}"
+    );
 }
 
 fn refusal(path: &Path) -> String {

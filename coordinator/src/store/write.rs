@@ -3,10 +3,10 @@
 //! It takes whatever has queued up into one transaction. When that fails it keeps what it has, tells whoever waits for
 //! a confirmation, and tries again each second; meanwhile the queue fills and what is offered on top is dropped.
 
-use super::{AuditEntry, OpenError, Retention, VerdictChange};
+use super::{AuditEntry, OpenError, Retention};
 use crate::{
     fleet::NodeRecord,
-    view::{Acknowledgement, BrakeView, OwnTrouble, Transition},
+    view::{Acknowledgement, BrakeView, OwnTrouble, Transition, VerdictChange},
 };
 use jiff::Timestamp;
 use millwright_protocol::NodeName;
@@ -374,7 +374,11 @@ fn prune(transaction: &Transaction<'_>, now: Timestamp, retention: Retention) ->
     let before =
         |kept: jiff::SignedDuration| now.checked_sub(kept).unwrap_or(Timestamp::UNIX_EPOCH).as_millisecond();
     transaction.execute("DELETE FROM change WHERE at < ?1", [before(retention.changes)])?;
-    transaction.execute("DELETE FROM verdict WHERE at < ?1", [before(retention.changes)])?;
+    // The last answer stays: it is still the answer, and since when.
+    transaction.execute(
+        "DELETE FROM verdict WHERE at < ?1 AND id NOT IN (SELECT MAX(id) FROM verdict GROUP BY node, action)",
+        [before(retention.changes)],
+    )?;
     transaction.execute("DELETE FROM audit WHERE at < ?1", [before(retention.audit)])?;
     transaction.execute("DELETE FROM acknowledgement WHERE until < ?1", [now.as_millisecond()]).map(drop)
 }

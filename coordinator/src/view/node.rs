@@ -1,6 +1,6 @@
 //! One node with everything that is known about it, and what is not.
 
-use super::{NodeSummary, Transition};
+use super::{NodeSummary, Transition, VerdictChange};
 use jiff::Timestamp;
 use millwright_decision::{Source, TaskClass};
 use millwright_protocol::{
@@ -57,6 +57,9 @@ pub struct NodeDetail {
     /// Changes, newest first. The fleet keeps none: filled from the store by whoever asks.
     #[serde(default)]
     pub history: Vec<Transition>,
+    /// When verdicts were no longer what they were, the latest of each action, newest first. From the store as well.
+    #[serde(default)]
+    pub verdict_history: Vec<VerdictChange>,
 }
 
 /// Who the machine is.

@@ -97,7 +97,27 @@ pub(super) fn detail(summary: &NodeSummary, seen: Option<&Node>, now: Timestamp)
             blind("openstack", true, "the policy says that this site has none"),
         ],
         history: history(summary, now),
+        verdict_history: verdict_history(summary, now),
     }
+}
+
+/// A night with a build that ended.
+fn verdict_history(summary: &NodeSummary, now: Timestamp) -> Vec<VerdictChange> {
+    let said = |minutes, verdict: &str, codes: &[&str], sentence: &str| VerdictChange {
+        at: now - SignedDuration::from_mins(minutes),
+        node: summary.name.clone(),
+        key: summary.key.clone(),
+        action: "reboot".to_owned(),
+        verdict: verdict.to_owned(),
+        may_start: "allowed".to_owned(),
+        codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+        sentence: sentence.to_owned(),
+    };
+    vec![
+        said(610, "allowed", &[], ""),
+        said(611, "wait", &["empty_not_proven"], "it is not proven empty: agent has seen it empty for 2 s"),
+        said(690, "wait", &["task_protected", "not_a_code_yet"], "a build must finish: Jenkins builds"),
+    ]
 }
 
 fn blind(what: &str, not_configured: bool, sentence: &str) -> CannotSee {

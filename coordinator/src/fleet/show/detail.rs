@@ -87,6 +87,7 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
         zookeeper: facts.zookeeper,
         cannot_see,
         history: Vec::new(),
+        verdict_history: Vec::new(),
     }
 }
 

@@ -47,7 +47,7 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_by_age ON audit (at);
 
--- Verdicts whenever they became other ones: "why not last night?". Pruned by age.
+-- Verdicts whenever they became other ones: "why not last night?". Pruned by age, but for the last of each.
 CREATE TABLE verdict (
     id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -59,5 +59,5 @@ CREATE TABLE verdict (
     codes TEXT NOT NULL,
     sentence TEXT NOT NULL
 ) STRICT;
-CREATE INDEX verdict_by_node ON verdict (node, id);
+CREATE INDEX verdict_by_action ON verdict (node, action, id);
 CREATE INDEX verdict_by_age ON verdict (at);
