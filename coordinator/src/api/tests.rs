@@ -1,5 +1,6 @@
 //! The real routes over real HTTP on loopback and on a Unix socket, with a fleet in memory.
 
+mod described;
 mod errors;
 mod rig;
 mod streams;
