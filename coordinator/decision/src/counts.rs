@@ -2,6 +2,7 @@
 
 use crate::{
     fleet::{Progress, Snapshot},
+    in_order::InOrder,
     policy::{Class, Policy, TaskClass},
 };
 use jiff::Timestamp;
@@ -62,18 +63,20 @@ impl FleetCounts {
         let mut counts = Self::default();
         let mut failing: BTreeMap<&str, u32> = BTreeMap::new();
         let mut reporting = 0;
+        let mut nodes = InOrder::new(&snapshot.nodes);
+        let mut operations = snapshot.operations.in_order();
         for (name, listed) in &policy.nodes {
             if listed.class == Class::Master {
                 counts.masters.push(name.clone());
             }
             let class = counts.classes.entry(listed.class).or_default();
-            let node = snapshot.nodes.get(name).map(Box::as_ref);
+            let node = nodes.get(name).map(Box::as_ref);
             if listed.class == Class::Physical || node.is_some_and(super::fleet::Node::is_uncounted) {
                 continue;
             }
             class.listed += 1;
             let healthy = node.is_some_and(|node| node.is_proven_healthy(now));
-            let operation = snapshot.operation_on(name);
+            let operation = operations.get(name).and_then(|on_it| snapshot.operations.first_of(on_it));
             let taken = operation.is_some_and(|operation| operation.progress >= Progress::Out);
             if let Some(at) = node.and_then(|node| node.returned_at)
                 && class.last_return.as_ref().is_none_or(|(latest, _)| *latest < at)

@@ -23,8 +23,11 @@ pub fn judge(request: &Request, snapshot: &Snapshot, policy: &Policy, now: Times
     let mut notes = Vec::new();
     let mut subjects = Vec::with_capacity(request.nodes.len());
     rules::policy::unreadable(&case, &mut reasons);
+    let mut spelled = Vec::with_capacity(request.nodes.len());
     for name in &request.nodes {
-        match rules::policy::admit(&case, name) {
+        let listed = policy.nodes.get(name);
+        spelled.push(listed.map_or(name.as_str(), |listed| listed.display.as_str()).to_owned());
+        match rules::policy::admit(&case, name, listed) {
             Ok(subject) => subjects.push(subject),
             Err(reason) => reasons.push(*reason),
         }
@@ -42,7 +45,7 @@ pub fn judge(request: &Request, snapshot: &Snapshot, policy: &Policy, now: Times
         reasons.iter().map(|reason| reason.code).filter(|code| code.clears_on_the_way()).collect();
     Verdict {
         action: request.action,
-        nodes: request.nodes.iter().map(|name| policy.spell(name).to_owned()).collect(),
+        nodes: spelled,
         verdict,
         may_start: Verdict::worst(reasons.iter().filter(|reason| !reason.code.clears_on_the_way())),
         asked_at: now

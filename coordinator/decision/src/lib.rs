@@ -12,6 +12,7 @@ pub mod counts;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
 pub mod fleet;
+mod in_order;
 mod judge;
 pub mod per_node;
 mod policy;

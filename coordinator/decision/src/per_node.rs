@@ -1,6 +1,9 @@
 //! What is attached to nodes: operations, holds, attestations, found by node without a search.
 
-use crate::fleet::{Attestation, Hold, Operation};
+use crate::{
+    fleet::{Attestation, Hold, Operation},
+    in_order::InOrder,
+};
 use millwright_protocol::NodeName;
 use std::collections::BTreeMap;
 
@@ -61,6 +64,16 @@ impl<T: Attached> PerNode<T> {
     /// Those of one node, in the order they came.
     pub fn on(&self, node: &NodeName) -> impl Iterator<Item = &T> {
         self.places.get(node).into_iter().flatten().filter_map(|place| self.all.get(*place))
+    }
+
+    /// Places of those of each node, for a walk over all nodes in the order of their names.
+    pub(crate) fn in_order(&self) -> InOrder<'_, Vec<usize>> {
+        InOrder::new(&self.places)
+    }
+
+    /// The first that came of those at these places.
+    pub(crate) fn first_of(&self, places: &[usize]) -> Option<&T> {
+        places.first().and_then(|place| self.all.get(*place))
     }
 
     /// All of them, in the order they came.

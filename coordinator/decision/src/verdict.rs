@@ -3,7 +3,7 @@
 use crate::{Action, Code, TaskClass};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// How strongly something objects, and the verdict as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -60,18 +60,23 @@ pub struct Reason {
     /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// Who or what can clear it.
-    pub owner: String,
+    pub owner: Cow<'static, str>,
     /// Since when it objects, where known.
     pub since: Option<Timestamp>,
     /// What would clear it.
-    pub unblocked_by: String,
+    pub unblocked_by: Cow<'static, str>,
     /// When that is expected, where known.
     pub expected_at: Option<Timestamp>,
 }
 
 impl Reason {
     /// An objection with its sentence and what would clear it; the rest is added by the methods below.
-    pub fn new(code: Code, severity: Severity, sentence: String, unblocked_by: impl Into<String>) -> Self {
+    pub fn new(
+        code: Code,
+        severity: Severity,
+        sentence: String,
+        unblocked_by: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             code,
             rule: None,
@@ -79,7 +84,7 @@ impl Reason {
             severity,
             sentence,
             evidence: Vec::new(),
-            owner: "millwright".to_owned(),
+            owner: Cow::Borrowed("millwright"),
             since: None,
             unblocked_by: unblocked_by.into(),
             expected_at: None,
@@ -107,7 +112,7 @@ impl Reason {
 
     /// Says who can clear it.
     #[must_use]
-    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+    pub fn owner(mut self, owner: impl Into<Cow<'static, str>>) -> Self {
         self.owner = owner.into();
         self
     }

@@ -145,7 +145,7 @@ impl ReasonView {
             mark: reason.severity.into(),
             sentence: reason.sentence.clone(),
             unblocked_by: markdown::line(&reason.unblocked_by),
-            owner: reason.owner.clone(),
+            owner: reason.owner.to_string(),
             since: reason.since.map(|at| Moment::new(at, now)),
             expected_at: reason.expected_at.map(|at| Moment::new(at, now)),
             evidence: reason.evidence.iter().map(EvidenceView::from).collect(),

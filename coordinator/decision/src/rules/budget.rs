@@ -156,9 +156,12 @@ pub(crate) fn settling(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec
 
 /// The last in-service node that can do something goes only with a person's yes.
 pub(crate) fn last_of_label(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
+    if !case.action().is_disruptive() || subject.listed.labels.is_empty() {
+        return;
+    }
     let in_service = subject.node.is_some_and(|node| node.is_proven_healthy(case.now))
         && !case.snapshot.is_taken(subject.name);
-    if !case.action().is_disruptive() || !in_service || super::protection::granted(case, Code::LastOfLabel) {
+    if !in_service || super::protection::granted(case, Code::LastOfLabel) {
         return;
     }
     for label in &subject.listed.labels {

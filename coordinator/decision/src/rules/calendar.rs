@@ -46,7 +46,7 @@ pub(crate) fn windows(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<
     }
 }
 
-fn closed(code: Code, sentence: String, unblocked_by: &str, name: &str) -> Reason {
+fn closed(code: Code, sentence: String, unblocked_by: &'static str, name: &str) -> Reason {
     Reason::new(code, Severity::Wait, sentence, unblocked_by)
         .owner("policy")
         .fact("calendar", name, "policy", 0)

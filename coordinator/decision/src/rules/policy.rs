@@ -4,7 +4,7 @@ use crate::{
     action::Action,
     case::{Case, Subject},
     code::Code,
-    policy::Class,
+    policy::{Class, NodePolicy},
     verdict::{Reason, Severity},
 };
 use millwright_protocol::NodeName;
@@ -28,13 +28,17 @@ pub(crate) fn unreadable(case: &Case<'_>, reasons: &mut Vec<Reason>) {
 }
 
 /// Looks a node up; physical and unlisted nodes are seen and never touched.
-pub(crate) fn admit<'a>(case: &Case<'a>, name: &'a NodeName) -> Result<Subject<'a>, Box<Reason>> {
-    let refuse = |code, sentence, unblocked_by: &str| {
+pub(crate) fn admit<'a>(
+    case: &Case<'a>,
+    name: &'a NodeName,
+    listed: Option<&'a NodePolicy>,
+) -> Result<Subject<'a>, Box<Reason>> {
+    let refuse = |code, sentence, unblocked_by: &'static str| {
         let mut reason = Reason::new(code, Severity::Refused, sentence, unblocked_by).owner("policy");
         reason.node = Some(case.policy.spell(name).to_owned());
         Err(Box::new(reason))
     };
-    let Some(listed) = case.policy.nodes.get(name) else {
+    let Some(listed) = listed else {
         return refuse(
             Code::NodeUnlisted,
             format!("{name} is not in the policy, so nobody may touch it through Millwright"),

@@ -29,7 +29,8 @@ pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Re
         return;
     }
     for task in living(subject) {
-        if let Some((code, severity, story, unblocked_by)) = objection(case, subject, task) {
+        if let Some((code, severity)) = objection(case, task) {
+            let (story, unblocked_by) = words(subject, task, severity);
             let age = task.started_at.map(|started| case.now.duration_since(started));
             let ran = age.map_or_else(String::new, |age| format!(", running for {}", spell(age)));
             reasons.push(
@@ -54,53 +55,49 @@ pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Re
     }
 }
 
-type Objection = (Code, Severity, String, String);
-
-fn objection(case: &Case<'_>, subject: &Subject<'_>, task: &NodeTask) -> Option<Objection> {
-    let (code, severity, story, unblocked_by) = match task.class {
+/// Whether a task objects, and how strongly.
+fn objection(case: &Case<'_>, task: &NodeTask) -> Option<(Code, Severity)> {
+    let (code, severity) = match task.class {
         TaskClass::Disposable => return None,
-        TaskClass::Protected => {
+        TaskClass::Protected => (Code::TaskProtected, Severity::Wait),
+        TaskClass::Checker => {
+            let waited = case.operation.and_then(|own| own.cordoned_at).map(|at| case.now.duration_since(at));
+            let is_late = waited.is_some_and(|waited| waited >= CHECKER_PATIENCE);
+            (Code::TaskChecker, if is_late { Severity::NeedsPeople } else { Severity::Wait })
+        }
+        TaskClass::Service if has_sibling(case, task) => (Code::TaskService, Severity::Wait),
+        TaskClass::Service => (Code::TaskService, Severity::NeedsPeople),
+        TaskClass::Pinned => (Code::TaskPinned, Severity::NeedsPeople),
+    };
+    (!is_overridden(case, code, task)).then_some((code, severity))
+}
+
+/// What a task that objects is, and what would clear it.
+fn words(subject: &Subject<'_>, task: &NodeTask, severity: Severity) -> (String, &'static str) {
+    match (task.class, severity) {
+        (TaskClass::Protected | TaskClass::Disposable, _) => {
             let story = match &task.rule {
                 Some(rule) => format!("must finish: {rule}"),
                 None => "is a task no rule knows, so it must finish".to_owned(),
             };
-            (Code::TaskProtected, Severity::Wait, story, "the end of the task".to_owned())
+            (story, "the end of the task")
         }
-        TaskClass::Checker => {
-            let waited = case.operation.and_then(|own| own.cordoned_at).map(|at| case.now.duration_since(at));
-            let severity = if waited.is_some_and(|waited| waited >= CHECKER_PATIENCE) {
-                Severity::NeedsPeople
-            } else {
-                Severity::Wait
-            };
-            let story = "builds pull requests and is left alone until a boundary".to_owned();
-            (
-                Code::TaskChecker,
-                severity,
-                story,
-                "the end of its build, or after 1 h a person who lets it go".to_owned(),
-            )
-        }
-        TaskClass::Service if has_sibling(case, task) => (
-            Code::TaskService,
-            Severity::Wait,
+        (TaskClass::Checker, _) => (
+            "builds pull requests and is left alone until a boundary".to_owned(),
+            "the end of its build, or after 1 h a person who lets it go",
+        ),
+        (TaskClass::Service, Severity::Wait) => (
             "is a service that has to move; another instance is healthy".to_owned(),
-            "the service running elsewhere".to_owned(),
+            "the service running elsewhere",
         ),
-        TaskClass::Service => (
-            Code::TaskService,
-            Severity::NeedsPeople,
+        (TaskClass::Service, _) => (
             "is a service without another healthy instance".to_owned(),
-            "another instance elsewhere, or a person who lets it stop".to_owned(),
+            "another instance elsewhere, or a person who lets it stop",
         ),
-        TaskClass::Pinned => (
-            Code::TaskPinned,
-            Severity::NeedsPeople,
-            format!("lives on {} only", subject.display()),
-            "a person who lets it stop".to_owned(),
-        ),
-    };
-    (!is_overridden(case, code, task)).then_some((code, severity, story, unblocked_by))
+        (TaskClass::Pinned, _) => {
+            (format!("lives on {} only", subject.display()), "a person who lets it stop")
+        }
+    }
 }
 
 /// Whether a person has named this very task and let it go (DESIGN 3.5); a yes for the node as a whole is none.
@@ -216,7 +213,7 @@ fn unproven(
     severity: Severity,
     story: &str,
     span: Option<EmptySpan>,
-    unblocked_by: &str,
+    unblocked_by: &'static str,
 ) -> Reason {
     Reason::new(
         Code::EmptyNotProven,
@@ -229,10 +226,9 @@ fn unproven(
 }
 
 fn something_objects(case: &Case<'_>, subject: &Subject<'_>) -> bool {
-    let mut objections = Vec::new();
-    tasks(case, subject, &mut objections);
-    stray_containers(case, subject, &mut objections);
-    !objections.is_empty()
+    let mut strays = Vec::new();
+    stray_containers(case, subject, &mut strays);
+    !strays.is_empty() || living(subject).into_iter().any(|task| objection(case, task).is_some())
 }
 
 /// Once a node is cordoned, only what was seen after that proves anything.
