@@ -125,8 +125,10 @@ impl Fleet {
     }
 
     fn restore_node(&mut self, stored: NodeRecord, now: Timestamp) {
-        let name = stored.node.clone();
-        let class = self.policy.nodes.get(&name).map(|listed| listed.class);
+        let listed = self.policy.nodes.get_key_value(&stored.node);
+        // One text for every place that names the node.
+        let name = listed.map_or(&stored.node, |(name, _)| name).clone();
+        let class = listed.map(|(_, listed)| listed.class);
         let mut node = Node {
             identity_changed: stored.identity_changed,
             known_dead: stored.known_dead,

@@ -48,16 +48,20 @@ impl Fleet {
 
     /// Whether the node may be kept; makes its entries.
     fn make_room(&mut self, name: &NodeName, listed: bool) -> bool {
-        if !self.snapshot.nodes.contains_key(name) {
+        let is_known = self.snapshot.nodes.contains_key(name);
+        if is_known && self.records.contains_key(name) {
+            return true;
+        }
+        // One text for every place that names the node.
+        let name = self.policy.nodes.get_key_value(name).map_or(name, |(listed, _)| listed);
+        if !is_known {
             if !listed && self.unlisted >= MOST_UNLISTED {
                 return false;
             }
             self.unlisted += usize::from(!listed);
             self.snapshot.nodes.insert(name.clone(), Box::default());
         }
-        if !self.records.contains_key(name) {
-            self.records.insert(name.clone(), Box::default());
-        }
+        self.records.entry(name.clone()).or_default();
         true
     }
 
@@ -384,7 +388,7 @@ fn failing(findings: &[Finding]) -> Vec<String> {
 }
 
 fn attached(facts: &Facts) -> Vec<AttachedVolume> {
-    facts
+    let mut volumes: Vec<AttachedVolume> = facts
         .volumes
         .iter()
         .filter(|volume| volume.mounted && !volume.is_root)
@@ -394,7 +398,10 @@ fn attached(facts: &Facts) -> Vec<AttachedVolume> {
             serial: volume.serial.clone(),
             size_bytes: volume.size_bytes,
         })
-        .collect()
+        .collect();
+    // A filtered list is made with room for four. A node has one, and there are many nodes.
+    volumes.shrink_to_fit();
+    volumes
 }
 
 /// R4: since when every gating finding has been `ok` or `warn` while reports came in.
