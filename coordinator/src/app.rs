@@ -1,10 +1,12 @@
 //! The composition root: builds everything and hands it down. No decision is taken here.
 
 mod background;
+mod check;
 mod policy_file;
 mod start;
 mod watch;
 
+pub use check::check;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
 

@@ -13,6 +13,7 @@ mod shipped;
 
 pub use length::{InvalidLength, parse_length};
 
+use crate::written::{Complaint, Written};
 use fragment::Fragment;
 use millwright_protocol::NodeName;
 use std::{
@@ -100,12 +101,12 @@ pub struct Notice {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not to be had.
-    #[error("read {}: {source}; give another file with --config FILE", path.display())]
+    #[error("read {}: {why}; give another file with --config FILE", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+        /// What the system says. Not called `source`: the message has it already.
+        why: std::io::Error,
     },
     /// The file does not say what it should.
     #[error("{}:{line}: {message}", path.display())]
@@ -125,8 +126,8 @@ impl Config {
     /// # Errors
     /// When it cannot be read, or says something it should not; the message names file, line, key and the accepted form.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
         Self::parse(&text, path)
     }
 
@@ -135,32 +136,16 @@ impl Config {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let invalid = |offset: usize, message: String| ConfigError::Invalid {
+        let invalid = |complaint: Complaint| ConfigError::Invalid {
             path: path.to_owned(),
-            line: line_of(text, offset),
-            message,
+            line: complaint.line.unwrap_or(1),
+            message: Complaint { line: None, ..complaint }.to_string(),
         };
-        let fragment: Fragment = toml::from_str(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            invalid(offset, explain(&error, text, offset))
-        })?;
-        fragment.checked().map_err(|wrong| invalid(wrong.offset, wrong.message))
-    }
-}
-
-/// The line of a byte offset, from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
-}
-
-/// toml's own words; where it does not name the key, the one that stands on the line.
-fn explain(error: &toml::de::Error, text: &str, offset: usize) -> String {
-    let message = error.message().replace("unknown field", "unknown key").replace(", expected", "; known:");
-    let message = message.replace("known: one of ", "known keys: ");
-    let line = text.lines().nth(line_of(text, offset).saturating_sub(1)).unwrap_or_default();
-    match line.split_once('=') {
-        Some((key, _)) if !message.contains(key.trim()) => format!("key `{}`: {message}", key.trim()),
-        _ => message,
+        let (written, fragment) =
+            Written::read_whole::<Fragment>(text, fragment::example).map_err(invalid)?;
+        fragment
+            .checked()
+            .map_err(|wrong| invalid(written.complain(&(wrong.offset..wrong.offset), wrong.message)))
     }
 }
 
@@ -190,9 +175,14 @@ mod tests {
             ("\n[lisen]\n", vec!["c.toml:2: ", "lisen", "`listen`"]),
             ("[mesos]\nevery = \"soon\"\n", vec!["c.toml:2: ", "every", "\"soon\"", "15m"]),
             ("[mesos]\nevery = \"0s\"\n", vec!["c.toml:2: ", "every", "0s", "longer"]),
-            ("[mesos]\nevery = 10\n", vec!["c.toml:2: ", "every", "string"]),
+            ("[mesos]\nevery = 10\n", vec!["c.toml:2: ", "`mesos.every`", "in quotes", "every = \"10s\""]),
             ("[mesos]\n\nmasters = [\"zk://a:2181\"]\n", vec!["c.toml:3: ", "masters", "http://"]),
-            ("[listen]\nagents = \"everywhere\"\n", vec!["c.toml:2: ", "agents", "127.0.0.1:8482"]),
+            ("[listen]\nagents = \"everywhere\"\n", vec!["c.toml:2: ", "`listen.agents`", "127.0.0.1:8482"]),
+            (
+                "[listen]\noperators = \"localhost:8480\"\n",
+                vec!["c.toml:2: ", "`listen.operators`", "127.0.0.1:8480"],
+            ),
+            ("[mesos]\nevery = \"1s\"\nevery = \"2s\"\n", vec!["c.toml:3: ", "`every`", "second time"]),
             ("host = \"a b\"\n", vec!["c.toml:1: ", "host", "write a host name"]),
             ("[notice]\nwebhook = \"chat\"\n", vec!["c.toml:2: ", "webhook", "https://"]),
             ("state_dir = \"here\"\n", vec!["c.toml:1: ", "state_dir", "absolute"]),
@@ -216,8 +206,25 @@ mod tests {
     }
 
     #[test]
+    fn operators_and_agents_need_an_address_each() {
+        for text in [
+            "[listen]\noperators = \"127.0.0.1:9000\"\nagents = \"127.0.0.1:9000\"\n",
+            "[listen]\n\nagents = \"127.0.0.1:8480\"\n",
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(
+                message.contains("c.toml:3: `listen.agents`") && message.contains("another port"),
+                "{message}"
+            );
+        }
+        assert!(parse("[listen]\noperators = \"127.0.0.1:0\"\nagents = \"127.0.0.1:0\"\n").is_ok());
+    }
+
+    #[test]
     fn a_file_that_is_not_there_says_which_and_what_to_do() {
-        let message = Config::load(Path::new("/nonexistent/c.toml")).unwrap_err().to_string();
+        let error = Config::load(Path::new("/nonexistent/c.toml")).unwrap_err();
+        let message = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(message.matches("No such file").count(), 1, "{message}");
         assert!(message.contains("/nonexistent/c.toml") && message.contains("--config"), "{message}");
     }
 }

@@ -23,3 +23,5 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod troubles;
+pub mod words;
+mod written;

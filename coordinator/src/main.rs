@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use millwright_coordinator::{app, config, policy, telemetry};
+use millwright_coordinator::{app, config, telemetry, words};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ struct Arguments {
     /// The configuration.
     #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// Check configuration and policy, say what is wrong, and start nothing.
+    /// Check configuration, policy and database, say everything that is wrong, and start nothing.
     #[arg(long, global = true)]
     check_config: bool,
     /// What to log: error, warn, info, debug or trace.
@@ -58,14 +58,16 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// What a start would complain about, without starting.
+/// What a start would complain about, as far as it can be seen without starting.
 fn check(path: &Path, config: &config::Config) -> anyhow::Result<()> {
-    let policy = policy::load(&config.policy)?;
-    let host = app::this_host(config.host.as_ref()).map_err(anyhow::Error::msg)?;
-    app::PolicyFile::check_host(&config.policy, &policy, &host)?;
+    let policy = match app::check(config) {
+        Ok(policy) => policy,
+        Err(wrong) => anyhow::bail!("{}", wrong.join("\nmillwright-coordinator: ")),
+    };
     let mut out = std::io::stdout();
     writeln!(out, "{}: good", path.display())?;
-    writeln!(out, "{}: good, {} nodes", config.policy.display(), policy.nodes.len())?;
+    let nodes = words::count(policy.nodes.len(), "node");
+    writeln!(out, "{}: good, {nodes}", config.policy.display())?;
     Ok(())
 }
 

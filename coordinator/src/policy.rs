@@ -11,6 +11,7 @@ mod fragment;
 pub use draft::{SeenNode, draft};
 pub use explain::explain;
 
+use crate::written::Complaint;
 use millwright_decision::Policy;
 use std::{
     fmt, io,
@@ -22,6 +23,8 @@ use std::{
 pub struct PolicyErrors {
     /// The file.
     pub path: PathBuf,
+    /// Whether there was a text to read at all.
+    pub is_text: bool,
     /// One sentence each, with line and key where they are known.
     pub errors: Vec<String>,
 }
@@ -29,6 +32,9 @@ pub struct PolicyErrors {
 impl fmt::Display for PolicyErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "read the policy {}", self.path.display())?;
+        if !self.is_text {
+            return write!(formatter, ": {}", self.errors.join("; "));
+        }
         for error in &self.errors {
             write!(formatter, "\n  {error}")?;
         }
@@ -49,8 +55,8 @@ pub fn load(path: &Path) -> Result<Policy, PolicyErrors> {
 /// # Errors
 /// As [`load`].
 pub fn check(read: &io::Result<Vec<u8>>, path: &Path) -> Result<Policy, PolicyErrors> {
-    let refuse = |error: String| PolicyErrors { path: path.to_owned(), errors: vec![error] };
-    let bytes = read.as_ref().map_err(|error| refuse(format!("open the file: {error}")))?;
+    let refuse = |error: String| PolicyErrors { path: path.to_owned(), is_text: false, errors: vec![error] };
+    let bytes = read.as_ref().map_err(|error| refuse(error.to_string()))?;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         refuse(format!("the file is not UTF-8 text: byte {} is not", error.valid_up_to() + 1))
     })?;
@@ -62,21 +68,11 @@ pub fn check(read: &io::Result<Vec<u8>>, path: &Path) -> Result<Policy, PolicyEr
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, path: &Path) -> Result<Policy, PolicyErrors> {
-    let fragment: fragment::Fragment = toml::from_str(text)
-        .map_err(|error| PolicyErrors { path: path.to_owned(), errors: vec![locate(text, &error)] })?;
-    checked::check(&fragment, text).map_err(|errors| PolicyErrors { path: path.to_owned(), errors })
-}
-
-fn locate(text: &str, error: &toml::de::Error) -> String {
-    match error.span() {
-        Some(span) => format!("line {}: {}", line_of(text, span.start), error.message()),
-        None => error.message().to_owned(),
-    }
-}
-
-/// The line, from 1, of a byte of the text.
-fn line_of(text: &str, byte: usize) -> usize {
-    text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count() + 1
+    checked::read(text).map_err(|complaints| PolicyErrors {
+        path: path.to_owned(),
+        is_text: true,
+        errors: complaints.iter().map(Complaint::to_string).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -149,10 +145,22 @@ names = ["n01"]
     }
 
     #[test]
+    fn a_policy_is_explained_with_days_zone_and_warm_up() {
+        let told = explain(&shipped());
+        for part in [
+            "Quiet hours \"nightly tags\": every day from 23:00 for 7h, Europe/Zurich.",
+            "a pull-request checker: checker; its successor needs 30 min to warm up",
+            "Class dedicated: 1 node, mode observe",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
+    #[test]
     fn protections_must_be_listed_or_denied_in_so_many_words() {
         for (broken, why) in [
             (SMALL.replace("protections = \"none\"", ""), "there are no protections"),
-            (SMALL.replace("\"none\"", "{}"), "[protections] is empty"),
+            (SMALL.replace("\"none\"", "{}"), "line 2: `protections`: the table is empty"),
             (SMALL.replace("\"none\"", "\"nil\""), "is not understood"),
             (SMALL.replace("\"none\"", "{ n1 = [] }"), "empty list of protections"),
             (SMALL.replace("\"none\"", "{ n2 = [\"never_delete\"] }"), "is not one of the nodes"),
@@ -166,7 +174,10 @@ names = ["n01"]
     #[test]
     fn names_that_are_one_node_are_an_error_with_its_line() {
         let errors = errors(&SMALL.replace("[\"n01\"]", "[\"n01\", \"N1.cern.ch\"]"));
-        assert!(errors.contains("line 8: \"N1.cern.ch\" and \"n01\" are the same node"), "{errors}");
+        assert!(
+            errors.contains("line 8: `nodes.names`: \"N1.cern.ch\" and \"n01\" are the same node"),
+            "{errors}"
+        );
     }
 
     #[test]
@@ -179,12 +190,58 @@ names = ["n01"]
     }
 
     #[test]
-    fn everything_wrong_is_said_at_once() {
-        let more = "[classes.agent]\nsettle = \"soon\"\nvolume = \"big\"\n[[tasks]]\nname = \"all\"\nclass = \"disposable\"\n";
+    fn everything_wrong_is_said_at_once_and_once() {
+        let more = "[classes.agent]\nsettle = \"soon\"\nvolume = \"big\"\nout = { at_least = 1, percent = 110 }\nimages = 5\n\
+                    [[classes.agent.quiet_hours]]\nname = \"n\"\ndays = [\"mon\"]\nstart = \"23:00\"\nlasts = \"7h\"\nzone = \"Mars\"\n\
+                    [[tasks]]\nname = 5\nid = \"x\"\nclass = \"disposable\"\n[[tasks]]\nname = \"y\"\nrole = \"y\"\n";
         let errors = errors(&format!("{SMALL}{more}"));
-        for part in ["\"soon\" is not a length of time", "\"big\" is not a size", "would match every task"] {
-            assert!(errors.contains(part), "{part}: {errors}");
+        for part in [
+            "line 10: `classes.agent.settle`: \"soon\" is not a length of time; write",
+            "line 11: `classes.agent.volume`: \"big\" is not a size; write",
+            "line 12: `classes.agent.out.percent`: 110 % is more than all; write a number from 0 to 100",
+            "line 13: `classes.agent.images`: found integer `5`, and it must be a list; write it such as `images = [",
+            "line 19: `classes.agent.quiet_hours.zone`: the time zone \"Mars\" is not known here; write",
+            "line 21: `tasks.name`: found integer `5`, and it must be a text in quotes; write it such as `name = \"",
+            "line 24: `tasks`: the key `class` is missing; write it such as `class = \"protected\"`",
+        ] {
+            assert_eq!(errors.matches(part).count(), 1, "{part}: {errors}");
         }
+        assert_eq!(errors.lines().count(), 8, "{errors}");
+    }
+
+    #[test]
+    fn what_is_missing_comes_with_a_form_to_copy() {
+        let errors = errors("protections = \"none\"\n[[nodes]]\nnames = [\"n01\"]\n");
+        assert!(
+            errors.contains(
+                "line 2: `nodes`: the key `class` is missing; write it such as `class = \"agent\"`"
+            )
+        );
+        let errors =
+            self::errors("protections = \"none\"\n[[nodes]]\nclass = \"agent\"\nnames = [\"n01\"]\n");
+        assert!(errors.contains("`cluster`: the table is missing; write `[cluster]`"), "{errors}");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_said_to_be_missing_as_well() {
+        for (from, to) in [("[\"n01\"]", "5"), ("name = \"try\"", "name = 5"), ("\"none\"", "{ n1 = 5 }")] {
+            let errors = errors(&SMALL.replace(from, to));
+            assert_eq!(errors.lines().count(), 2, "{errors}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        let errors = errors(&SMALL.replace("name = \"try\"", "name = \"try\"\nname = \"again\""));
+        assert!(errors.contains("line 5: `name` stands here a second time; keep one"), "{errors}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_policy_that_is_wrong() {
+        let errors = load(Path::new("/nonexistent/policy.toml")).unwrap_err();
+        assert!(!errors.is_text);
+        assert_eq!(errors.to_string().matches("No such file").count(), 1, "{errors}");
+        assert!(errors.to_string().starts_with("read the policy /nonexistent/policy.toml: "), "{errors}");
     }
 
     #[test]
@@ -200,7 +257,7 @@ names = ["n01"]
     fn a_draft_is_refused_only_for_what_a_person_must_decide() {
         let text = draft("build", "coord", &[SeenNode { name: "n1".into(), class: Class::Agent }]);
         let errors = errors(&text);
-        assert!(errors.contains("[protections] is empty"), "{errors}");
+        assert!(errors.contains("`protections`: the table is empty"), "{errors}");
         assert_eq!(errors.lines().count(), 2, "{errors}");
     }
 }

@@ -79,6 +79,14 @@ impl Store {
         Ok((Self { path: path.to_owned(), writer, reader: Mutex::new(reader) }, remembered))
     }
 
+    /// Whether [`Store::open`] would refuse the file; nothing is changed. `is_in_use` when a coordinator has it open.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn check(path: &Path, is_in_use: bool) -> Result<(), OpenError> {
+        schema::check(path, is_in_use)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

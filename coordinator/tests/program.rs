@@ -245,12 +245,73 @@ fn a_store_that_is_damaged_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_start_is_said_once() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = std::fs::read_to_string(place.path("coordinator.toml")).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    place.write("coordinator.toml", &text.replacen("127.0.0.1:0", &address, 1));
+    let words = place.refused();
+    assert_eq!(words.matches("Address already in use").count(), 1, "{words}");
+    std::fs::remove_file(place.path("coordinator.toml")).unwrap();
+    let words = place.refused();
+    assert_eq!(words.matches("No such file").count(), 1, "{words}");
+    place.write("coordinator.toml", &text);
+    std::fs::remove_dir_all(place.path("state")).unwrap();
+    place.write("state", "a file where a folder should be");
+    let words = place.refused();
+    assert_eq!(words.matches("File exists").count(), 1, "{words}");
+}
+
+#[test]
+fn a_check_finds_what_a_start_would_trip_over_all_of_it_and_changes_nothing() {
+    let place = Place::new();
+    assert_eq!(place.start().stop(), Some(0));
+    let store = place.path("state/coordinator.sqlite");
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&store, bytes).unwrap();
+    let needs_mesos =
+        format!("{POLICY}[classes.agent.sources]\nmesos_master = \"required\"\njenkins = \"required\"\n");
+    place.write("policy.toml", &needs_mesos);
+    let files = || -> Vec<_> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(place.path("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let bad = place.command().arg("--check-config").output().unwrap();
+    let words = String::from_utf8_lossy(&bad.stderr).into_owned();
+    assert_eq!(bad.status.code(), Some(1), "{words}");
+    for part in [
+        "mesos.masters in coordinator.toml names none",
+        "the policy requires jenkins, and this version cannot ask it",
+        "coordinator.sqlite is damaged",
+        "coordinator.sqlite-wal and ",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_check_beside_a_running_coordinator_finds_its_store_good() {
+    let place = Place::new();
+    let running = place.start();
+    assert!(running.report().starts_with("HTTP/1.1 200"));
+    let good = place.command().arg("--check-config").output().unwrap();
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
 fn a_check_says_what_a_start_would_say_and_starts_nothing() {
     let place = Place::new();
     let check = |place: &Place| place.command().arg("--check-config").output().unwrap();
     let good = check(&place);
     assert_eq!(good.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&good.stdout).contains("1 nodes"));
+    assert!(String::from_utf8_lossy(&good.stdout).contains("1 node\n"));
     assert!(!place.path("state").exists());
     for (file, text, part) in [
         ("policy.toml", "nonsense", "policy.toml"),

@@ -28,10 +28,10 @@ const PRUNE: Duration = Duration::from_secs(6 * 3600);
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
     /// The Mesos masters.
-    #[error("mesos.masters in coordinator.toml: {0}")]
+    #[error("use mesos.masters of coordinator.toml")]
     Mesos(#[from] MesosError),
     /// The webhook.
-    #[error("notice.webhook in coordinator.toml: {0}")]
+    #[error("use notice.webhook of coordinator.toml")]
     Webhook(#[from] WebhookError),
 }
 

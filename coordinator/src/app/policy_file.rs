@@ -3,7 +3,7 @@
 //! A file that does not pass is refused as a whole. Then the last good policy says who is listed, everything is protected,
 //! and the reason names what is wrong; the next good file ends that without a restart.
 
-use crate::policy;
+use crate::{policy, words};
 use millwright_decision::Policy;
 use millwright_protocol::NodeName;
 use std::{
@@ -108,11 +108,19 @@ impl PolicyFile {
 
     /// The last good policy with everything protected; without one, an empty fleet.
     fn fallen_back(&self, why: String) -> Policy {
-        log::error!("{why}; everything is protected until the file is right");
-        match policy::load(&self.last_good) {
+        let policy = match policy::load(&self.last_good) {
             Ok(good) => Policy { unreadable: Some(why), ..good },
             Err(_) => Policy::unreadable(why, self.host.clone()),
-        }
+        };
+        log::error!(
+            "{}\neverything is protected until the file is right; {} by the last good policy",
+            policy.unreadable.as_deref().unwrap_or_default(),
+            match policy.nodes.len() {
+                0 => "no node is listed".to_owned(),
+                many => format!("{} listed", words::count(many, "node")),
+            }
+        );
+        policy
     }
 
     /// Keeps what was read as the last good policy; a copy that cannot be kept is a warning, since the file itself is good.

@@ -1,6 +1,6 @@
 //! From a configuration to a coordinator that answers, and back to nothing.
 
-use super::{App, PolicyFile, background, policy_file::OtherHost, this_host, watch};
+use super::{App, PolicyFile, background, check::unanswered, policy_file::OtherHost, this_host, watch};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -10,7 +10,6 @@ use crate::{
     store::{OpenError, Retention, Store},
 };
 use jiff::SignedDuration;
-use millwright_decision::Source;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -27,6 +26,9 @@ use tokio::net::{TcpListener, UnixListener};
 /// Connections at a time: agents keep theirs between reports.
 const AGENTS: usize = 20_000;
 const OPERATORS: usize = 512;
+/// In the state directory: what is known, and whose it is.
+pub(super) const STORE: &str = "coordinator.sqlite";
+pub(super) const LOCK: &str = "lock";
 /// What is under way gets this long to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,12 +42,12 @@ pub enum StartError {
     #[error(transparent)]
     OtherHost(#[from] OtherHost),
     /// The state directory cannot be used.
-    #[error("use the state directory {}: {source}", path.display())]
+    #[error("use the state directory {}: {why}", path.display())]
     State {
         /// Which.
         path: PathBuf,
-        /// Why not.
-        source: io::Error,
+        /// Why not. Not called `source`: the message has it already.
+        why: io::Error,
     },
     /// Another coordinator uses it.
     #[error(
@@ -57,15 +59,15 @@ pub enum StartError {
     Store(#[from] OpenError),
     /// An address cannot be listened on.
     #[error(
-        "listen for {whom} on {address}: {source}; see what else listens there, or choose another address in coordinator.toml"
+        "listen for {whom} on {address}: {why}; see what else listens there, or choose another address in coordinator.toml"
     )]
     Listen {
         /// `operators` or `agents`.
         whom: &'static str,
         /// Where.
         address: String,
-        /// Why not.
-        source: io::Error,
+        /// Why not. Not called `source`: the message has it already.
+        why: io::Error,
     },
     /// An outside system cannot be asked.
     #[error(transparent)]
@@ -96,10 +98,8 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let _state = own_state(&config.state_dir)?;
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
     let policy = policy_file.first()?;
-    if config.mesos.masters.is_empty() && requires_mesos(&policy) {
-        log::warn!(
-            "the policy requires mesos_master and mesos.masters in coordinator.toml names none: every verdict will wait for it"
-        );
+    for wrong in unanswered(&config, &policy) {
+        log::warn!("{wrong}");
     }
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy)?;
@@ -132,17 +132,13 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     Ok(())
 }
 
-fn requires_mesos(policy: &millwright_decision::Policy) -> bool {
-    policy.classes.values().any(|class| class.required.contains(&Source::MesosMaster))
-}
-
 fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>, StartError> {
     let clock = Arc::new(SystemClock::new());
     let retention = Retention {
         changes: SignedDuration::try_from(config.retention.transitions).unwrap_or(SignedDuration::MAX),
         audit: SignedDuration::try_from(config.retention.audit).unwrap_or(SignedDuration::MAX),
     };
-    let (store, remembered) = Store::open(&config.state_dir.join("coordinator.sqlite"), retention)?;
+    let (store, remembered) = Store::open(&config.state_dir.join(STORE), retention)?;
     let mut fleet = Fleet::new(Arc::new(policy), clock.now());
     fleet.restore(remembered, clock.now());
     Ok(App::new(config, clock, fleet, store))
@@ -150,9 +146,9 @@ fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>
 
 /// Makes the state directory ours alone, for as long as the lock lives.
 fn own_state(path: &Path) -> Result<Flock<File>, StartError> {
-    let wrong = |source| StartError::State { path: path.to_owned(), source };
+    let wrong = |why| StartError::State { path: path.to_owned(), why };
     DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(wrong)?;
-    let file = File::create(path.join("lock")).map_err(wrong)?;
+    let file = File::create(path.join(LOCK)).map_err(wrong)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         nix::errno::Errno::EWOULDBLOCK => StartError::Taken(path.to_owned()),
         other => wrong(other.into()),
@@ -171,10 +167,10 @@ impl Listeners {
         let listen = &config.listen;
         let (operators, operators_at) = bind("operators", listen.operators).await?;
         let (agents, agents_at) = bind("agents", listen.agents).await?;
-        let socket = serve::bind_unix(&listen.socket).map_err(|source| StartError::Listen {
+        let socket = serve::bind_unix(&listen.socket).map_err(|why| StartError::Listen {
             whom: "operators",
             address: listen.socket.display().to_string(),
-            source,
+            why,
         })?;
         let announcement =
             Announcement { operators: operators_at, agents: agents_at, socket: listen.socket.clone() };
@@ -190,7 +186,7 @@ impl Listeners {
 
 /// The listener and the URL it really has, port 0 replaced.
 async fn bind(whom: &'static str, address: SocketAddr) -> Result<(TcpListener, String), StartError> {
-    let wrong = |source| StartError::Listen { whom, address: address.to_string(), source };
+    let wrong = |why| StartError::Listen { whom, address: address.to_string(), why };
     let listener = TcpListener::bind(address).await.map_err(wrong)?;
     let real = listener.local_addr().map_err(wrong)?;
     Ok((listener, format!("http://{real}")))

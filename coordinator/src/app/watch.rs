@@ -5,6 +5,7 @@ use crate::{
     fleet::Fleet,
     store::Store,
     view::{self, VerdictChange},
+    words,
 };
 use jiff::Timestamp;
 use millwright_decision::{Action, Request};
@@ -25,7 +26,11 @@ pub(super) fn policy(app: &Arc<App>, mut file: PolicyFile) {
     shutdown.spawn(async move {
         while app.pause(POLICY).await {
             let Some(policy) = file.changed() else { continue };
-            log::info!("the policy in force is now {} with {} nodes", policy.version, policy.nodes.len());
+            // What is wrong with a bad file, and what holds meanwhile, has been said where it was read.
+            if policy.unreadable.is_none() {
+                let nodes = words::count(policy.nodes.len(), "node");
+                log::info!("the policy in force is now {} with {nodes}", policy.version);
+            }
             let changes = app.with_fleet(|fleet, now| fleet.set_policy(Arc::new(policy), now));
             app.publish(changes);
         }

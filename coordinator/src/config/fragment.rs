@@ -23,8 +23,8 @@ pub(super) struct Fragment {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ListenFragment {
-    operators: Option<Spanned<Address>>,
-    agents: Option<Spanned<Address>>,
+    operators: Option<Spanned<String>>,
+    agents: Option<Spanned<String>>,
     socket: Option<Spanned<PathBuf>>,
     host_names: Vec<Spanned<String>>,
 }
@@ -70,11 +70,11 @@ impl Fragment {
     pub fn checked(self) -> Result<Config, Wrong> {
         Ok(Config {
             host: self.host,
-            state_dir: absolute("state_dir", self.state_dir, "/var/lib/millwright")?,
-            policy: absolute("policy", self.policy, "/etc/millwright/policy.toml")?,
+            state_dir: absolute(self.state_dir, "/var/lib/millwright")?,
+            policy: absolute(self.policy, "/etc/millwright/policy.toml")?,
             listen: self.listen.checked()?,
             mesos: Mesos {
-                masters: web_addresses("mesos.masters", self.mesos.masters)?,
+                masters: web_addresses(self.mesos.masters)?,
                 every: length(self.mesos.every, 10),
                 timeout: length(self.mesos.timeout, 5),
             },
@@ -89,7 +89,7 @@ impl Fragment {
             },
             notice: match self.notice.webhook {
                 None => None,
-                Some(webhook) => Some(Notice { webhook: web_address("notice.webhook", webhook)? }),
+                Some(webhook) => Some(Notice { webhook: web_address(webhook)? }),
             },
         })
     }
@@ -97,48 +97,57 @@ impl Fragment {
 
 impl ListenFragment {
     fn checked(self) -> Result<Listen, Wrong> {
+        let offset = self.agents.as_ref().or(self.operators.as_ref()).map_or(0, |given| given.span().start);
+        let operators = loopback(self.operators, 8480)?;
+        let agents = loopback(self.agents, 8482)?;
+        if operators == agents && operators.port() != 0 {
+            let message = format!(
+                "operators and agents cannot both be on {agents}; choose another port for one of them"
+            );
+            return Err(Wrong { offset, message });
+        }
         Ok(Listen {
-            operators: loopback("listen.operators", self.operators, 8480)?,
-            agents: loopback("listen.agents", self.agents, 8482)?,
-            socket: absolute("listen.socket", self.socket, "/run/millwright/coordinator.sock")?,
+            operators,
+            agents,
+            socket: absolute(self.socket, "/run/millwright/coordinator.sock")?,
             host_names: self.host_names.into_iter().map(host_name).collect::<Result<_, _>>()?,
         })
     }
 }
 
 /// An address others can reach needs TLS, and this version has none.
-fn loopback(key: &str, given: Option<Spanned<Address>>, port: u16) -> Result<SocketAddr, Wrong> {
+fn loopback(given: Option<Spanned<String>>, port: u16) -> Result<SocketAddr, Wrong> {
     let Some(given) = given else { return Ok(SocketAddr::from(([127, 0, 0, 1], port))) };
-    let offset = given.span().start;
-    let Address(address) = given.into_inner();
+    let wrong = |message| Wrong { offset: given.span().start, message };
+    let text = given.get_ref();
+    let address: SocketAddr = text.parse().map_err(|_| {
+        wrong(format!("{text:?} is not an address and port; write one such as \"127.0.0.1:{port}\""))
+    })?;
     if address.ip().is_loopback() {
         return Ok(address);
     }
-    Err(Wrong {
-        offset,
-        message: format!(
-            "{key} = \"{address}\" can be reached from other machines, and this version has no TLS; \
-             use a loopback address such as \"127.0.0.1:{port}\" and let an ssh tunnel or a TLS proxy on this host lead there"
-        ),
-    })
+    Err(wrong(format!(
+        "{text:?} can be reached from other machines, and this version has no TLS; \
+         use a loopback address such as \"127.0.0.1:{port}\" and let an ssh tunnel or a TLS proxy on this host lead there"
+    )))
 }
 
-fn absolute(key: &str, given: Option<Spanned<PathBuf>>, default: &str) -> Result<PathBuf, Wrong> {
+fn absolute(given: Option<Spanned<PathBuf>>, default: &str) -> Result<PathBuf, Wrong> {
     match given {
         None => Ok(PathBuf::from(default)),
         Some(path) if path.get_ref().is_absolute() => Ok(path.into_inner()),
         Some(path) => Err(Wrong {
             offset: path.span().start,
-            message: format!("{key} = {:?} must be an absolute path such as {default:?}", path.get_ref()),
+            message: format!("{:?} must be an absolute path such as {default:?}", path.get_ref()),
         }),
     }
 }
 
-fn web_addresses(key: &str, given: Vec<Spanned<String>>) -> Result<Vec<String>, Wrong> {
-    given.into_iter().map(|address| web_address(key, address)).collect()
+fn web_addresses(given: Vec<Spanned<String>>) -> Result<Vec<String>, Wrong> {
+    given.into_iter().map(web_address).collect()
 }
 
-fn web_address(key: &str, given: Spanned<String>) -> Result<String, Wrong> {
+fn web_address(given: Spanned<String>) -> Result<String, Wrong> {
     let address = given.get_ref().trim_end_matches('/');
     let host = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
     if host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace)) {
@@ -146,7 +155,7 @@ fn web_address(key: &str, given: Spanned<String>) -> Result<String, Wrong> {
     }
     Err(Wrong {
         offset: given.span().start,
-        message: format!("{key}: {address:?} must begin with http:// or https:// and name a host"),
+        message: format!("{address:?} must begin with http:// or https:// and name a host"),
     })
 }
 
@@ -157,29 +166,12 @@ fn host_name(given: Spanned<String>) -> Result<String, Wrong> {
     }
     Err(Wrong {
         offset: given.span().start,
-        message: format!(
-            "listen.host_names: {name:?} must be a host name without a port, such as \"mw.cern.ch\""
-        ),
+        message: format!("{name:?} must be a host name without a port, such as \"mw.cern.ch\""),
     })
 }
 
 fn length(given: Option<Length>, default_secs: u64) -> Duration {
     given.map_or(Duration::from_secs(default_secs), |Length(length)| length)
-}
-
-/// `"127.0.0.1:8480"`.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct Address(SocketAddr);
-
-impl TryFrom<String> for Address {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| format!("{text:?} is not an address and port; write one such as \"127.0.0.1:8482\""))
-    }
 }
 
 /// A length of time above zero.
@@ -197,4 +189,24 @@ impl TryFrom<String> for Length {
             Err(invalid) => Err(invalid.to_string()),
         }
     }
+}
+
+/// How the value of a key, named with its sections, is written: for whoever wrote something else.
+pub(super) fn example(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "host" => r#""alibuild-coordinator""#,
+        "state_dir" => r#""/var/lib/millwright""#,
+        "policy" => r#""/etc/millwright/policy.toml""#,
+        "listen.operators" => r#""127.0.0.1:8480""#,
+        "listen.agents" => r#""127.0.0.1:8482""#,
+        "listen.socket" => r#""/run/millwright/coordinator.sock""#,
+        "listen.host_names" => r#"["mw.cern.ch"]"#,
+        "mesos.masters" => r#"["http://alimesos01.cern.ch:5050"]"#,
+        "mesos.every" | "mesos.timeout" | "probe.timeout" => r#""10s""#,
+        "probe.domain" => r#""cern.ch""#,
+        "probe.port" => "22",
+        "retention.transitions" | "retention.audit" => r#""90d""#,
+        "notice.webhook" => r#""https://chat.example.org/hooks/millwright""#,
+        _ => return None,
+    })
 }

@@ -1,10 +1,11 @@
 //! How pages say things: tones, moments, lengths of time, sizes. Numbers become words here and nowhere else.
 
-use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
+use jiff::{Timestamp, TimestampRound, Unit};
 use millwright_decision::{Severity, TaskClass};
 use millwright_protocol::{Status, TaskState};
 
 use crate::view::{ChecklistState, NodeState, SourceWord};
+pub use crate::words::{count, length, seconds};
 
 /// How something is to be read at a glance. A tone chooses symbol and colour; the word always stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,22 +173,6 @@ pub fn absolute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A length of time with one unit: "119 s", "119 min", "47 h", "12 d".
-pub fn length(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds / 60),
-        7200..=172_799 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-/// [`length`] of a number of seconds.
-pub fn seconds(seconds: u64) -> String {
-    length(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
-}
-
 /// How long until a disk is full: "full in 3 h".
 pub fn hours_to_full(hours: f64) -> String {
     if !hours.is_finite() || hours < 0.0 {
@@ -218,11 +203,6 @@ pub fn size(bytes: u64) -> String {
     } else {
         format!("{scaled}.{} {name}", rest * 10 / 1024)
     }
-}
-
-/// "1 node", "2 nodes".
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Sorts names as people count: `node9` before `node10`.
@@ -260,20 +240,6 @@ mod tests {
         assert_eq!(past.absolute, "2026-01-31 09:56:00 UTC");
         assert_eq!(past.iso, "2026-01-31T09:56:00Z");
         assert_eq!(Moment::new(at("2026-01-31T10:00:40Z"), now).relative, "in 40 s");
-    }
-
-    #[test]
-    fn lengths_keep_to_one_unit() {
-        for (given, spelled) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (7200, "2 h"),
-            (172_800, "2 d"),
-            (u64::MAX, "106751991167300 d"),
-        ] {
-            assert_eq!(seconds(given), spelled);
-        }
     }
 
     #[test]

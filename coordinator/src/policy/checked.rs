@@ -1,12 +1,10 @@
 //! From the file as written to the checked policy: every contradiction is found, not only the first.
 
-use super::{
-    fragment::{
-        ClassFragment, ConsentFragment, ConsentKind, Fragment, FreezeFragment, Protections, Requirement,
-        Task, Weekly,
-    },
-    line_of,
+use super::fragment::{
+    ClassFragment, ConsentFragment, ConsentKind, Fragment, FreezeFragment, Protections, Requirement,
+    ShareFragment, Task, Weekly, example,
 };
+use crate::written::{Complaint, Written};
 use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
 use millwright_decision::{
     Class, ClassPolicy, Consent, Freeze, Mode, NodePolicy, Policy, Protection, Share, Source, TaskRule,
@@ -29,42 +27,78 @@ const MASTER_SETTLE: SignedDuration = SignedDuration::from_mins(60);
 const OBJECTION_WINDOW: SignedDuration = SignedDuration::from_mins(30);
 const SECOND_PERSON_OR: SignedDuration = SignedDuration::from_hours(12);
 
-pub(super) fn check(fragment: &Fragment, text: &str) -> Result<Policy, Vec<String>> {
-    let mut checker = Checker { text, errors: Vec::new() };
-    let policy = checker.policy(fragment);
-    if checker.errors.is_empty() { Ok(policy) } else { Err(checker.errors) }
+/// How days are written, in the order of [`WeeklyWindow`].
+pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Reads a text, or says everything that is wrong with it.
+pub(super) fn read(text: &str) -> Result<Policy, Vec<Complaint>> {
+    let written = Written::parse(text)?;
+    let read = written.read::<Fragment>(example);
+    let is_whole = read.complaints.is_empty();
+    let mut checker = Checker { written, is_whole, complaints: read.complaints };
+    let policy = read.value.map(|fragment| checker.policy(&fragment, text));
+    let mut complaints = checker.complaints;
+    complaints.sort();
+    complaints.dedup();
+    policy.filter(|_| complaints.is_empty()).ok_or(complaints)
 }
 
 struct Checker<'a> {
-    text: &'a str,
-    errors: Vec<String>,
+    written: Written<'a>,
+    /// Whether everything in the file could be read; otherwise what seems to be missing may be what was left out.
+    is_whole: bool,
+    complaints: Vec<Complaint>,
 }
 
 impl Checker<'_> {
-    fn policy(&mut self, fragment: &Fragment) -> Policy {
-        let zones: BTreeSet<String> = fragment.cluster.zones.iter().cloned().collect();
+    fn policy(&mut self, fragment: &Fragment, text: &str) -> Policy {
+        let cluster = fragment.cluster.as_ref();
+        if cluster.is_none() {
+            self.miss_in_file(
+                "cluster",
+                "the table is missing; write `[cluster]`, and below it `name = \"build\"` and \
+                 `coordinator = \"HOST\"`, the host the coordinator runs on",
+            );
+        }
+        let zones: BTreeSet<String> = cluster.iter().flat_map(|cluster| &cluster.zones).cloned().collect();
         let mut nodes = self.nodes(fragment, &zones);
         self.protect(fragment, &mut nodes);
         let classes = self.classes(fragment, &nodes);
-        self.masters_stand_apart(&nodes);
+        self.masters_stand_apart(fragment);
         Policy {
             unreadable: None,
-            version: digest(self.text),
-            cluster: fragment.cluster.name.clone(),
-            coordinator: self.name(&fragment.cluster.coordinator).unwrap_or_else(placeholder),
+            version: digest(text),
+            cluster: cluster.map_or_else(String::new, |cluster| cluster.name.clone()),
+            coordinator: cluster
+                .and_then(|cluster| self.name(&cluster.coordinator))
+                .unwrap_or_else(placeholder),
             zones,
             classes,
             volumes: self.volumes(fragment, &nodes),
             nodes,
             tasks: Tasks { rules: fragment.tasks.iter().filter_map(|task| self.task(task)).collect() },
-            external_checks: fragment.cluster.external_checks.iter().cloned().collect(),
+            external_checks: cluster.iter().flat_map(|cluster| &cluster.external_checks).cloned().collect(),
             reboot_hint: fragment.hints.reboot.clone(),
             rights_hint: fragment.hints.rights.clone(),
         }
     }
 
     fn refuse<T>(&mut self, at: &Spanned<T>, error: impl Display) {
-        self.errors.push(format!("line {}: {error}", line_of(self.text, at.span().start)));
+        self.complaints.push(self.written.complain(&at.span(), error.to_string()));
+    }
+
+    /// Refuses what refers to something that is not there.
+    fn miss<T>(&mut self, at: &Spanned<T>, error: impl Display) {
+        if self.is_whole {
+            self.refuse(at, error);
+        }
+    }
+
+    /// Refuses the file as a whole for what is not in it.
+    fn miss_in_file(&mut self, key: &str, message: &str) {
+        if self.is_whole {
+            self.complaints.push(Complaint { line: None, key: key.to_owned(), message: message.to_owned() });
+        }
     }
 
     fn name(&mut self, given: &Spanned<String>) -> Option<NodeName> {
@@ -76,7 +110,7 @@ impl Checker<'_> {
         for group in &fragment.nodes {
             if let Some(zone) = group.zone.as_ref().filter(|zone| !zones.contains(zone.get_ref())) {
                 let known = zones.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                self.refuse(
+                self.miss(
                     zone,
                     format!("the zone {:?} is not one of cluster.zones ({known})", zone.get_ref()),
                 );
@@ -97,7 +131,10 @@ impl Checker<'_> {
                     zone: group.zone.as_ref().map(|zone| zone.get_ref().clone()),
                     labels: group.labels.iter().cloned().collect(),
                     protections: BTreeSet::new(),
-                    project: group.project.clone().or_else(|| fragment.cluster.project.clone()),
+                    project: group
+                        .project
+                        .clone()
+                        .or_else(|| fragment.cluster.as_ref().and_then(|cluster| cluster.project.clone())),
                     attributes: group.attributes.clone(),
                 };
                 nodes.insert(name, node);
@@ -109,16 +146,18 @@ impl Checker<'_> {
     /// DESIGN 3.7: nothing to protect has to be said, not left out.
     fn protect(&mut self, fragment: &Fragment, nodes: &mut BTreeMap<NodeName, NodePolicy>) {
         const SAY: &str = "list the protected nodes under [protections], or say `protections = \"none\"` above the first table";
-        let table = match &fragment.protections {
-            Some(Protections::Word(word)) if word == "none" => return,
-            Some(Protections::Word(word)) => {
-                return self.errors.push(format!("protections = {word:?} is not understood; {SAY}"));
+        let Some(protections) = &fragment.protections else {
+            return self.miss_in_file("protections", &format!("there are no protections; {SAY}"));
+        };
+        let table = match protections.get_ref() {
+            Protections::Word(word) if word == "none" => return,
+            Protections::Word(word) => {
+                return self.refuse(protections, format!("{word:?} is not understood; {SAY}"));
             }
-            None => return self.errors.push(format!("there are no protections; {SAY}")),
-            Some(Protections::Table(table)) if table.is_empty() => {
-                return self.errors.push(format!("the table [protections] is empty; {SAY}"));
+            Protections::Table(table) if table.is_empty() => {
+                return self.miss(protections, format!("the table is empty; {SAY}"));
             }
-            Some(Protections::Table(table)) => table,
+            Protections::Table(table) => table,
         };
         let mut seen = BTreeSet::new();
         for (given, protections) in table {
@@ -133,7 +172,7 @@ impl Checker<'_> {
             } else if let Some(node) = nodes.get_mut(&name) {
                 node.protections = protections.iter().copied().collect();
             } else {
-                self.refuse(
+                self.miss(
                     given,
                     format!("{:?} is protected, and is not one of the nodes; list it", given.get_ref()),
                 );
@@ -146,7 +185,7 @@ impl Checker<'_> {
         for volume in &fragment.volumes {
             let Some(node) = self.name(&volume.node) else { continue };
             if !nodes.contains_key(&node) {
-                self.refuse(
+                self.miss(
                     &volume.node,
                     format!("the volume {:?} names a node that is not listed", volume.name),
                 );
@@ -156,7 +195,7 @@ impl Checker<'_> {
                     "the volume {:?} has neither `cinder` nor `uuid`, so it can never be recognised",
                     volume.name
                 );
-                self.refuse(&volume.node, error);
+                self.miss(&volume.node, error);
             }
             volumes.push(VolumePolicy {
                 name: volume.name.clone(),
@@ -166,12 +205,18 @@ impl Checker<'_> {
                 protections: volume.protections.iter().copied().collect(),
             });
         }
-        for (name, node) in
-            nodes.iter().filter(|(_, node)| node.protections.contains(&Protection::NeverDeleteVolume))
-        {
-            if !volumes.iter().any(|volume| volume.node == *name) {
+        let Some(Protections::Table(table)) = fragment.protections.as_ref().map(Spanned::get_ref) else {
+            return volumes;
+        };
+        for (given, protections) in table {
+            if protections.contains(&Protection::NeverDeleteVolume)
+                && !volumes.iter().any(|volume| given.get_ref().parse() == Ok(volume.node.clone()))
+            {
                 let error = "has never_delete_volume, and no volume under [[volumes]]";
-                self.errors.push(format!("{} {error}; add its Cinder id or file-system UUID", node.display));
+                self.miss(
+                    given,
+                    format!("{} {error}; add its Cinder id or file-system UUID", given.get_ref()),
+                );
             }
         }
         for volume in &mut volumes {
@@ -195,6 +240,8 @@ impl Checker<'_> {
         let empty = ClassFragment::default();
         used.iter()
             .chain(fragment.classes.keys())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .map(|class| (*class, self.class(*class, fragment.classes.get(class).unwrap_or(&empty))))
             .collect()
     }
@@ -206,9 +253,6 @@ impl Checker<'_> {
             (second_person, second_person)
         } else {
             (Consent::None, Consent::ObjectionWindow(OBJECTION_WINDOW))
-        };
-        let share = |given: Option<super::fragment::ShareFragment>, default| {
-            given.map_or(default, |given| Share { at_least: given.at_least, percent: given.percent })
         };
         let mut required: BTreeSet<Source> = fragment
             .sources
@@ -222,8 +266,8 @@ impl Checker<'_> {
         ClassPolicy {
             mode: fragment.mode.unwrap_or(Mode::Observe),
             required,
-            out: share(fragment.out, OUT),
-            draining: share(fragment.draining, DRAINING),
+            out: self.share(fragment.out.as_ref(), OUT),
+            draining: self.share(fragment.draining.as_ref(), DRAINING),
             settle: self
                 .duration_or(fragment.settle.as_ref(), if is_master { MASTER_SETTLE } else { AGENT_SETTLE }),
             windows: fragment.windows.iter().filter_map(|window| self.weekly(window)).collect(),
@@ -237,16 +281,32 @@ impl Checker<'_> {
         }
     }
 
+    fn share(&mut self, given: Option<&ShareFragment>, default: Share) -> Share {
+        let Some(given) = given else { return default };
+        let percent = *given.percent.get_ref();
+        if percent > 100 {
+            self.refuse(
+                &given.percent,
+                format!("{percent} % is more than all; write a number from 0 to 100"),
+            );
+        }
+        Share { at_least: given.at_least, percent }
+    }
+
     /// R1: a master has a zone of its own, where zones are known at all.
-    fn masters_stand_apart(&mut self, nodes: &BTreeMap<NodeName, NodePolicy>) {
+    fn masters_stand_apart(&mut self, fragment: &Fragment) {
         let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-        for node in nodes.values().filter(|node| node.class == Class::Master) {
-            let Some(zone) = &node.zone else { continue };
-            if let Some(other) = taken.insert(zone, &node.display) {
-                self.errors.push(format!(
-                    "{} and {other} are masters in the same zone {zone}; R1 wants one each",
-                    node.display
-                ));
+        for group in fragment.nodes.iter().filter(|group| group.class == Class::Master) {
+            let Some(zone) = &group.zone else { continue };
+            for given in &group.names {
+                if let Some(other) = taken.insert(zone.get_ref(), given.get_ref()) {
+                    let error = format!(
+                        "{} and {other} are masters in the same zone {}; R1 wants one each",
+                        given.get_ref(),
+                        zone.get_ref()
+                    );
+                    self.refuse(given, error);
+                }
             }
         }
     }
@@ -278,11 +338,10 @@ impl Checker<'_> {
     fn weekly(&mut self, given: &Weekly) -> Option<WeeklyWindow> {
         let mut days = [false; 7];
         for day in &given.days {
-            const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-            match NAMES.iter().position(|name| name == day.get_ref()).and_then(|index| days.get_mut(index)) {
+            match DAYS.iter().position(|name| name == day.get_ref()).and_then(|index| days.get_mut(index)) {
                 Some(slot) => *slot = true,
                 None => self
-                    .refuse(day, format!("{:?} is not a day; days are {}", day.get_ref(), NAMES.join(", "))),
+                    .refuse(day, format!("{:?} is not a day; days are {}", day.get_ref(), DAYS.join(", "))),
             }
         }
         let start = Time::strptime("%H:%M", given.start.get_ref())
@@ -323,7 +382,7 @@ impl Checker<'_> {
             let text = text.as_ref()?;
             Regex::new(text.get_ref())
                 .map_err(|error| {
-                    self.refuse(text, format!("the pattern of task rule {:?}: {error}", given.name))
+                    self.refuse(text, format!("the pattern of task rule {:?}: {error}", given.name.get_ref()))
                 })
                 .ok()
         };
@@ -334,14 +393,16 @@ impl Checker<'_> {
                 || given.min_cpus.is_some()
                 || given.below_cpus.is_some();
         if !has_condition {
-            self.errors.push(format!(
-                "the task rule {:?} has no condition, so it would match every task",
-                given.name
-            ));
+            let error = format!(
+                "the task rule {:?} has no condition, so it would match every task; add one, such as \
+                 `framework = \"(?i)marathon\"`",
+                given.name.get_ref()
+            );
+            self.miss(&given.name, error);
         }
         let warm_up = self.duration_or(given.warm_up.as_ref(), SignedDuration::ZERO);
         Some(TaskRule {
-            name: given.name.clone(),
+            name: given.name.get_ref().clone(),
             id,
             task_name,
             framework,

@@ -1,6 +1,8 @@
 //! A policy in sentences, for the person about to install it.
 
-use millwright_decision::{Class, ClassPolicy, Consent, Policy, Source};
+use super::checked::DAYS;
+use crate::words;
+use millwright_decision::{Class, ClassPolicy, Consent, Policy, Source, WeeklyWindow};
 use std::fmt::Write;
 
 /// What the policy means, in the order a person would ask.
@@ -33,14 +35,22 @@ fn write_all(text: &mut String, policy: &Policy) -> std::fmt::Result {
     }
     writeln!(text, "\nTasks, first match wins:")?;
     for rule in &policy.tasks.rules {
-        writeln!(text, "  {}: {}", rule.name, rule.class.as_str())?;
+        let warm_up = match rule.warm_up_seconds {
+            0 => String::new(),
+            more => format!(
+                "; its successor needs {} to warm up, added to what killing it costs",
+                words::seconds(more)
+            ),
+        };
+        writeln!(text, "  {}: {}{warm_up}", rule.name, rule.class.as_str())?;
     }
     writeln!(text, "  anything else: protected")
 }
 
 fn write_class(text: &mut String, policy: &Policy, class: Class, rules: &ClassPolicy) -> std::fmt::Result {
     let listed = u32::try_from(policy.nodes_of(class).count()).unwrap_or(u32::MAX);
-    writeln!(text, "\nClass {class}: {listed} nodes, mode {}.", rules.mode)?;
+    let nodes = words::count(policy.nodes_of(class).count(), "node");
+    writeln!(text, "\nClass {class}: {nodes}, mode {}.", rules.mode)?;
     if class == Class::Physical {
         return writeln!(text, "  Seen through Mesos only, never acted on.");
     }
@@ -71,19 +81,24 @@ fn write_class(text: &mut String, policy: &Policy, class: Class, rules: &ClassPo
         writeln!(text, "  A {action} {}.", spell_consent(consent))?;
     }
     for quiet in &rules.quiet_hours {
-        writeln!(text, "  Quiet hours {:?}: from {} for {:#}.", quiet.name, quiet.start, quiet.length)?;
+        writeln!(text, "  Quiet hours {:?}: {}.", quiet.name, spell_window(quiet))?;
     }
     for window in &rules.windows {
-        writeln!(
-            text,
-            "  Touched only in the window {:?}: from {} for {:#}.",
-            window.name, window.start, window.length
-        )?;
+        writeln!(text, "  Touched only in the window {:?}: {}.", window.name, spell_window(window))?;
     }
     for freeze in &rules.freezes {
         writeln!(text, "  Freeze {:?}: from {} until {}.", freeze.name, freeze.from, freeze.until)?;
     }
     Ok(())
+}
+
+/// "every day from 23:00 for 7h, Europe/Zurich".
+fn spell_window(window: &WeeklyWindow) -> String {
+    let some: Vec<&str> =
+        DAYS.iter().zip(window.days).filter(|(_, is_on)| *is_on).map(|(day, _)| *day).collect();
+    let days = if some.len() == DAYS.len() { "every day".to_owned() } else { some.join(", ") };
+    let zone = window.zone.iana_name().unwrap_or("UTC");
+    format!("{days} from {} for {:#}, {zone}", window.start.strftime("%H:%M"), window.length)
 }
 
 fn spell_consent(consent: Consent) -> String {

@@ -11,10 +11,10 @@ use toml::Spanned;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fragment {
-    pub cluster: Cluster,
+    pub cluster: Option<Cluster>,
     #[serde(default)]
     pub hints: Hints,
-    pub protections: Option<Protections>,
+    pub protections: Option<Spanned<Protections>>,
     #[serde(default)]
     pub volumes: Vec<Volume>,
     #[serde(default)]
@@ -121,11 +121,11 @@ pub(super) enum Requirement {
     None,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShareFragment {
     pub at_least: u32,
-    pub percent: u32,
+    pub percent: Spanned<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -186,7 +186,7 @@ pub(super) struct Nodes {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Task {
-    pub name: String,
+    pub name: Spanned<String>,
     pub id: Option<Spanned<String>>,
     pub task_name: Option<Spanned<String>>,
     pub framework: Option<Spanned<String>>,
@@ -195,4 +195,35 @@ pub(super) struct Task {
     pub below_cpus: Option<f64>,
     pub class: TaskClass,
     pub warm_up: Option<Spanned<String>>,
+}
+
+/// How the value of a key, named with its sections, is written: for whoever left it out or wrote something else.
+pub(super) fn example(key: &str) -> Option<&'static str> {
+    Some(match key.rsplit('.').next().unwrap_or(key) {
+        "class" if key.starts_with("tasks") => r#""protected""#,
+        "class" => r#""agent""#,
+        "name" => r#""build""#,
+        "coordinator" => r#""alibuild-coordinator""#,
+        "project" => r#""ALICE Release Testing""#,
+        "zones" => r#"["cern-geneva-a", "cern-geneva-b"]"#,
+        "zone" => r#""cern-geneva-a""#,
+        "external_checks" => r#"["mount", "puppet"]"#,
+        "node" => r#""alibuild03""#,
+        "names" => r#"["alibuild01", "alibuild02"]"#,
+        "labels" => r#"["slc7"]"#,
+        "attributes" => r#"{ dedicated = "jenkins/master" }"#,
+        "out" | "draining" => "{ at_least = 1, percent = 10 }",
+        "at_least" => "1",
+        "percent" => "10",
+        "settle" | "lasts" | "or_after" | "warm_up" => r#""30m""#,
+        "volume" => r#""500GB""#,
+        "images" => r#"["alisw/slc7-builder:latest"]"#,
+        "kind" => r#""objection_window""#,
+        "days" => r#"["mon", "tue"]"#,
+        "start" => r#""23:00""#,
+        "from" | "until" => r#""2026-01-31T10:00:00Z""#,
+        "id" | "task_name" | "framework" | "role" => r#""^mesosci/""#,
+        "min_cpus" | "below_cpus" => "4.0",
+        _ => return None,
+    })
 }

@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub enum OpenError {
     /// Not one of our files.
     #[error(
-        "{path} is not a Millwright store ({found}); point `state` at another folder, or move that file away"
+        "{path} is not a Millwright store ({found}); point `state_dir` at another folder, or move that file away"
     )]
     Foreign {
         /// The file.
@@ -47,7 +47,7 @@ pub enum OpenError {
     },
     /// Damaged.
     #[error(
-        "{path} is damaged ({found}); nothing has been changed: move it away together with its -wal and -shm files, then restore a backup, or start without one and lose the history"
+        "{path} is damaged ({found}); nothing has been changed: move it away together with {path}-wal and {path}-shm where they are, keep them, then restore a backup, or start without one and lose history, acknowledgements and recorded identities"
     )]
     Damaged {
         /// The file.
@@ -56,14 +56,12 @@ pub enum OpenError {
         found: String,
     },
     /// Cannot be opened or written to.
-    #[error(
-        "open the store {path}: {source}; see that the folder exists, belongs to the service and has room"
-    )]
+    #[error("open the store {path}: {why}; see that the folder exists, belongs to the service and has room")]
     Unreachable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why. Not called `source`: the message has it already.
+        why: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -74,12 +72,12 @@ impl OpenError {
             Some(DatabaseCorrupt | NotADatabase) => {
                 Self::Damaged { path: path.to_owned(), found: source.to_string() }
             }
-            _ => Self::Unreachable { path: path.to_owned(), source: source.into() },
+            _ => Self::Unreachable { path: path.to_owned(), why: source.into() },
         }
     }
 
     fn unreachable(path: &Path, source: io::Error) -> Self {
-        Self::Unreachable { path: path.to_owned(), source: source.into() }
+        Self::Unreachable { path: path.to_owned(), why: source.into() }
     }
 }
 
@@ -99,6 +97,27 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     prepare(&connection).map_err(unreadable)?;
     migrate(&mut connection, version).map_err(unreadable)?;
     Ok(connection)
+}
+
+/// Whether [`open`] would find anything wrong, without writing a byte.
+pub(super) fn check(path: &Path, is_in_use: bool) -> Result<(), OpenError> {
+    if !look_at_header(path)? {
+        return Ok(());
+    }
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let has_wal = std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0);
+    // Reading makes files beside the database unless it is known that nobody writes.
+    let connection = if is_in_use || has_wal { open_reader(path)? } else { open_unchanging(path)? };
+    check_whole(&connection, path)
+}
+
+fn open_unchanging(path: &Path) -> Result<Connection, OpenError> {
+    let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        .map_err(|source| OpenError::unreadable(path, source))
 }
 
 /// A second connection, for reading only.

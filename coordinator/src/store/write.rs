@@ -86,7 +86,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || run(connection, &thread_path, retention, &waiting, &thread_health))
-            .map_err(|source| OpenError::Unreachable { path: path.to_owned(), source: source.into() })?;
+            .map_err(|source| OpenError::Unreachable { path: path.to_owned(), why: source.into() })?;
         Ok(Self {
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),

@@ -1,0 +1,62 @@
+//! What would keep the coordinator from starting, or from ever answering, as far as it can be seen without starting.
+//!
+//! Nothing is changed and nothing is listened on. Whether the addresses are free and whether the outside answers is
+//! seen by a start only.
+
+use super::{PolicyFile, start::LOCK, start::STORE, this_host};
+use crate::{config::Config, policy, store::Store};
+use millwright_decision::{Class, Policy, Source};
+use nix::fcntl::{Flock, FlockArg};
+use std::{fs::File, path::Path};
+
+/// Everything that is wrong, a sentence each; or the policy that would be in force.
+///
+/// # Errors
+/// At least one sentence.
+pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
+    let mut wrong = Vec::new();
+    let policy = policy::load(&config.policy).map_err(|errors| wrong.push(errors.to_string())).ok();
+    let host = this_host(config.host.as_ref()).map_err(|error| wrong.push(error)).ok();
+    if let (Some(policy), Some(host)) = (&policy, &host) {
+        wrong.extend(
+            PolicyFile::check_host(&config.policy, policy, host).err().map(|error| error.to_string()),
+        );
+    }
+    wrong.extend(policy.iter().flat_map(|policy| unanswered(config, policy)));
+    let store = config.state_dir.join(STORE);
+    wrong.extend(Store::check(&store, is_in_use(&config.state_dir)).err().map(|error| error.to_string()));
+    policy.filter(|_| wrong.is_empty()).ok_or(wrong)
+}
+
+/// Sources that the policy requires and that nobody would ever ask: every verdict would wait for them.
+pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
+    let is_required = |source: Source| {
+        policy
+            .classes
+            .iter()
+            .any(|(class, rules)| *class != Class::Physical && rules.required.contains(&source))
+    };
+    let mut wrong = Vec::new();
+    for source in Source::ALL.iter().copied().filter(|source| is_required(*source)) {
+        match source {
+            Source::Agent => {}
+            Source::MesosMaster if !config.mesos.masters.is_empty() => {}
+            Source::MesosMaster => wrong.push(
+                "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
+                 wait for it; name the masters, or write `mesos_master = \"none\"` in the policy"
+                    .to_owned(),
+            ),
+            source => wrong.push(format!(
+                "the policy requires {source}, and this version cannot ask it: every verdict would wait for it; write \
+                 `{source} = \"none\"` in the policy"
+            )),
+        }
+    }
+    wrong
+}
+
+/// Whether a coordinator runs on this state directory.
+fn is_in_use(state_dir: &Path) -> bool {
+    File::open(state_dir.join(LOCK))
+        .is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+}

@@ -1,0 +1,48 @@
+//! Numbers as people say them, the same on every page and in every line of the command line.
+
+use jiff::SignedDuration;
+
+/// A length of time with one unit: "119 s", "119 min", "47 h", "12 d".
+pub fn length(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// [`length`] of a number of seconds.
+pub fn seconds(seconds: u64) -> String {
+    length(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}
+
+/// "1 node", "2 nodes".
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_keep_to_one_unit() {
+        for (given, spelled) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7200, "2 h"),
+            (172_800, "2 d"),
+            (u64::MAX, "106751991167300 d"),
+        ] {
+            assert_eq!(seconds(given), spelled);
+        }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([count(0, "node"), count(1, "node"), count(2, "node")], ["0 nodes", "1 node", "2 nodes"]);
+    }
+}
