@@ -28,8 +28,8 @@ use crate::{
 use axum::{
     Router,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
-    response::Response,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use fleet::{FleetPage, Show};
@@ -77,11 +77,14 @@ pub fn routes<D: PageData>() -> Router<Arc<D>> {
     Router::new()
         .route("/", get(fleet_page::<D>))
         .route("/nodes/{node}", get(node_page::<D>))
-        .route("/manual", get(|| async { render::page(StatusCode::OK, &ManualPage::index()) }))
+        .route("/manual", get(manual_index))
+        .route("/manual/", get(manual_index))
+        .route("/manual/{page}", get(manual_chapter))
         .route("/manual/reasons/{code}", get(manual_page))
         .route("/assets/style.css", get(|asked: HeaderMap| async move { assets::STYLE.answer(&asked) }))
         .route("/assets/live.js", get(|asked: HeaderMap| async move { assets::LIVE.answer(&asked) }))
         .route("/assets/icon.svg", get(|asked: HeaderMap| async move { assets::ICON.answer(&asked) }))
+        .fallback(nothing_here)
 }
 
 async fn fleet_page<D: PageData>(
@@ -116,6 +119,29 @@ async fn node_page<D: PageData>(State(data): State<Arc<D>>, Path(name): Path<Str
             render::page(StatusCode::NOT_FOUND, &Problem::unknown_node(sentence))
         }
     }
+}
+
+async fn manual_index() -> Response {
+    render::page(StatusCode::OK, &ManualPage::index())
+}
+
+async fn manual_chapter(Path(name): Path<String>) -> Response {
+    match ManualPage::chapter(&name) {
+        Some(page) => render::page(StatusCode::OK, &page),
+        None => render::page(StatusCode::NOT_FOUND, &Problem::unknown_code(&name)),
+    }
+}
+
+/// A page for a browser; anybody else gets the API's refusal from the guard.
+async fn nothing_here(uri: Uri, asked: HeaderMap) -> Response {
+    let wants_page = asked
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_page && !uri.path().starts_with("/api/") {
+        return render::page(StatusCode::NOT_FOUND, &Problem::nothing_here(uri.path()));
+    }
+    StatusCode::NOT_FOUND.into_response()
 }
 
 async fn manual_page(Path(code): Path<String>) -> Response {

@@ -16,7 +16,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use millwright_protocol::ErrorBody;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 /// An answer must have begun after this; a long poll takes at most a minute.
 const ANSWER: Duration = Duration::from_secs(75);
@@ -37,7 +37,8 @@ pub async fn agents(State(app): State<Arc<App>>, request: Request, next: Next) -
     };
     app.metrics.to_agents.count(response.status().as_u16());
     if is_error(response.status()) {
-        response = explained(response, &what, &new_id());
+        let elsewhere = elsewhere(app.config.listen.operators);
+        response = explained(response, &what, &new_id(), &elsewhere);
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -53,7 +54,7 @@ pub async fn operators(State(app): State<Arc<App>>, request: Request, next: Next
     };
     app.metrics.to_operators.count(response.status().as_u16());
     if is_error(response.status()) {
-        response = explained(response, &what, &id);
+        response = explained(response, &what, &id, "/openapi.json lists every path");
     }
     decorate(response.headers_mut(), &id);
     response
@@ -124,14 +125,14 @@ fn is_error(status: StatusCode) -> bool {
 }
 
 /// Gives a refusal its body. Pages for people stay as they are.
-fn explained(response: Response, what: &What, id: &str) -> Response {
+fn explained(response: Response, what: &What, id: &str, elsewhere: &str) -> Response {
     let (mut parts, body) = response.into_parts();
     let is_page =
         parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let refusal = match parts.extensions.remove::<Refusal>() {
         Some(refusal) => refusal,
         None if is_page => return Response::from_parts(parts, body),
-        None => by_status(parts.status, what),
+        None => by_status(parts.status, what, elsewhere),
     };
     match &refusal.details {
         Some(details) => log::error!("request.id" = id; "answer {}: {details}", what.0),
@@ -148,11 +149,20 @@ fn explained(response: Response, what: &What, id: &str) -> Response {
     Response::from_parts(parts, Body::from(json))
 }
 
+/// What to say to a person who has come to the agents' door.
+fn elsewhere(operators: SocketAddr) -> String {
+    let door = match operators.port() {
+        0 => "the address in listen.operators of coordinator.toml".to_owned(),
+        _ => format!("http://{operators}"),
+    };
+    format!("agents report here; operators, `millwright` and browsers ask at {door}")
+}
+
 /// The refusal for an answer that no handler of ours made.
-fn by_status(status: StatusCode, what: &What) -> Refusal {
+fn by_status(status: StatusCode, what: &What, elsewhere: &str) -> Refusal {
     let code = ErrorCode::of_status(status);
     let message = match code {
-        ErrorCode::NotFound => format!("{} is nothing here; /openapi.json lists every path", what.0),
+        ErrorCode::NotFound => format!("{} is nothing here; {elsewhere}", what.0),
         ErrorCode::MethodNotAllowed => {
             format!("{} does not go with this method; the Allow header lists those that do", what.0)
         }

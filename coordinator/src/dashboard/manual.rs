@@ -1,4 +1,4 @@
-//! The manual: a page for every reason code, compiled in, so that a page and the program it explains never differ.
+//! The manual: a page for every reason code and a few on running Millwright, compiled in, so that a page and the program it explains never differ.
 
 use super::{
     markdown::{self, Block, Document, Span},
@@ -76,6 +76,13 @@ pages! {
     "attested",
 }
 
+/// The pages that are about no code.
+const CHAPTERS: [(&str, &str); 3] = [
+    ("command-line", include_str!("../../../packaging/manual/command-line.md")),
+    ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
+    ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
+];
+
 const INDEX: &str = include_str!("../../../packaging/manual/README.md");
 
 /// One page of the manual.
@@ -85,24 +92,38 @@ pub struct ManualPage {
     shell: Shell,
     document: Document,
     is_code: bool,
+    is_index: bool,
 }
 
 impl ManualPage {
     /// The list of all pages.
     pub fn index() -> Self {
-        Self { shell: Shell::bare(), document: markdown::read(INDEX, has_page), is_code: false }
+        Self::new(INDEX, false, true)
     }
 
     /// The page of a code; `None` for a word that is no code.
     pub fn of(code: &str) -> Option<Self> {
         let (_, text) = PAGES.iter().find(|(name, _)| *name == code)?;
-        Some(Self { shell: Shell::bare(), document: markdown::read(text, has_page), is_code: true })
+        Some(Self::new(text, true, false))
+    }
+
+    /// A page that is about no code.
+    pub fn chapter(name: &str) -> Option<Self> {
+        let (_, text) = CHAPTERS.iter().find(|(known, _)| *known == name)?;
+        Some(Self::new(text, false, false))
+    }
+
+    fn new(text: &str, is_code: bool, is_index: bool) -> Self {
+        Self { shell: Shell::bare(), document: markdown::read(text, path_of), is_code, is_index }
     }
 }
 
-/// Whether the manual has a page for this code.
-pub fn has_page(code: &str) -> bool {
-    PAGES.iter().any(|(name, _)| *name == code)
+/// Where below `/manual/` the page of a code, or another page, is; `None` when there is none.
+pub fn path_of(name: &str) -> Option<String> {
+    if PAGES.iter().any(|(code, _)| *code == name) {
+        return Some(format!("reasons/{name}"));
+    }
+    CHAPTERS.iter().any(|(known, _)| *known == name).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -127,7 +148,7 @@ mod tests {
     #[test]
     fn every_page_says_what_its_code_means_what_to_do_and_gives_an_example() {
         for (code, text) in PAGES {
-            let page = markdown::read(text, has_page);
+            let page = markdown::read(text, path_of);
             assert_eq!(page.title, *code);
             let headings: Vec<&str> = page
                 .blocks
@@ -148,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_index_leads_to_every_page() {
-        let linked: BTreeSet<String> = markdown::read(INDEX, has_page)
+        let linked: BTreeSet<String> = markdown::read(INDEX, path_of)
             .blocks
             .into_iter()
             .filter_map(|block| match block {
@@ -158,12 +179,31 @@ mod tests {
             .flatten()
             .flatten()
             .filter_map(|span| match span {
-                Span::Page { code, .. } => Some(code),
+                Span::Page { path, .. } => Some(path),
                 _ => None,
             })
             .collect();
-        let pages: BTreeSet<String> = PAGES.iter().map(|(code, _)| (*code).to_owned()).collect();
+        let codes = PAGES.iter().map(|(code, _)| format!("reasons/{code}"));
+        let pages: BTreeSet<String> = codes.chain(CHAPTERS.map(|(name, _)| name.to_owned())).collect();
         assert_eq!(linked, pages);
+    }
+
+    #[test]
+    fn every_file_of_the_manual_is_served_and_no_link_is_left_as_written() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/manual");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".md").map(str::to_owned))
+            .collect();
+        let served: BTreeSet<String> =
+            CHAPTERS.iter().map(|(name, _)| (*name).to_owned()).chain(["README".to_owned()]).collect();
+        assert_eq!(files, served);
+        let all = PAGES.iter().chain(&CHAPTERS).map(|(_, text)| *text).chain([INDEX]);
+        for text in all {
+            let page = format!("{:?}", markdown::read(text, path_of));
+            assert!(!page.contains(".md)") && !page.contains("]("), "{page}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Block {
     Paragraph(Vec<Span>),
     /// A list.
     List(Vec<Vec<Span>>),
+    /// A list in whose order things are done.
+    Steps(Vec<Vec<Span>>),
     /// Lines to be shown as they are.
     Code(String),
 }
@@ -27,11 +29,18 @@ pub enum Span {
     Emphasis(String),
     /// Another page of the manual.
     Page {
-        /// The reason code whose page it is.
-        code: String,
+        /// Where it is below `/manual/`: "reasons/paused", "coordinator-down".
+        path: String,
         /// What is shown.
         text: String,
     },
+}
+
+impl Span {
+    /// The page of a reason, whose name is code.
+    pub fn is_reason(path: &str) -> bool {
+        path.starts_with("reasons/")
+    }
 }
 
 /// A text with its title.
@@ -43,73 +52,108 @@ pub struct Document {
     pub blocks: Vec<Block>,
 }
 
-/// Reads a page. `is_page` tells which names have pages of their own, so that they become links.
-pub fn read(text: &str, is_page: impl Fn(&str) -> bool) -> Document {
+/// Reads a page. `page` tells which names have pages of their own, and where, so that they become links.
+pub fn read(text: &str, page: impl Fn(&str) -> Option<String>) -> Document {
     let mut document = Document { title: String::new(), blocks: Vec::new() };
-    let mut paragraph = String::new();
-    let mut code: Option<String> = None;
+    let mut open = Open::Nothing;
     for line in text.lines() {
         if line.starts_with("```") {
-            match code.take() {
-                Some(lines) => document.blocks.push(Block::Code(lines)),
-                None => {
-                    document.end_paragraph(&mut paragraph, &is_page);
-                    code = Some(String::new());
+            open = match open {
+                Open::Code(lines) => {
+                    document.blocks.push(Block::Code(lines));
+                    Open::Nothing
                 }
-            }
+                before => {
+                    document.close(before, &page);
+                    Open::Code(String::new())
+                }
+            };
             continue;
         }
-        if let Some(lines) = &mut code {
+        if let Open::Code(lines) = &mut open {
             lines.push_str(line);
             lines.push('\n');
             continue;
         }
         let line = line.trim();
-        if let Some(item) = line.strip_prefix("- ") {
-            document.end_paragraph(&mut paragraph, &is_page);
-            document.add_item(spans(item, &is_page));
+        let begins = if let Some(item) = line.strip_prefix("- ") {
+            Open::Item(item.to_owned())
+        } else if let Some(step) = step(line) {
+            Open::Step(step.to_owned())
         } else if let Some(title) = line.strip_prefix("# ") {
             title.clone_into(&mut document.title);
+            Open::Nothing
         } else if let Some(heading) = line.strip_prefix("## ") {
-            document.end_paragraph(&mut paragraph, &is_page);
-            document.blocks.push(Block::Heading(heading.to_owned()));
+            Open::Heading(heading.to_owned())
         } else if line.is_empty() {
-            document.end_paragraph(&mut paragraph, &is_page);
+            Open::Nothing
+        } else if open.goes_on_with(line) {
+            continue;
         } else {
-            if !paragraph.is_empty() {
-                paragraph.push(' ');
+            Open::Paragraph(line.to_owned())
+        };
+        document.close(std::mem::replace(&mut open, begins), &page);
+    }
+    document.close(open, &page);
+    document
+}
+
+/// What has begun and may go on in the next line.
+enum Open {
+    Nothing,
+    Heading(String),
+    Paragraph(String),
+    Item(String),
+    Step(String),
+    Code(String),
+}
+
+impl Open {
+    /// Takes one more line in, where text is open.
+    fn goes_on_with(&mut self, line: &str) -> bool {
+        match self {
+            Self::Paragraph(text) | Self::Item(text) | Self::Step(text) => {
+                text.push(' ');
+                text.push_str(line);
+                true
             }
-            paragraph.push_str(line);
+            _ => false,
         }
     }
-    document.end_paragraph(&mut paragraph, &is_page);
-    document.blocks.extend(code.map(Block::Code));
-    document
+}
+
+/// "3. Then this" without its number.
+fn step(line: &str) -> Option<&str> {
+    let (number, text) = line.split_once(". ")?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
 
 /// Reads a sentence from elsewhere, in which code stands between marks and everything else is as it is.
 pub fn line(text: &str) -> Vec<Span> {
-    split(text, |rest, first| if first == '`' { code(rest, &super::manual::has_page) } else { None })
+    split(text, |rest, first| if first == '`' { code(rest, &super::manual::path_of) } else { None })
 }
 
 impl Document {
-    fn end_paragraph(&mut self, paragraph: &mut String, is_page: &impl Fn(&str) -> bool) {
-        if !paragraph.is_empty() {
-            self.blocks.push(Block::Paragraph(spans(paragraph, is_page)));
-            paragraph.clear();
-        }
-    }
-
-    fn add_item(&mut self, item: Vec<Span>) {
-        match self.blocks.last_mut() {
-            Some(Block::List(items)) => items.push(item),
-            _ => self.blocks.push(Block::List(vec![item])),
+    fn close(&mut self, open: Open, page: &impl Fn(&str) -> Option<String>) {
+        match open {
+            Open::Nothing => {}
+            Open::Heading(text) => self.blocks.push(Block::Heading(text)),
+            Open::Paragraph(text) => self.blocks.push(Block::Paragraph(spans(&text, page))),
+            Open::Code(text) => self.blocks.push(Block::Code(text)),
+            Open::Item(text) => match self.blocks.last_mut() {
+                Some(Block::List(items)) => items.push(spans(&text, page)),
+                _ => self.blocks.push(Block::List(vec![spans(&text, page)])),
+            },
+            Open::Step(text) => match self.blocks.last_mut() {
+                Some(Block::Steps(steps)) => steps.push(spans(&text, page)),
+                _ => self.blocks.push(Block::Steps(vec![spans(&text, page)])),
+            },
         }
     }
 }
 
-fn spans(text: &str, is_page: &impl Fn(&str) -> bool) -> Vec<Span> {
-    split(text, |rest, first| marked(rest, first, is_page))
+fn spans(text: &str, page: &impl Fn(&str) -> Option<String>) -> Vec<Span> {
+    split(text, |rest, first| marked(rest, first, page))
 }
 
 /// Splits a text where `mark` finds something that begins here, and what is left after it; the rest is text.
@@ -139,9 +183,9 @@ fn split<'a>(text: &'a str, mark: impl Fn(&'a str, char) -> Option<(Span, &'a st
 }
 
 /// A mark without its partner is text.
-fn marked<'a>(rest: &'a str, first: char, is_page: &impl Fn(&str) -> bool) -> Option<(Span, &'a str)> {
+fn marked<'a>(rest: &'a str, first: char, page: &impl Fn(&str) -> Option<String>) -> Option<(Span, &'a str)> {
     match first {
-        '`' => code(rest, is_page),
+        '`' => code(rest, page),
         '*' => {
             let (inside, after) = rest.strip_prefix('*')?.split_once('*')?;
             let is_stress = !inside.is_empty() && inside.trim() == inside;
@@ -150,19 +194,19 @@ fn marked<'a>(rest: &'a str, first: char, is_page: &impl Fn(&str) -> bool) -> Op
         '[' => {
             let (text, after) = rest.strip_prefix('[')?.split_once("](")?;
             let (target, after) = after.split_once(')')?;
-            let code = target.strip_prefix("reasons/").unwrap_or(target).strip_suffix(".md")?;
-            is_page(code).then(|| (Span::Page { code: code.to_owned(), text: text.to_owned() }, after))
+            let target = target.strip_prefix("../").unwrap_or(target);
+            let name = target.strip_prefix("reasons/").unwrap_or(target).strip_suffix(".md")?;
+            Some((Span::Page { path: page(name)?, text: text.to_owned() }, after))
         }
         _ => None,
     }
 }
 
-fn code<'a>(rest: &'a str, is_page: &impl Fn(&str) -> bool) -> Option<(Span, &'a str)> {
+fn code<'a>(rest: &'a str, page: &impl Fn(&str) -> Option<String>) -> Option<(Span, &'a str)> {
     let (inside, after) = rest.strip_prefix('`')?.split_once('`')?;
-    let span = if is_page(inside) {
-        Span::Page { code: inside.to_owned(), text: inside.to_owned() }
-    } else {
-        Span::Code(inside.to_owned())
+    let span = match page(inside) {
+        Some(path) => Span::Page { path, text: inside.to_owned() },
+        None => Span::Code(inside.to_owned()),
     };
     Some((span, after))
 }
@@ -171,8 +215,12 @@ fn code<'a>(rest: &'a str, is_page: &impl Fn(&str) -> bool) -> Option<(Span, &'a
 mod tests {
     use super::*;
 
-    fn page(name: &str) -> bool {
-        name == "paused"
+    fn page(name: &str) -> Option<String> {
+        match name {
+            "paused" => Some("reasons/paused".to_owned()),
+            "coordinator-down" => Some(name.to_owned()),
+            _ => None,
+        }
     }
 
     fn text(words: &str) -> Span {
@@ -195,16 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn steps_keep_their_order_and_their_further_lines() {
+        let document =
+            read("# t\n1. one\n   goes on\n2. [two](../coordinator-down.md)\n- other\n  line\n", page);
+        let two = Span::Page { path: "coordinator-down".into(), text: "two".into() };
+        assert_eq!(
+            document.blocks,
+            [
+                Block::Steps(vec![vec![text("one goes on")], vec![two]]),
+                Block::List(vec![vec![text("other line")]]),
+            ]
+        );
+    }
+
+    #[test]
     fn names_of_pages_become_links_and_other_code_stays_code() {
         assert_eq!(
             spans("see `paused`, run `ls`, read [it](reasons/paused.md)", &page),
             [
                 text("see "),
-                Span::Page { code: "paused".into(), text: "paused".into() },
+                Span::Page { path: "reasons/paused".into(), text: "paused".into() },
                 text(", run "),
                 Span::Code("ls".into()),
                 text(", read "),
-                Span::Page { code: "paused".into(), text: "it".into() },
+                Span::Page { path: "reasons/paused".into(), text: "it".into() },
             ]
         );
     }

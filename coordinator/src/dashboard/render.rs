@@ -45,9 +45,20 @@ impl Problem {
         let shown: String = code.chars().take(80).collect();
         Self {
             shell: Shell::bare(),
-            title: "No such reason code",
+            title: "No such page of the manual",
             sentence: format!("The manual has no page for {shown:?}."),
-            next: "The manual lists every code there is.",
+            next: "The manual lists every page there is.",
+        }
+    }
+
+    /// Nothing at all at that address.
+    pub fn nothing_here(path: &str) -> Self {
+        let shown: String = path.chars().take(80).collect();
+        Self {
+            shell: Shell::bare(),
+            title: "Nothing here",
+            sentence: format!("There is no page {shown:?}."),
+            next: "The fleet has every node, the manual every page on reasons and on running Millwright. Programs find the API's paths in /openapi.json.",
         }
     }
 }

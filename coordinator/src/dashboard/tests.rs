@@ -51,7 +51,9 @@ async fn all_pages() -> Vec<(String, String)> {
         }
         pages.push((format!("{story} fleet"), page_of(example, "/").await));
     }
-    pages.push(("index".to_owned(), page("empty", "/manual").await));
+    for path in ["/manual", "/manual/command-line", "/manual/coordinator-down", "/manual/coordinator-host"] {
+        pages.push((path.to_owned(), page("empty", path).await));
+    }
     for code in millwright_decision::Code::ALL {
         pages.push((code.to_string(), page("empty", &format!("/manual/reasons/{code}")).await));
     }
@@ -398,7 +400,7 @@ async fn every_link_to_the_manual_and_to_a_node_leads_somewhere() {
     }
     assert!(codes.len() > 40 && nodes.len() > 50, "{} {}", codes.len(), nodes.len());
     for code in codes {
-        assert!(super::manual::has_page(&code), "{code}");
+        assert!(super::manual::path_of(&code).is_some(), "{code}");
     }
     let example = &EXAMPLES["busy"];
     for node in nodes {
@@ -418,5 +420,34 @@ async fn assets_are_sent_with_their_type_and_a_tag() {
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers().get(header::CONTENT_TYPE).unwrap(), kind);
         assert!(answer.headers().contains_key(header::ETAG));
+    }
+}
+
+#[tokio::test]
+async fn the_manual_on_running_it_is_served_with_its_steps_and_links() {
+    let index = page("empty", "/manual/").await;
+    assert!(
+        index.contains("<a href=\"/manual/coordinator-down\">The coordinator is down: what now</a>"),
+        "{index}"
+    );
+    let down = page("empty", "/manual/coordinator-down").await;
+    assert!(down.contains("<ol><li>On the coordinator&#39;s host:"), "{down}");
+    assert!(down.contains("<a href=\"/manual/reasons/warming_up\"><code>warming_up</code></a>"), "{down}");
+}
+
+#[tokio::test]
+async fn a_browser_that_is_lost_gets_a_page_and_a_program_does_not() {
+    let service = TowerToHyperService::new(routes::<Example>().with_state(Arc::clone(&EXAMPLES["busy"])));
+    for (path, accept, is_page) in [
+        ("/nothing", "text/html,*/*;q=0.8", true),
+        ("/manual/nothing", "*/*", true),
+        ("/nothing", "*/*", false),
+        ("/api/v1/nothing", "text/html", false),
+    ] {
+        let request = Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap();
+        let answer = service.call(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        let kind = answer.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
+        assert_eq!(kind.is_some_and(|kind| kind.starts_with("text/html")), is_page, "{path} {accept}");
     }
 }

@@ -17,6 +17,18 @@ fn refused(answer: &Answer, status: u16, code: &str, part: &str) {
 }
 
 #[tokio::test]
+async fn a_person_at_the_agents_door_is_shown_the_other_one() {
+    let rig = Rig::start().await;
+    let answer = rig.agents_get("/api/v1/nodes").await;
+    assert_eq!(answer.status, 404);
+    let message = answer.body["message"].as_str().unwrap();
+    assert!(
+        message.contains("agents report here") && message.contains("at http://127.0.0.1:8480"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn questions_without_sense_are_refused_with_the_accepted_form() {
     let rig = Rig::start().await;
     for (path, status, code, part) in [
