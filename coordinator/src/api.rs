@@ -15,6 +15,7 @@ mod nodes;
 mod openapi;
 mod operations;
 mod parameters;
+mod policy;
 mod verdicts;
 mod writer;
 
@@ -67,6 +68,7 @@ pub fn for_operators() -> Routes {
         .post("/api/v1/nodes/{node}/forget", nodes::forget)
         .post("/api/v1/nodes/{node}/dead", nodes::dead)
         .get("/api/v1/verdicts", verdicts::ask)
+        .get("/api/v1/policy", policy::show)
         .get("/api/v1/operations", operations::list)
         .post("/api/v1/operations", operations::start)
         .get("/api/v1/acknowledgements", acknowledgements::list)

@@ -50,7 +50,8 @@ impl Clock for SystemClock {
         let steady = Instant::now();
         last.said = advance(last.said, Timestamp::now(), steady.duration_since(last.steady));
         last.steady = steady;
-        last.said
+        // As fine as the store keeps it, so that a moment reads the same before and after a restart.
+        Timestamp::from_millisecond(last.said.as_millisecond()).unwrap_or(last.said)
     }
 }
 

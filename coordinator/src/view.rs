@@ -13,7 +13,7 @@ pub use node::{
 pub use verdict_change::{VerdictChange, digest};
 
 use jiff::Timestamp;
-use millwright_decision::{Class, Mode, Protection, Source, TaskClass};
+use millwright_decision::{Class, Mode, Policy, Protection, Source, TaskClass};
 use millwright_protocol::Status;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,6 +127,26 @@ pub struct PolicyView {
     pub unreadable: Option<String>,
     /// How many nodes it lists.
     pub listed: u32,
+}
+
+impl From<&Policy> for PolicyView {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            version: policy.version.clone(),
+            unreadable: policy.unreadable.clone(),
+            listed: u32::try_from(policy.nodes.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// The policy in force, explained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDetail {
+    /// Which, and whether it is the file on disk.
+    #[serde(flatten)]
+    pub summary: PolicyView,
+    /// What it means, in sentences for people.
+    pub explanation: String,
 }
 
 /// A trouble of the coordinator itself.

@@ -18,6 +18,17 @@ pub fn seconds(seconds: u64) -> String {
     length(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
 }
 
+/// What killing a task costs, and what of it is not its own running time: "32 min, of which 30 min until its
+/// successor is warm". `ran` is for how long it has run, in seconds as well.
+pub fn kill_cost(cost: u64, ran: Option<u64>) -> String {
+    match ran.and_then(|ran| cost.checked_sub(ran)).filter(|warm_up| *warm_up > 0) {
+        None => seconds(cost),
+        Some(warm_up) => {
+            format!("{}, of which {} until its successor is warm", seconds(cost), seconds(warm_up))
+        }
+    }
+}
+
 /// "1 node", "2 nodes".
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -39,6 +50,13 @@ mod tests {
         ] {
             assert_eq!(seconds(given), spelled);
         }
+    }
+
+    #[test]
+    fn a_kill_cost_says_what_of_it_is_warm_up() {
+        assert_eq!(kill_cost(1920, Some(120)), "32 min, of which 30 min until its successor is warm");
+        assert_eq!(kill_cost(120, Some(120)), "2 min");
+        assert_eq!(kill_cost(120, None), "2 min");
     }
 
     #[test]

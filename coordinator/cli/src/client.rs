@@ -129,7 +129,14 @@ impl Client {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let next = "is the coordinator running here (`systemctl status millwright-coordinator`)? else name it with --server";
+        let next = match &self.server {
+            Server::Address(address) if address.starts_with("https://") && error.is_connect() => {
+                "the coordinator itself speaks plain HTTP, on loopback: write http://, unless a TLS proxy stands there"
+            }
+            _ => {
+                "is the coordinator running here (`systemctl status millwright-coordinator`)? else name it with --server"
+            }
+        };
         anyhow!("ask the coordinator at {}: {cause}; {next}", self.server)
     }
 }
@@ -145,6 +152,22 @@ mod tests {
         for wrong in ["127.0.0.1:8480", "unix:relative", "http://", ""] {
             assert!(wrong.parse::<Server>().unwrap_err().contains("write http://127.0.0.1:8480"), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_tls_where_there_is_none_is_told_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("https://{}", listener.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        });
+        let client = Client::new(server.parse().unwrap()).unwrap();
+        let error = client.get::<serde_json::Value>("/api/v1/nodes", &[]).await.unwrap_err().to_string();
+        answering.await.unwrap();
+        assert!(error.contains("speaks plain HTTP") && error.contains("write http://"), "{error}");
     }
 
     #[tokio::test]

@@ -2,10 +2,13 @@
 
 use crate::{
     client::Client,
-    output::{Output, Tone, clean, spell_seconds},
+    output::{Output, Tone, clean},
 };
 use anyhow::Result;
-use millwright_coordinator::view::{Attention, FleetView, NodeState, NodeSummary};
+use millwright_coordinator::{
+    view::{Attention, ClassView, FleetView, NodeState, NodeSummary},
+    words,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -28,14 +31,11 @@ fn print(output: &Output, fleet: &FleetView) -> Result<()> {
     print_banners(output, fleet)?;
     print_attention(output, &fleet.attention)?;
     for class in &fleet.classes {
-        let counts = format!(
-            "{} listed, {} in service, {} out of {} that may be",
-            class.listed, class.in_service, class.out, class.may_be_out
-        );
         output.line(format!(
-            "\n{} ({}): {counts}",
+            "\n{} ({}): {}",
             output.tone(Tone::Strong, class.class.as_str()),
-            class.mode
+            class.mode,
+            counts(class)
         ))?;
         for node in &class.nodes {
             print_node(output, node)?;
@@ -52,6 +52,13 @@ fn print(output: &Output, fleet: &FleetView) -> Result<()> {
         output.line(output.tone(Tone::Quiet, &format!("\nnot seen here: {}", sources.join(", "))))?;
     }
     Ok(())
+}
+
+fn counts(class: &ClassView) -> String {
+    format!(
+        "{} listed, {} in service, {} out (at most {} may be)",
+        class.listed, class.in_service, class.out, class.may_be_out
+    )
 }
 
 /// Worst first; what is the same for several nodes is said once.
@@ -132,16 +139,16 @@ fn print_node(output: &Output, node: &NodeSummary) -> Result<()> {
         NodeState::Sick | NodeState::Silent => Tone::Bad,
         _ => Tone::Careful,
     };
-    let age = node.report_age_seconds.map_or_else(|| "never".to_owned(), spell_seconds);
-    let tasks: u32 = node.tasks.iter().flat_map(|tasks| tasks.values()).sum();
+    let age = node.report_age_seconds.map_or_else(|| "never".to_owned(), words::seconds);
+    let tasks = node.tasks.iter().flat_map(|tasks| tasks.values()).sum::<u32>() as usize;
     let disk =
         node.disk.as_ref().map_or_else(String::new, |disk| format!("{} {} %", disk.mount, disk.used_percent));
     let state = output.tone(tone, &format!("{:<14}", node.state.label()));
     output.line(format!(
-        "  {:<16} {state} {:>7}  {:>2} tasks  {:<14} {}",
+        "  {:<16} {state} {:>7}  {:>8}  {:<14} {}",
         clean(&node.name),
         age,
-        tasks,
+        words::count(tasks, "task"),
         clean(&disk),
         clean(&node.sentence)
     ))

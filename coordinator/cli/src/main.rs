@@ -5,6 +5,8 @@
 
 mod client;
 mod fleet;
+#[cfg(test)]
+mod manual;
 mod may;
 mod node;
 mod output;
@@ -15,6 +17,7 @@ mod words;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use client::{Client, Server};
+use jiff::Timestamp;
 use millwright_decision::Action;
 use output::Output;
 use std::{path::PathBuf, process::ExitCode};
@@ -63,9 +66,9 @@ enum Command {
     Ack {
         /// Its id, such as alibuild10/space/build; `millwright node` shows them.
         finding: String,
-        /// For so long ("2d", "12h"), or until a moment ("2026-02-01T08:00:00Z").
-        #[arg(long)]
-        until: String,
+        /// For so long ("2d", "12h"), until a moment ("2026-02-01T08:00:00Z"), or until a day begins ("2026-02-01").
+        #[arg(long, value_parser = words::until)]
+        until: Timestamp,
         /// Why, for the audit.
         #[arg(long, default_value = "")]
         reason: String,
@@ -81,6 +84,9 @@ enum Command {
         /// Keep the folder with configuration, logs and database.
         #[arg(long, value_name = "FOLDER")]
         keep: Option<PathBuf>,
+        /// Taken and not needed, so that it is not offered.
+        #[arg(long, hide = true)]
+        server: Option<Server>,
     },
 }
 
@@ -115,9 +121,39 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             may::ask(&client()?, output, &may::Question { action, nodes, volumes }, json).await
         }
         Command::Ack { finding, until, reason } => {
-            words::acknowledge(&client()?, output, &finding, &until, &reason, json).await
+            words::acknowledge(&client()?, output, &finding, until, &reason, json).await
         }
         Command::Policy(command) => policy::run(client, output, command, json).await,
-        Command::Try { once, keep } => trial::run(output, trial::Wish { once, json, keep }).await,
+        Command::Try { once, keep, .. } => trial::run(output, trial::Wish { once, json, keep }).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, error::ErrorKind};
+
+    fn help(words: &[&str]) -> String {
+        Arguments::try_parse_from(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_needs_no_coordinator_offers_none_and_takes_one_all_the_same() {
+        Arguments::command().debug_assert();
+        for command in [&["millwright", "try"][..], &["millwright", "policy", "check"]] {
+            assert!(!help(&[command, &["--help"]].concat()).contains("--server"), "{command:?}");
+        }
+        assert!(help(&["millwright", "nodes", "--help"]).contains("--server"));
+        let given =
+            Arguments::try_parse_from(["millwright", "--server", "http://127.0.0.1:1", "try"]).unwrap();
+        assert!(given.server.is_some());
+    }
+
+    #[test]
+    fn an_end_that_is_none_is_a_mistake_in_the_command() {
+        let words = ["millwright", "ack", "n01/docker", "--until", "x"];
+        let error = Arguments::try_parse_from(words).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ValueValidation, 2));
+        assert!(error.to_string().contains("a day such as"), "{error}");
     }
 }

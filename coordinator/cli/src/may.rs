@@ -2,10 +2,11 @@
 
 use crate::{
     client::Client,
-    output::{Output, Tone, clean, spell_seconds},
+    output::{Output, Tone, clean},
 };
 use anyhow::Result;
 use jiff::Timestamp;
+use millwright_coordinator::words;
 use millwright_decision::Action;
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,6 +78,7 @@ struct TaskLost {
     id: String,
     class: String,
     runtime_seconds: Option<u64>,
+    kill_cost_seconds: Option<u64>,
 }
 
 /// Asks, prints, and turns the verdict into the exit code.
@@ -143,7 +145,7 @@ fn print_reason(output: &Output, reason: &Reason) -> Result<()> {
     output.line(format!("  - {}  {label}", output.tone(Tone::Strong, &reason.sentence)))?;
     for evidence in &reason.evidence {
         let age = if evidence.age_seconds > 0 {
-            format!(", {} ago", spell_seconds(evidence.age_seconds))
+            format!(", {} ago", words::seconds(evidence.age_seconds))
         } else {
             String::new()
         };
@@ -160,16 +162,39 @@ fn print_reason(output: &Output, reason: &Reason) -> Result<()> {
     Ok(())
 }
 
+fn would_end(task: &TaskLost) -> String {
+    let ran =
+        task.runtime_seconds.map_or_else(String::new, |ran| format!(", running for {}", words::seconds(ran)));
+    let cost = task.kill_cost_seconds.map_or_else(String::new, |cost| {
+        format!("; killing it costs {}", words::kill_cost(cost, task.runtime_seconds))
+    });
+    format!("  would end: {} ({}{ran}{cost})", task.id, task.class)
+}
+
 fn print_cost(output: &Output, cost: &Cost) -> Result<()> {
     for task in &cost.tasks_lost {
-        let ran = task
-            .runtime_seconds
-            .map_or_else(String::new, |ran| format!(", running for {}", spell_seconds(ran)));
-        output.line(clean(&format!("  would end: {} ({}{ran})", task.id, task.class)))?;
+        output.line(clean(&would_end(task)))?;
     }
     if cost.images_to_pull_bytes > 0 {
         let gigabytes = cost.images_to_pull_bytes / 1_000_000_000;
         output.line(format!("  would pull again: {gigabytes} GB of images"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_task_that_would_end_is_named_with_what_that_costs_and_why() {
+        let task = json!({ "id": "t", "class": "checker", "runtime_seconds": 85, "kill_cost_seconds": 1885 });
+        assert_eq!(
+            would_end(&TaskLost::deserialize(task).unwrap()),
+            "  would end: t (checker, running for 85 s; killing it costs 31 min, of which 30 min until its successor is warm)"
+        );
+        let unknown = json!({ "id": "t", "class": "protected" });
+        assert_eq!(would_end(&TaskLost::deserialize(unknown).unwrap()), "  would end: t (protected)");
+    }
 }

@@ -4,12 +4,16 @@ use crate::{
     client::Client,
     fleet::tone,
     may,
-    output::{Output, Tone, clean, spell_seconds},
+    output::{Output, Tone, clean},
 };
 use anyhow::Result;
-use millwright_coordinator::view::{
-    ChecklistState, FindingView, NodeDetail, TaskView, Transition, VerdictChange, VolumeView,
+use millwright_coordinator::{
+    view::{
+        CannotSee, ChecklistState, FindingView, NodeDetail, TaskView, Transition, VerdictChange, VolumeView,
+    },
+    words,
 };
+use millwright_decision::Source;
 use millwright_protocol::Status;
 use serde::Deserialize;
 use serde_json::Value;
@@ -129,14 +133,28 @@ fn print(output: &Output, node: &NodeDetail) -> Result<()> {
     for task in &node.living_tasks.tasks {
         print_task(output, task)?;
     }
-    for unseen in &node.cannot_see {
-        output.line(output.tone(Tone::Quiet, &format!("  not seen: {}", unseen.sentence)))?;
+    for line in not_seen(&node.cannot_see) {
+        output.line(output.tone(Tone::Quiet, &format!("  {line}")))?;
     }
     for change in node.history.iter().take(HISTORY) {
         output.line(change_line(output, change))?;
     }
     let name = &summary.name;
     output.line(format!("  ask: millwright may reboot {name}; earlier: millwright node {name} --history"))
+}
+
+fn is_source(what: &str) -> bool {
+    Source::ALL.iter().any(|source| source.as_str() == what)
+}
+
+/// What nobody asks, since policy requires it of nobody, in one line; everything else with its sentence.
+fn not_seen(all: &[CannotSee]) -> Vec<String> {
+    let (unasked, others): (Vec<&CannotSee>, Vec<&CannotSee>) =
+        all.iter().partition(|unseen| unseen.not_configured && is_source(&unseen.what));
+    let names: Vec<&str> = unasked.iter().map(|unseen| unseen.what.as_str()).collect();
+    let one = format!("not seen, since the policy requires none of them: {}", names.join(", "));
+    let others = others.iter().map(|unseen| format!("not seen: {}", unseen.sentence));
+    (!names.is_empty()).then_some(one).into_iter().chain(others).collect()
 }
 
 fn print_finding(output: &Output, finding: &FindingView) -> Result<()> {
@@ -163,10 +181,10 @@ fn print_volume(output: &Output, volume: &VolumeView) -> Result<()> {
 
 fn print_task(output: &Output, task: &TaskView) -> Result<()> {
     let ran =
-        task.runtime_seconds.map_or_else(String::new, |ran| format!(", running for {}", spell_seconds(ran)));
-    let cost = task
-        .kill_cost_seconds
-        .map_or_else(String::new, |cost| format!(", killing it costs {}", spell_seconds(cost)));
+        task.runtime_seconds.map_or_else(String::new, |ran| format!(", running for {}", words::seconds(ran)));
+    let cost = task.kill_cost_seconds.map_or_else(String::new, |cost| {
+        format!("; killing it costs {}", words::kill_cost(cost, task.runtime_seconds))
+    });
     let rule = task.rule.as_deref().unwrap_or("no rule knows it");
     output.line(clean(&format!(
         "  task {} ({}: {rule}; {}{ran}{cost})",
@@ -213,6 +231,27 @@ mod tests {
         let past = only_past(&answer());
         assert_eq!(past["verdict_history"], answer()["verdict_history"]);
         assert_eq!(past.as_object().unwrap().len(), 5, "and nothing of today: {past}");
+    }
+
+    #[test]
+    fn what_nobody_asks_is_one_line() {
+        let unseen = |what: &str, not_configured, sentence: &str| CannotSee {
+            what: what.to_owned(),
+            not_configured,
+            sentence: sentence.to_owned(),
+        };
+        let all = [
+            unseen("jenkins", true, "the policy requires no jenkins, so nobody asks it"),
+            unseen("marathon", true, "the policy requires no marathon, so nobody asks it"),
+            unseen("puppet", false, "its agent has seen no Puppet run"),
+        ];
+        assert_eq!(
+            not_seen(&all),
+            [
+                "not seen, since the policy requires none of them: jenkins, marathon",
+                "not seen: its agent has seen no Puppet run"
+            ]
+        );
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! `millwright policy`: check a file before it is installed, see the one in force, draft a first one.
 
-use crate::{client::Client, output::Output};
+use crate::{
+    client::{Client, Server},
+    output::{Output, Tone, clean},
+};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use millwright_coordinator::{
     policy::{self, SeenNode},
-    view::FleetView,
+    view::{FleetView, PolicyDetail},
+    words,
 };
 use millwright_decision::Class;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -17,6 +22,9 @@ pub enum PolicyCommand {
     Check {
         /// The file.
         file: PathBuf,
+        /// Taken and not needed, so that it is not offered.
+        #[arg(long, hide = true)]
+        server: Option<Server>,
     },
     /// Drafts a policy from the nodes that report and those that Mesos lists.
     Import {
@@ -27,7 +35,7 @@ pub enum PolicyCommand {
         #[arg(long)]
         coordinator: String,
     },
-    /// The policy in force.
+    /// The policy in force, explained as `check` does.
     Show,
 }
 
@@ -39,7 +47,7 @@ pub async fn run(
     json: bool,
 ) -> Result<ExitCode> {
     match command {
-        PolicyCommand::Check { file } => check(output, &file, json),
+        PolicyCommand::Check { file, .. } => check(output, &file, json),
         PolicyCommand::Import { cluster, coordinator } => {
             let fleet: FleetView = client()?.get("/api/v1/nodes", &[]).await?;
             output.line(policy::draft(&cluster, &coordinator, &seen(&fleet)).trim_end())?;
@@ -63,6 +71,7 @@ fn check(output: &Output, file: &std::path::Path, json: bool) -> Result<ExitCode
             output.json(&json!({ "file": file, "good": false, "errors": errors.errors }))?;
             Ok(ExitCode::FAILURE)
         }
+        Err(errors) if !errors.is_text => Err(errors.into()),
         Err(errors) => Err(errors).context("this policy would be refused"),
     }
 }
@@ -76,19 +85,20 @@ fn seen(fleet: &FleetView) -> Vec<SeenNode> {
 }
 
 async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCode> {
-    let fleet: Value = client.get("/api/v1/nodes", &[]).await?;
-    let policy = fleet.get("policy").cloned().unwrap_or_default();
+    let answer: Value = client.get("/api/v1/policy", &[]).await?;
     if json {
-        output.json(&policy)?;
+        output.json(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text =
-        |key: &str| policy.get(key).map_or_else(String::new, |value| value.to_string().replace('"', ""));
-    output.line(format!("version {}, {} nodes listed", text("version"), text("listed")))?;
-    if let Some(why) = policy.get("unreadable").and_then(Value::as_str) {
-        output.line(format!(
-            "the file on disk is not in force: {why}; everything is protected until it is mended"
-        ))?;
+    let policy = PolicyDetail::deserialize(&answer)?;
+    let nodes = words::count(policy.summary.listed as usize, "node");
+    output.line(clean(&format!("version {}, {nodes} listed\n", policy.summary.version)))?;
+    if let Some(why) = policy.summary.unreadable {
+        let sentence = format!(
+            "the file on disk is not in force: {why}\neverything is protected until it is mended; below is the last good policy\n"
+        );
+        output.line(output.tone(Tone::Bad, &sentence))?;
     }
+    output.line(clean(policy.explanation.trim_end()))?;
     Ok(ExitCode::SUCCESS)
 }

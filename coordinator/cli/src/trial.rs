@@ -101,13 +101,22 @@ async fn tell(
         return Ok(ExitCode::SUCCESS);
     }
     if !wish.json {
+        let (program, node) = (own_name(), &setting.node);
+        output
+            .line(format!("\nlook at {address}/ ; ask `{program} --server {address} may reboot {node}`"))?;
+        let socket = setting.socket();
         output.line(format!(
-            "\nlook at {address}/ ; ask `millwright --server {address} may reboot {}`",
-            setting.node
+            "as root you may say something as well: `{program} --server unix:{} node dead {node} --reason …`",
+            socket.display()
         ))?;
         output.line("Ctrl-C ends both programs and removes the folder")?;
     }
     watch(children).await
+}
+
+/// This program as it was started, since a newcomer has it on no `PATH`.
+fn own_name() -> String {
+    std::env::args().next().unwrap_or_else(|| "millwright".to_owned())
 }
 
 /// Waits until the node has reported and the warm-up is over.

@@ -1,9 +1,13 @@
 //! What people say: acknowledge a finding; accept, forget or declare dead a node. Written as root on the Unix socket.
 
-use crate::{client::Client, node::path_segment, output::Output};
-use anyhow::{Context, Result, bail};
+use crate::{
+    client::Client,
+    node::path_segment,
+    output::{Output, Tone, clean},
+};
+use anyhow::Result;
 use clap::Subcommand;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -26,7 +30,7 @@ pub enum NodeWord {
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// The node is dead: it leaves every count until it reports again.
+    /// The node is dead: it leaves every count until somebody accepts it again. Its reports do not change that.
     Dead {
         /// Its name.
         name: String,
@@ -50,11 +54,14 @@ pub async fn node(client: &Client, output: &Output, word: NodeWord, json: bool) 
     } else {
         let spelled = answer.get("node").and_then(Value::as_str).unwrap_or(&name);
         let what = match verb {
-            "accept" => "is accepted as it is",
+            "accept" => "is accepted as it is now",
             "forget" => "is forgotten",
-            _ => "counts as dead from now on",
+            _ => "counts as dead until somebody accepts it again",
         };
-        output.line(format!("{spelled} {what}"))?;
+        output.line(clean(&format!("{spelled} {what}")))?;
+        if let Some(note) = answer.get("note").and_then(Value::as_str) {
+            output.line(output.tone(Tone::Careful, &format!("note: {note}")))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -64,11 +71,10 @@ pub async fn acknowledge(
     client: &Client,
     output: &Output,
     finding: &str,
-    until: &str,
+    until: Timestamp,
     reason: &str,
     json: bool,
 ) -> Result<ExitCode> {
-    let until = moment(until, Timestamp::now())?;
     let word = json!({ "finding": finding, "until": until, "reason": reason, "by": author() });
     let answer: Value = client.post("/api/v1/acknowledgements", &word).await?;
     if json {
@@ -87,21 +93,32 @@ fn author() -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
-/// "2d" or "12h" from now, or a moment.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
+/// "2d" or "12h" from now, a moment, or the beginning of a day.
+///
+/// # Errors
+/// Anything else, with the accepted forms.
+pub fn until(text: &str) -> Result<Timestamp, String> {
+    moment(text, Timestamp::now(), &TimeZone::system())
+}
+
+fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
+    if let Ok(day) = text.parse::<Date>()
+        && let Ok(begins) = day.to_zoned(zone.clone())
+    {
+        return Ok(begins.timestamp());
+    }
     let length = match text.strip_suffix('d').and_then(|days| days.trim().parse::<i64>().ok()) {
         Some(days) => SignedDuration::from_hours(days.clamp(0, 3_650) * 24),
-        None => match text.parse::<SignedDuration>() {
-            Ok(length) => length,
-            Err(_) => bail!(
-                "--until {text:?} is neither a length such as \"2d\" or \"12h\" nor a moment such as \"2026-02-01T08:00:00Z\""
-            ),
-        },
+        None => text.parse::<SignedDuration>().map_err(|_| {
+            "write a length such as \"2d\" or \"12h\", a moment such as \"2026-02-01T08:00:00Z\", or a day such as \
+             \"2026-02-01\""
+                .to_owned()
+        })?,
     };
-    now.checked_add(length).context("--until lies too far in the future")
+    now.checked_add(length).map_err(|_| "it lies too far in the future".to_owned())
 }
 
 #[cfg(test)]
@@ -109,15 +126,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn until_is_a_length_or_a_moment() {
+    fn until_is_a_length_a_moment_or_a_day() {
         let now: Timestamp = "2026-01-31T10:00:00Z".parse().unwrap();
         for (text, until) in [
             ("2d", "2026-02-02T10:00:00Z"),
             ("12h", "2026-01-31T22:00:00Z"),
             ("2026-02-01T08:00:00Z", "2026-02-01T08:00:00Z"),
+            ("2026-12-01", "2026-12-01T00:00:00Z"),
         ] {
-            assert_eq!(moment(text, now).unwrap(), until.parse().unwrap(), "{text}");
+            assert_eq!(moment(text, now, &TimeZone::UTC).unwrap(), until.parse().unwrap(), "{text}");
         }
-        assert!(moment("tomorrow", now).unwrap_err().to_string().contains("a length such as"));
+        assert!(moment("tomorrow", now, &TimeZone::UTC).unwrap_err().contains("a length such as"));
     }
 }

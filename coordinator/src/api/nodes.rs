@@ -10,12 +10,14 @@ use crate::{
     app::App,
     fleet::{Fleet, NotTaken, UnknownNode},
     view::{FleetView, NodeDetail, Transition},
+    words,
 };
 use axum::{
     Json,
     extract::{Path, Request, State},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use millwright_decision::fleet::SILENT;
 use millwright_protocol::NodeName;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -54,6 +56,9 @@ pub struct Word {
 pub struct Done {
     node: String,
     transitions: Vec<Transition>,
+    /// Worth a second thought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 type Say = fn(&mut Fleet, &NodeName, &str, &str, Timestamp) -> Result<Vec<Transition>, NotTaken>;
@@ -81,7 +86,7 @@ pub async fn forget(
     Ok(done)
 }
 
-/// `POST /api/v1/nodes/{node}/dead`: the node leaves every count.
+/// `POST /api/v1/nodes/{node}/dead`: the node leaves every count until somebody accepts it.
 pub async fn dead(
     writer: Writer,
     app: State<Arc<App>>,
@@ -111,13 +116,25 @@ async fn say(
         ));
     }
     let by = author(word.by.as_deref());
-    let (transitions, spelled) = app.with_fleet(|fleet, now| {
+    let (transitions, spelled, heard) = app.with_fleet(|fleet, now| {
         let transitions = say(fleet, &name, reason, &by, now)?;
-        Ok::<_, Refusal>((transitions, fleet.policy().spell(&name).to_owned()))
+        let age = fleet.snapshot().nodes.get(&name).and_then(|node| node.report_age(now));
+        let heard = age.filter(|age| what == "dead" && *age <= SILENT);
+        Ok::<_, Refusal>((transitions, fleet.policy().spell(&name).to_owned(), heard))
     })?;
     app.publish(transitions.clone());
     app.record(&by, what, &spelled, reason).await?;
-    Ok(Json(Done { node: spelled, transitions }))
+    let note = heard.map(|age| still_heard(&spelled, age));
+    Ok(Json(Done { node: spelled, transitions, note }))
+}
+
+/// Whoever declares a node dead that talks has most likely the wrong one in mind.
+fn still_heard(node: &str, age: SignedDuration) -> String {
+    format!(
+        "{node} reported {} ago; its reports change nothing about this: if it is alive, say \
+         `millwright node accept {node}`",
+        words::length(age)
+    )
 }
 
 impl From<UnknownNode> for Refusal {

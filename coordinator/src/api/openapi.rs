@@ -89,7 +89,8 @@ fn operations() -> Vec<Operation> {
     };
     let done = || {
         of_json(shape(
-            json!({ "node": text("as policy spells it"), "transitions": list(schemas::of("Transition")) }),
+            json!({ "node": text("as policy spells it"), "transitions": list(schemas::of("Transition")),
+                "note?": text("worth a second thought") }),
         ))
     };
     let answer = |name: &str| of_json(schemas::of(name));
@@ -104,12 +105,13 @@ fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/nodes/{node}", "Everything known about one node, what cannot be seen, and what was answered before.", answer("Node")),
         Operation::post("/api/v1/nodes/{node}/accept", "Accept a changed identity, or that the node is missing in warm-up.", word(), done()),
         Operation::post("/api/v1/nodes/{node}/forget", "Forget everything known about a node that is gone.", word(), done()),
-        Operation::post("/api/v1/nodes/{node}/dead", "Say that a node is dead; it leaves every count. Takes a reason.", word(), done()),
+        Operation::post("/api/v1/nodes/{node}/dead", "Say that a node is dead; it leaves every count until it is accepted. Takes a reason.", word(), done()),
         Operation::get("/api/v1/verdicts", "Whether an action is allowed now, and every reason why not.", answer("Verdict")).with(json!([
             { "name": "action", "in": "query", "required": true, "schema": { "enum": actions } },
             { "name": "node", "in": "query", "required": true, "schema": list(json!({ "type": "string" })), "explode": true, "description": "repeat it for several nodes" },
             { "name": "volumes", "in": "query", "schema": { "enum": ["keep", "delete"], "default": "keep" }, "description": "belongs to a delete" },
         ])),
+        Operation::get("/api/v1/policy", "The policy in force, in sentences.", answer("Policy")),
         Operation::get("/api/v1/operations", "Operations; this version has none.", operations()),
         Operation::post("/api/v1/operations", "Refused with 409: mode_observe, or no_operations in this version.",
             shape(json!({ "action": text("as for a verdict"), "nodes": list(json!({ "type": "string" })) })), operations()),

@@ -208,7 +208,7 @@ fn group(class: &ClassView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Sho
     let mut counts = Vec::new();
     if is_managed {
         counts.push(format!("{} of {} in service", class.in_service, class.listed));
-        counts.push(format!("{} out, {} may be", class.out, class.may_be_out));
+        counts.push(format!("{} out (at most {} may be)", class.out, class.may_be_out));
         if class.draining > 0 {
             counts.push(format!("{} draining", class.draining));
         }

@@ -11,8 +11,8 @@ use super::{
     age::{since_of, state_of},
 };
 use crate::view::{
-    BrakeView, ClassView, FleetView, NodeState, NodeSummary, OwnTrouble, PauseView, PolicyView, SourceView,
-    SourceWord, WarmUpView,
+    BrakeView, ClassView, FleetView, NodeState, NodeSummary, OwnTrouble, PauseView, SourceView, SourceWord,
+    WarmUpView,
 };
 use jiff::Timestamp;
 use millwright_decision::{
@@ -55,11 +55,7 @@ pub(super) fn fleet(fleet: &Fleet, now: Timestamp, own_troubles: Vec<OwnTrouble>
             .map(|(class, brake)| BrakeView { class: *class, since: brake.since, why: brake.why.clone() })
             .collect(),
         sources: sources(fleet, now),
-        policy: PolicyView {
-            version: policy.version.clone(),
-            unreadable: policy.unreadable.clone(),
-            listed: u32::try_from(policy.nodes.len()).unwrap_or(u32::MAX),
-        },
+        policy: (&**policy).into(),
         not_configured: not_configured(fleet),
         outside_blamed: snapshot.counts.blamed.iter().cloned().collect(),
         leader_changed_at: snapshot.leader_changed_at.filter(|at| now.duration_since(*at) < PATIENCE),

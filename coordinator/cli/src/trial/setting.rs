@@ -63,6 +63,10 @@ impl Setting {
         self.folder.join("coordinator.toml")
     }
 
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("coordinator.sock")
+    }
+
     pub fn agent_toml(&self) -> PathBuf {
         self.folder.join("agent.toml")
     }
@@ -102,8 +106,10 @@ impl Setting {
         let masters = if self.mesos_master { "[mesos]\nmasters = [\"http://127.0.0.1:5050\"]\n" } else { "" };
         let coordinator = format!(
             "host = \"try\"\nstate_dir = \"{folder}/coordinator\"\npolicy = \"{folder}/policy.toml\"\n\n\
-             [listen]\noperators = \"127.0.0.1:{}\"\nagents = \"127.0.0.1:{}\"\nsocket = \"{folder}/coordinator.sock\"\n\n{masters}",
-            self.operators, self.agents
+             [listen]\noperators = \"127.0.0.1:{}\"\nagents = \"127.0.0.1:{}\"\nsocket = \"{}\"\n\n{masters}",
+            self.operators,
+            self.agents,
+            self.socket().display()
         );
         fs::create_dir_all(self.folder.join("coordinator")).context("make the coordinator's folder")?;
         self.write("policy.toml", &policy)?;

@@ -14,6 +14,7 @@ pub(super) fn all() -> Value {
         "Fleet": fleet(),
         "NodeSummary": shape(summary()),
         "Node": node(),
+        "Policy": explained_policy(),
         "Transition": transition(),
         "VerdictChange": verdict_change(),
         "Acknowledgement": acknowledgement(),
@@ -61,6 +62,19 @@ fn flag(description: &str) -> Value {
 
 fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     json!({ "type": "string", "enum": words.into_iter().collect::<Vec<_>>() })
+}
+
+fn policy() -> Value {
+    json!({ "version": text("a digest of the file"), "unreadable": maybe(text("why the file is not in force")),
+        "listed": number("nodes it lists") })
+}
+
+fn explained_policy() -> Value {
+    let mut fields = policy();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("explanation".to_owned(), text("what it means, in sentences for people"));
+    }
+    shape(fields)
 }
 
 fn by_name(values: Value) -> Value {
@@ -158,8 +172,7 @@ fn fleet() -> Value {
         "brakes": list(shape(json!({ "class": class(), "since": time("since when"), "why": text("what tripped it") }))),
         "sources": list(shape(json!({ "source": source(), "state": words(["fresh", "unknown"]), "last_answer": maybe(time("when")),
             "unknown_since": maybe(time("since when it does not answer")), "sentence": text("in words") }))),
-        "policy": shape(json!({ "version": text("a digest of the file"), "unreadable": maybe(text("why the file is not in force")),
-            "listed": number("nodes it lists") })),
+        "policy": shape(policy()),
         "not_configured": list(source()),
         "outside_blamed": list(text("a check that many nodes fail at once")),
         "leader_changed_at": maybe(time("when Mesos last changed its leader, for ten minutes")),

@@ -78,6 +78,7 @@ async fn real_answers_hold_what_the_document_says_and_nothing_else() {
         ("/api/v1/nodes/{node}", "/api/v1/nodes/n02"),
         ("/api/v1/verdicts", "/api/v1/verdicts?action=delete&node=n01"),
         ("/api/v1/verdicts", "/api/v1/verdicts?action=rebuild&node=n03"),
+        ("/api/v1/policy", "/api/v1/policy"),
         ("/api/v1/operations", "/api/v1/operations"),
         ("/api/v1/acknowledgements", "/api/v1/acknowledgements"),
         ("/api/v1/audit", "/api/v1/audit"),
