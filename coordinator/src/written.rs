@@ -242,8 +242,9 @@ fn in_our_words(message: &str, place: &[Step], example: &impl Fn(&str) -> Option
         return format!("the key `{key}` is missing{}", such_as(&format!("{whole}.{key}")));
     }
     if let Some(rest) = message.strip_prefix("unknown field ") {
-        let rest = rest.replacen(", expected one of", "; known keys are", 1);
-        return format!("unknown key {}", rest.replacen(", expected", "; known key is", 1));
+        // Which one it is stands before the message already.
+        let known = rest.split_once(", expected ").map_or(rest, |(_, known)| known);
+        return format!("unknown key; known keys are {}", known.trim_start_matches("one of "));
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         let rest = rest.replacen(", expected one of", "; accepted are", 1);

@@ -55,6 +55,14 @@ async fn an_unlisted_node_is_seen_and_told_so() {
 }
 
 #[tokio::test]
+async fn the_policy_in_force_is_explained() {
+    let rig = Rig::start().await;
+    let policy = rig.get("/api/v1/policy").await.body;
+    assert_eq!((&policy["listed"], &policy["unreadable"]), (&json!(3), &Value::Null));
+    assert!(policy["explanation"].as_str().unwrap().contains("n03: never_rebuild"), "{policy}");
+}
+
+#[tokio::test]
 async fn a_verdict_has_the_shape_tools_rely_on() {
     let rig = Rig::start().await;
     rig.report("n01", &rig.sample_report("n01")).await;

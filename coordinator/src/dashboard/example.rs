@@ -87,7 +87,7 @@ impl Example {
     pub fn unreadable() -> Self {
         let mut story = Story::new();
         story.fleet.policy.unreadable = Some(
-            "/etc/millwright/policy.toml line 14: unknown key protectoins; did you mean protections?"
+            "read the policy /etc/millwright/policy.toml\n  line 14: `protectoins`: unknown key; known keys are `cluster`, `hints`, `protections`"
                 .to_owned(),
         );
         story.told()

@@ -49,6 +49,9 @@ pub struct NodePage {
     tasks_story: String,
     tasks_disagree: Option<Moment>,
     containers: Option<Containers>,
+    /// Whether its agent looks at Docker, and at Puppet; an agent that has not spoken may well.
+    asks_docker: bool,
+    asks_puppet: bool,
     images: Vec<Image>,
     puppet: Option<Vec<(&'static str, String)>>,
     machine: Vec<(&'static str, String)>,
@@ -152,6 +155,10 @@ impl NodePage {
         let checklist: Vec<Check> = node.checklist.iter().map(check).collect();
         let in_state =
             |wanted: ChecklistState| node.checklist.iter().filter(|item| item.state == wanted).count();
+        let asks = |checks: &[&str]| {
+            node.all_findings.is_empty()
+                || node.all_findings.iter().any(|finding| checks.contains(&finding.check.as_str()))
+        };
         Self {
             shell: Shell::new(fleet)
                 .about(&summary.key, &format!("{} is {}: {}", summary.name, state.word, summary.sentence)),
@@ -187,6 +194,8 @@ impl NodePage {
                 ),
                 shown: containers(&seen.containers, now),
             }),
+            asks_docker: asks(&["docker", "container", "containers"]),
+            asks_puppet: asks(&["puppet"]),
             images: node.images.iter().map(|seen| image(seen, now)).collect(),
             puppet: super::facts::puppet(node, now),
             machine: super::facts::machine(node, now),
@@ -290,7 +299,7 @@ fn task(living: &TaskView, now: Timestamp) -> Task {
         state: living.state.map_or("not told", words::task_state),
         started: living.started_at.map(|at| Moment::new(at, now)),
         runtime: living.runtime_seconds.map(words::seconds),
-        kill_cost: living.kill_cost_seconds.map(words::seconds),
+        kill_cost: living.kill_cost_seconds.map(|cost| words::kill_cost(cost, living.runtime_seconds)),
         expected_end: living.expected_end.map(|at| Moment::new(at, now)),
         named_by: named.join(" and "),
     }

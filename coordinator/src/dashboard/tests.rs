@@ -107,7 +107,7 @@ async fn a_policy_that_cannot_be_read_is_loud_and_every_verdict_refused() {
     assert!(banner.first().unwrap().starts_with("tone-bad"));
     assert!(
         words(banner.first().unwrap())
-            .contains("unknown key protectoins; did you mean protections? What to do")
+            .contains("protectoins: unknown key; known keys are cluster, hints, protections. What to do")
     );
     assert!(words(&page).contains("The policy cannot be read"));
     assert!(page.contains("⊘") && !between(&page, "<tbody>", "</tbody>").concat().contains("allowed"));
@@ -189,7 +189,7 @@ async fn a_node_page_has_the_four_verdicts_the_checklist_and_what_runs_there() {
         "acknowledged by jane until 2026-01-31 22:20:07 UTC",
         "alisw/slc8-builder:latest 1.5 GiB of 4.0 GiB",
         "clean runs in a row 118",
-        "What I cannot see – none here jenkins",
+        "What I cannot see – not asked jenkins",
         "rebooted",
     ] {
         assert!(said.contains(part), "{part:?} is missing in {said}");
@@ -450,4 +450,32 @@ async fn a_browser_that_is_lost_gets_a_page_and_a_program_does_not() {
         let kind = answer.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
         assert_eq!(kind.is_some_and(|kind| kind.starts_with("text/html")), is_page, "{path} {accept}");
     }
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_no_alarm_and_what_does_not_answer_is() {
+    use super::{NodePage, PageData};
+    use askama::Template;
+    let example = &EXAMPLES["busy"];
+    let fleet = example.fleet();
+    let mut node = example.node(&name("alibuild10")).await.unwrap();
+    node.containers = None;
+    let broken = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    assert!(broken.contains("Containers ? Docker did not answer."), "{broken}");
+    node.all_findings
+        .retain(|finding| !["docker", "container", "containers"].contains(&finding.check.as_str()));
+    let off = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    assert!(off.contains("Containers Not asked: nothing in its agent.toml asks for it."), "{off}");
+    node.all_findings.clear();
+    let silent = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    assert!(silent.contains("Containers Not known."), "{silent}");
+}
+
+#[tokio::test]
+async fn the_age_beside_a_nodes_name_is_that_of_its_state() {
+    let page = page("busy", "/nodes/alibuild10").await;
+    let head = between(&page, "<h1 id=\"name\">", "</h1>");
+    assert!(head[0].contains("<span class=\"since\">since "), "{}", head[0]);
+    let lead = between(&page, "<p class=\"lead\">", "</p>");
+    assert!(!lead[0].contains("since"), "{}", lead[0]);
 }

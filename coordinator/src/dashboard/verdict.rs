@@ -184,8 +184,8 @@ fn cost(cost: &Cost) -> Vec<String> {
 fn tasks_lost(cost: &Cost) -> Vec<String> {
     let line = |task: &millwright_decision::TaskLost| {
         let work = task.kill_cost_seconds.map_or_else(
-            || "work of unknown length".to_owned(),
-            |seconds| format!("{} of work", words::seconds(seconds)),
+            || "at an unknown cost".to_owned(),
+            |cost| words::kill_cost(cost, task.runtime_seconds),
         );
         let name = if task.name.is_empty() { &task.id } else { &task.name };
         format!("{name} ({}, {}): {work}", task.framework, task.class.as_str())

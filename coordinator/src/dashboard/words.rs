@@ -5,7 +5,7 @@ use millwright_decision::{Severity, TaskClass};
 use millwright_protocol::{Status, TaskState};
 
 use crate::view::{ChecklistState, NodeState, SourceWord};
-pub use crate::words::{count, length, seconds};
+pub use crate::words::{count, kill_cost, length, seconds};
 
 /// How something is to be read at a glance. A tone chooses symbol and colour; the word always stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl From<ChecklistState> for Mark {
             ChecklistState::Warn => mark("warn", "!", Tone::Notice),
             ChecklistState::Failed => mark("failed", "✕", Tone::Bad),
             ChecklistState::Unknown => mark("unknown", "?", Tone::Unknown),
-            ChecklistState::NotConfigured => mark("not here", "–", Tone::Quiet),
+            ChecklistState::NotConfigured => mark("not asked", "–", Tone::Quiet),
         }
     }
 }

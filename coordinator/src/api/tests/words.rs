@@ -34,7 +34,11 @@ async fn on_the_socket_root_writes_and_nobody_else() {
         return;
     }
     assert_eq!((answer.status, &answer.body["node"]), (200, &json!("n01")), "{}", answer.body);
-    let audit = rig.get("/api/v1/audit").await.body["audit"][0].clone();
+    let note = answer.body["note"].as_str().unwrap();
+    assert!(note.starts_with("n01 reported ") && note.contains("millwright node accept n01"), "{note}");
+    let silent = rig.post_on_socket("/api/v1/nodes/n02/dead", &said).await;
+    assert!(silent.body.get("note").is_none(), "{}", silent.body);
+    let audit = rig.get("/api/v1/audit?limit=2").await.body["audit"][1].clone();
     assert_eq!(audit["by"], "jane (as root)", "{audit}");
     assert_eq!(audit["reason"], "its disk controller burned", "{audit}");
 }

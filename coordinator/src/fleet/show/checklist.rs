@@ -91,7 +91,7 @@ fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding])
         let (state, sentence) = if findings.is_empty() {
             (ChecklistState::Unknown, "its agent has not said")
         } else {
-            (ChecklistState::NotConfigured, "its agent does not look at this")
+            (ChecklistState::NotConfigured, "nothing in its agent.toml asks for it")
         };
         return item(step, title, state, sentence.to_owned(), Vec::new());
     };
