@@ -1,7 +1,5 @@
 //! The manual and this program: whoever is sent to a command at three in the morning finds it.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says so")]
-
 use super::Arguments;
 use clap::{Parser, error::ErrorKind};
 use std::{fs, path::Path};

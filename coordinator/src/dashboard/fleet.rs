@@ -59,7 +59,7 @@ pub struct FleetPage {
     sources: Vec<SourceLine>,
     not_configured: Vec<String>,
     policy_version: String,
-    policy_listed: String,
+    policy_listed: u32,
     is_policy_readable: bool,
     started_at: Moment,
     is_empty: bool,
@@ -167,7 +167,7 @@ impl FleetPage {
                 .map(|source| source.as_str().replace('_', " "))
                 .collect(),
             policy_version: fleet.policy.version.chars().take(12).collect(),
-            policy_listed: words::count(fleet.policy.listed as usize, "node"),
+            policy_listed: fleet.policy.listed,
             is_policy_readable: fleet.policy.unreadable.is_none(),
             started_at: Moment::new(fleet.started_at, now),
             is_empty: fleet.nodes().next().is_none(),

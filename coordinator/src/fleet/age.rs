@@ -1,7 +1,10 @@
 //! What changes by time alone, and the one word for each node.
 
 use super::{Fleet, record::Record, report::add};
-use crate::view::{NodeState, Transition};
+use crate::{
+    view::{NodeState, Transition},
+    words,
+};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
     Class, Node, Policy, Snapshot, Source,
@@ -133,7 +136,7 @@ fn why(node: &Node, state: NodeState, now: Timestamp) -> String {
     let agent = node.agent.as_ref();
     match state {
         NodeState::Silent | NodeState::Stale => agent.map_or_else(String::new, |agent| {
-            format!(": its last report came {} s ago", now.duration_since(agent.at).as_secs())
+            format!(": its last report came {} ago", words::length(now.duration_since(agent.at)))
         }),
         NodeState::Sick | NodeState::Unknown => agent
             .and_then(|agent| agent.gating.iter().max_by_key(|finding| finding.is_crit))

@@ -10,9 +10,12 @@ use super::{
     Fleet,
     age::{since_of, state_of},
 };
-use crate::view::{
-    BrakeView, ClassView, FleetView, NodeState, NodeSummary, OwnTrouble, PauseView, SourceView, SourceWord,
-    WarmUpView,
+use crate::{
+    view::{
+        BrakeView, ClassView, FleetView, NodeState, NodeSummary, OwnTrouble, PauseView, SourceView,
+        SourceWord, WarmUpView,
+    },
+    words,
 };
 use jiff::Timestamp;
 use millwright_decision::{
@@ -232,7 +235,7 @@ fn sentence(
     now: Timestamp,
 ) -> String {
     let agent = node.and_then(|node| node.agent.as_ref());
-    let age = agent.map(|agent| now.duration_since(agent.at).as_secs().max(0));
+    let age = agent.map(|agent| now.duration_since(agent.at));
     let ssh = match node.and_then(|node| node.ssh) {
         Some(probe) if probe.answered => ", but ssh answers",
         Some(_) => ", and ssh does not answer",
@@ -246,7 +249,7 @@ fn sentence(
         NodeState::Quarantined => "stopped, waiting for its deletion".into(),
         NodeState::NeverHeard => format!("no report has ever come{ssh}"),
         NodeState::Silent | NodeState::Stale => {
-            format!("last report {} s ago{ssh}", age.unwrap_or_default())
+            format!("last report {} ago{ssh}", words::length(age.unwrap_or_default()))
         }
         NodeState::Physical => "seen through Mesos only; other people run it".into(),
         NodeState::Unlisted if age.is_none() => "Mesos knows it, the policy does not list it".into(),

@@ -1,7 +1,7 @@
 //! R3, R4, R24: three masters, of which two always work.
 
 use crate::{
-    case::{Case, Subject},
+    case::{Case, Subject, spell},
     code::Code,
     fleet::{Node, PATIENCE},
     policy::Class,
@@ -64,7 +64,7 @@ fn ready_at(case: &Case<'_>, name: &NodeName) -> Option<Timestamp> {
 fn trouble(case: &Case<'_>, node: &Node) -> String {
     let Some(agent) = &node.agent else { return "never heard of".to_owned() };
     if !node.is_fresh(case.now) {
-        return format!("last report {} s ago", case.age(agent.at));
+        return format!("last report {} ago", spell(case.now.duration_since(agent.at)));
     }
     match agent.gating.first() {
         Some(finding) => finding.sentence.clone(),

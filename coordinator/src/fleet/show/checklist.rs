@@ -2,7 +2,10 @@
 
 use super::super::report::takes_tasks;
 use super::Fleet;
-use crate::view::{ChecklistItem, ChecklistState};
+use crate::{
+    view::{ChecklistItem, ChecklistState},
+    words,
+};
 use jiff::Timestamp;
 use millwright_decision::{Class, Node};
 use millwright_protocol::{Evidence, Finding, NodeName, Status};
@@ -52,18 +55,20 @@ fn seconds(now: Timestamp, then: Timestamp) -> u64 {
     now.duration_since(then).as_secs().max(0).unsigned_abs()
 }
 
+fn age(now: Timestamp, then: Timestamp) -> String {
+    words::seconds(seconds(now, then))
+}
+
 fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
     let at = node.and_then(|node| node.agent.as_ref()).map(|agent| agent.at);
     let (state, sentence) = match at {
         None => (ChecklistState::Failed, "no report has ever come".to_owned()),
         Some(at) if node.is_some_and(|node| node.is_fresh(now)) => {
-            (ChecklistState::Done, format!("last report {} s ago", seconds(now, at)))
+            (ChecklistState::Done, format!("last report {} ago", age(now, at)))
         }
-        Some(at) => {
-            (ChecklistState::Failed, format!("last report {} s ago; stale after 60 s", seconds(now, at)))
-        }
+        Some(at) => (ChecklistState::Failed, format!("last report {} ago; stale after 60 s", age(now, at))),
     };
-    let evidence = at.map(|at| Evidence::new("last_report", at, "agent"));
+    let evidence = at.map(|at| Evidence::new("last_report", format!("{at:.0}"), "agent"));
     item("report", "Its agent reports", state, sentence, evidence.into_iter().collect())
 }
 
@@ -143,13 +148,14 @@ fn verified(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
     let (state, sentence) = match agent.verified_at {
         Some(at) => (
             ChecklistState::Done,
-            format!("two clean reports ≥ 60 s apart since its boot, {} s ago", seconds(now, at)),
+            format!("two clean reports ≥ 60 s apart since its boot, {} ago", age(now, at)),
         ),
         None if agent.is_gating_clean() => {
             (ChecklistState::Unknown, "clean, and a second clean report ≥ 60 s later is awaited".to_owned())
         }
         None => (ChecklistState::Failed, "not two clean reports since its boot".to_owned()),
     };
-    let evidence = vec![Evidence::new("boot_first_heard", agent.boot_first_heard_at, "coordinator")];
+    let evidence =
+        vec![Evidence::new("boot_first_heard", format!("{:.0}", agent.boot_first_heard_at), "coordinator")];
     item("verified", title, state, sentence, evidence)
 }
