@@ -223,6 +223,12 @@ names = ["n01"]
     }
 
     #[test]
+    fn a_mistake_in_one_table_hides_none_in_another() {
+        let errors = errors(&SMALL.replace("name = \"try\"", "name = 5").replace("\"none\"", "{}"));
+        assert!(errors.contains("`cluster.name`") && errors.contains("the table is empty"), "{errors}");
+    }
+
+    #[test]
     fn what_could_not_be_read_is_not_said_to_be_missing_as_well() {
         for (from, to) in [("[\"n01\"]", "5"), ("name = \"try\"", "name = 5"), ("\"none\"", "{ n1 = 5 }")] {
             let errors = errors(&SMALL.replace(from, to));

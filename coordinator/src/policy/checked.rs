@@ -34,8 +34,9 @@ pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "s
 pub(super) fn read(text: &str) -> Result<Policy, Vec<Complaint>> {
     let written = Written::parse(text)?;
     let read = written.read::<Fragment>(example);
-    let is_whole = read.complaints.is_empty();
-    let mut checker = Checker { written, is_whole, complaints: read.complaints };
+    let top = |complaint: &Complaint| complaint.key.split('.').next().unwrap_or_default().to_owned();
+    let torn = read.complaints.iter().map(top).collect();
+    let mut checker = Checker { written, torn, complaints: read.complaints };
     let policy = read.value.map(|fragment| checker.policy(&fragment, text));
     let mut complaints = checker.complaints;
     complaints.sort();
@@ -45,8 +46,8 @@ pub(super) fn read(text: &str) -> Result<Policy, Vec<Complaint>> {
 
 struct Checker<'a> {
     written: Written<'a>,
-    /// Whether everything in the file could be read; otherwise what seems to be missing may be what was left out.
-    is_whole: bool,
+    /// Tables of which something could not be read; what seems to be missing there may be what was left out.
+    torn: BTreeSet<String>,
     complaints: Vec<Complaint>,
 }
 
@@ -54,7 +55,7 @@ impl Checker<'_> {
     fn policy(&mut self, fragment: &Fragment, text: &str) -> Policy {
         let cluster = fragment.cluster.as_ref();
         if cluster.is_none() {
-            self.miss_in_file(
+            self.miss_table(
                 "cluster",
                 "the table is missing; write `[cluster]`, and below it `name = \"build\"` and \
                  `coordinator = \"HOST\"`, the host the coordinator runs on",
@@ -87,17 +88,18 @@ impl Checker<'_> {
         self.complaints.push(self.written.complain(&at.span(), error.to_string()));
     }
 
-    /// Refuses what refers to something that is not there.
-    fn miss<T>(&mut self, at: &Spanned<T>, error: impl Display) {
-        if self.is_whole {
+    /// Refuses what misses something in a table.
+    fn miss<T>(&mut self, table: &str, at: &Spanned<T>, error: impl Display) {
+        if !self.torn.contains(table) {
             self.refuse(at, error);
         }
     }
 
-    /// Refuses the file as a whole for what is not in it.
-    fn miss_in_file(&mut self, key: &str, message: &str) {
-        if self.is_whole {
-            self.complaints.push(Complaint { line: None, key: key.to_owned(), message: message.to_owned() });
+    /// Refuses the file as a whole for a table that is not in it.
+    fn miss_table(&mut self, table: &str, message: &str) {
+        if !self.torn.contains(table) {
+            let (key, message) = (table.to_owned(), message.to_owned());
+            self.complaints.push(Complaint { line: None, key, message });
         }
     }
 
@@ -111,6 +113,7 @@ impl Checker<'_> {
             if let Some(zone) = group.zone.as_ref().filter(|zone| !zones.contains(zone.get_ref())) {
                 let known = zones.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
                 self.miss(
+                    "cluster",
                     zone,
                     format!("the zone {:?} is not one of cluster.zones ({known})", zone.get_ref()),
                 );
@@ -147,7 +150,7 @@ impl Checker<'_> {
     fn protect(&mut self, fragment: &Fragment, nodes: &mut BTreeMap<NodeName, NodePolicy>) {
         const SAY: &str = "list the protected nodes under [protections], or say `protections = \"none\"` above the first table";
         let Some(protections) = &fragment.protections else {
-            return self.miss_in_file("protections", &format!("there are no protections; {SAY}"));
+            return self.miss_table("protections", &format!("there are no protections; {SAY}"));
         };
         let table = match protections.get_ref() {
             Protections::Word(word) if word == "none" => return,
@@ -155,7 +158,7 @@ impl Checker<'_> {
                 return self.refuse(protections, format!("{word:?} is not understood; {SAY}"));
             }
             Protections::Table(table) if table.is_empty() => {
-                return self.miss(protections, format!("the table is empty; {SAY}"));
+                return self.miss("protections", protections, format!("the table is empty; {SAY}"));
             }
             Protections::Table(table) => table,
         };
@@ -173,6 +176,7 @@ impl Checker<'_> {
                 node.protections = protections.iter().copied().collect();
             } else {
                 self.miss(
+                    "nodes",
                     given,
                     format!("{:?} is protected, and is not one of the nodes; list it", given.get_ref()),
                 );
@@ -186,6 +190,7 @@ impl Checker<'_> {
             let Some(node) = self.name(&volume.node) else { continue };
             if !nodes.contains_key(&node) {
                 self.miss(
+                    "nodes",
                     &volume.node,
                     format!("the volume {:?} names a node that is not listed", volume.name),
                 );
@@ -195,7 +200,7 @@ impl Checker<'_> {
                     "the volume {:?} has neither `cinder` nor `uuid`, so it can never be recognised",
                     volume.name
                 );
-                self.miss(&volume.node, error);
+                self.miss("volumes", &volume.node, error);
             }
             volumes.push(VolumePolicy {
                 name: volume.name.clone(),
@@ -214,6 +219,7 @@ impl Checker<'_> {
             {
                 let error = "has never_delete_volume, and no volume under [[volumes]]";
                 self.miss(
+                    "volumes",
                     given,
                     format!("{} {error}; add its Cinder id or file-system UUID", given.get_ref()),
                 );
@@ -398,7 +404,7 @@ impl Checker<'_> {
                  `framework = \"(?i)marathon\"`",
                 given.name.get_ref()
             );
-            self.miss(&given.name, error);
+            self.miss("tasks", &given.name, error);
         }
         let warm_up = self.duration_or(given.warm_up.as_ref(), SignedDuration::ZERO);
         Some(TaskRule {
