@@ -26,7 +26,8 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
     let agent = node.and_then(|node| node.agent.as_ref());
     let (findings, facts) = record.packed.open(&fleet.words);
     let checklist = checklist::list(fleet, name, &findings, now);
-    let cannot_see = cannot_see(fleet, name, node, &facts);
+    let asks_puppet = findings.iter().any(|finding| finding.check == "puppet");
+    let cannot_see = cannot_see(fleet, name, node, &facts, asks_puppet);
     NodeDetail {
         summary: summary(fleet, name, now),
         asked_at: now,
@@ -193,7 +194,13 @@ fn living(node: &Node, own: Option<&View<Vec<NodeTask>>>, facts: &Facts, now: Ti
     named.into_values().map(show).collect()
 }
 
-fn cannot_see(fleet: &Fleet, name: &NodeName, node: Option<&Node>, facts: &Facts) -> Vec<CannotSee> {
+fn cannot_see(
+    fleet: &Fleet,
+    name: &NodeName,
+    node: Option<&Node>,
+    facts: &Facts,
+    asks_puppet: bool,
+) -> Vec<CannotSee> {
     let mut list: Vec<CannotSee> = not_configured(fleet)
         .into_iter()
         .map(|source| CannotSee {
@@ -223,11 +230,16 @@ fn cannot_see(fleet: &Fleet, name: &NodeName, node: Option<&Node>, facts: &Facts
     }
     match agent.containers {
         View::Unknown => add("containers", false, "Docker gives no list, so its containers are not known"),
-        View::NotConfigured => add("containers", true, "its agent does not look at Docker"),
+        View::NotConfigured => add("containers", true, "nothing in its agent.toml asks for Docker"),
         View::Known(_) => {}
     }
     if facts.puppet.is_none() {
-        add("puppet", false, "its agent has seen no Puppet run");
+        let (not_configured, sentence) = if asks_puppet {
+            (false, "its agent has seen no Puppet run")
+        } else {
+            (true, "nothing in its agent.toml asks for Puppet")
+        };
+        add("puppet", not_configured, sentence);
     }
     if facts.volumes.is_empty() {
         add("volumes", false, "its agent names no volumes");

@@ -97,6 +97,8 @@ fn the_checklist_names_the_layers_in_the_order_of_the_runbook() {
     let docker = &detail.checklist[3];
     assert_eq!((docker.state, docker.evidence.is_empty()), (ChecklistState::Done, false));
     assert_eq!(detail.checklist[2].state, ChecklistState::NotConfigured);
+    let puppet = detail.cannot_see.iter().find(|line| line.what == "puppet").unwrap();
+    assert!(puppet.not_configured, "nobody asks, which is no trouble: {}", puppet.sentence);
 }
 
 #[test]
