@@ -101,7 +101,7 @@ fn ask(question: &str, policy: &str, world_lines: &[String]) -> Verdict {
     judge(&request, &snapshot, &policy, now)
 }
 
-/// `VERDICT [start=SEVERITY] [only] [CODE…] [note=CODE…] [not=CODE…] [expected_at[=TIME]] [rule=Rn] [lost=N]`
+/// `VERDICT [start=SEVERITY] [only] [CODE…] [note=CODE…] [not=CODE…] [expected_at[=TIME]] [rule=Rn] [lost=N] [says=WORDS]`
 fn compare(expected: &str, answer: &Verdict) -> Result<(), String> {
     let codes: BTreeSet<&str> = answer.reasons.iter().map(|reason| reason.code.as_str()).collect();
     let worst: BTreeSet<&str> = answer
@@ -136,6 +136,7 @@ fn compare(expected: &str, answer: &Verdict) -> Result<(), String> {
                 let moment: Timestamp = moment.parse().unwrap();
                 answer.reasons.iter().any(|reason| reason.expected_at == Some(moment))
             }
+            Some(("says", words)) => says(answer, &words.replace('_', " ")),
             Some(("lost", count)) => answer.cost.tasks_lost.len().to_string() == count,
             Some(("not_configured", source)) => answer.not_configured.contains(&source),
             None if word == "only" => {
@@ -157,6 +158,11 @@ fn compare(expected: &str, answer: &Verdict) -> Result<(), String> {
         return Err(format!("expected nothing beside {named:?}, {}", spelled()));
     }
     explained(answer)
+}
+
+/// Whether some reason says this, about itself or about what clears it.
+fn says(answer: &Verdict, words: &str) -> bool {
+    answer.reasons.iter().any(|reason| reason.sentence.contains(words) || reason.unblocked_by.contains(words))
 }
 
 /// Whatever the story, a refusal explains itself.

@@ -84,15 +84,25 @@ fn objection_window(
     window: SignedDuration,
     ends: Option<Timestamp>,
 ) -> Reason {
-    let sentence = match announced {
-        Some(at) => format!(
-            "announced {} ago; colleagues may object for {}",
-            spell(case.now.duration_since(at)),
-            spell(window)
+    let (sentence, unblocked_by) = match announced {
+        Some(at) => (
+            format!(
+                "announced {} ago; colleagues may object for {}",
+                spell(case.now.duration_since(at)),
+                spell(window)
+            ),
+            "the end of the objection window",
         ),
-        None => format!("a {} is announced, and colleagues may object for {}", case.action(), spell(window)),
+        None => (
+            format!(
+                "a {} must be announced first; from then on colleagues may object for {}",
+                case.action(),
+                spell(window)
+            ),
+            "an announcement, and the end of the objection window after it",
+        ),
     };
-    Reason::new(Code::ObjectionWindow, Severity::Wait, sentence, "the end of the objection window")
+    Reason::new(Code::ObjectionWindow, Severity::Wait, sentence, unblocked_by)
         .rule("R6")
         .owner("colleagues")
         .since(announced)
