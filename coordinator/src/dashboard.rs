@@ -101,8 +101,8 @@ async fn fleet_page<D: PageData>(
     render::page(StatusCode::OK, &FleetPage::new(&fleet, &verdicts, show))
 }
 
-async fn node_page<D: PageData>(State(data): State<Arc<D>>, Path(name): Path<String>) -> Response {
-    let name: NodeName = match name.parse() {
+async fn node_page<D: PageData>(State(data): State<Arc<D>>, Path(asked): Path<String>) -> Response {
+    let name: NodeName = match asked.parse() {
         Ok(name) => name,
         Err(error) => {
             let problem = Problem::unknown_node(format!("{error}."));
@@ -115,8 +115,14 @@ async fn node_page<D: PageData>(State(data): State<Arc<D>>, Path(name): Path<Str
             render::page(StatusCode::OK, &page)
         }
         None => {
-            let sentence = format!("{name} is neither in the policy nor has it ever been heard of.");
-            render::page(StatusCode::NOT_FOUND, &Problem::unknown_node(sentence))
+            let fleet = data.fleet();
+            let problem = match fleet.policy.unreadable {
+                None => Problem::unknown_node(format!(
+                    "{asked} is neither in the policy nor has it ever been heard of."
+                )),
+                Some(_) => Problem::unread_policy(&fleet, &asked),
+            };
+            render::page(StatusCode::NOT_FOUND, &problem)
         }
     }
 }

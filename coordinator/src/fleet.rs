@@ -37,13 +37,13 @@ use crate::view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition
 use jiff::Timestamp;
 use master::Mesos;
 use millwright_decision::{
-    Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
+    Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
     fleet::{SILENT, SourceState},
 };
 use millwright_protocol::{NodeName, Report};
 use packed::Words;
 use record::Record;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 use warm_up::Rounds;
 
 /// Nodes that no policy lists are kept up to this number, so that a stranger cannot fill the memory.
@@ -85,9 +85,43 @@ pub struct Taken {
 }
 
 /// A request that names a node nobody has heard of.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is neither in the policy nor has it ever been heard of; `millwright nodes` lists every node")]
-pub struct UnknownNode(pub String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownNode {
+    name: NodeName,
+    asked: String,
+    is_policy_unreadable: bool,
+}
+
+impl UnknownNode {
+    /// Spells the node as it was asked for, if one of `asked` names it.
+    #[must_use]
+    pub fn as_asked<'a>(mut self, asked: impl IntoIterator<Item = &'a str>) -> Self {
+        let asked =
+            asked.into_iter().find(|asked| asked.parse().is_ok_and(|name: NodeName| name == self.name));
+        if let Some(asked) = asked {
+            self.asked = asked.trim().to_owned();
+        }
+        self
+    }
+}
+
+impl fmt::Display for UnknownNode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = &self.asked;
+        if self.is_policy_unreadable {
+            return write!(
+                formatter,
+                "{asked} has never been heard of, and the policy that may list it cannot be read; `millwright nodes` says why"
+            );
+        }
+        write!(
+            formatter,
+            "{asked} is neither in the policy nor has it ever been heard of; `millwright nodes` lists every node"
+        )
+    }
+}
+
+impl std::error::Error for UnknownNode {}
 
 impl Fleet {
     /// A fleet of which nothing is known but who is listed.
@@ -178,10 +212,12 @@ impl Fleet {
     /// Whether the request may be carried out now, and every reason why not.
     ///
     /// # Errors
-    /// The request names a node that is neither listed nor heard of.
+    /// The request names a node that is neither listed nor heard of. What is to be created is new, and nobody knows
+    /// what a policy that cannot be read lists, so these are judged.
     pub fn judge(&mut self, request: &Request, now: Timestamp) -> Result<Verdict, UnknownNode> {
-        if let Some(unknown) = request.nodes.iter().find(|name| !self.knows(name)) {
-            return Err(UnknownNode(unknown.as_str().to_owned()));
+        let may_be_new = request.action == Action::Create || self.policy.unreadable.is_some();
+        if let Some(unknown) = request.nodes.iter().find(|name| !may_be_new && !self.knows(name)) {
+            return Err(self.unknown(unknown));
         }
         self.refresh(now);
         Ok(millwright_decision::judge(request, &self.snapshot, &self.policy, now))
@@ -190,6 +226,15 @@ impl Fleet {
     /// Whether a node is listed or was ever heard of.
     pub fn knows(&self, name: &NodeName) -> bool {
         self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name)
+    }
+
+    /// The word for a node that is neither.
+    pub fn unknown(&self, name: &NodeName) -> UnknownNode {
+        UnknownNode {
+            name: name.clone(),
+            asked: name.as_str().to_owned(),
+            is_policy_unreadable: self.policy.unreadable.is_some(),
+        }
     }
 
     /// The whole fleet for people. `own_troubles` come from the rest of the coordinator.

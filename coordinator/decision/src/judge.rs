@@ -23,12 +23,15 @@ pub fn judge(request: &Request, snapshot: &Snapshot, policy: &Policy, now: Times
     let mut notes = Vec::new();
     let mut subjects = Vec::with_capacity(request.nodes.len());
     rules::policy::unreadable(&case, &mut reasons);
+    let is_unreadable = !reasons.is_empty();
     let mut spelled = Vec::with_capacity(request.nodes.len());
     for name in &request.nodes {
         let listed = policy.nodes.get(name);
         spelled.push(listed.map_or(name.as_str(), |listed| listed.display.as_str()).to_owned());
         match rules::policy::admit(&case, name, listed) {
             Ok(subject) => subjects.push(subject),
+            // What a policy that cannot be read lists, nobody knows; that it cannot be read objects enough.
+            Err(reason) if is_unreadable && reason.code == Code::NodeUnlisted => {}
             Err(reason) => reasons.push(*reason),
         }
     }

@@ -35,7 +35,7 @@ pub async fn one(State(app): State<Arc<App>>, Path(node): Path<String>) -> Resul
     let name = node_name(&node)?;
     match app.node_detail(&name).await {
         Some(detail) => Ok(Json(detail)),
-        None => Err(UnknownNode(name.as_str().to_owned()).into()),
+        None => Err(app.with_fleet(|fleet, _| fleet.unknown(&name)).as_asked([node.as_str()]).into()),
     }
 }
 
@@ -117,7 +117,10 @@ async fn say(
     }
     let by = author(word.by.as_deref());
     let (transitions, spelled, heard) = app.with_fleet(|fleet, now| {
-        let transitions = say(fleet, &name, reason, &by, now)?;
+        let transitions = say(fleet, &name, reason, &by, now).map_err(|why| match why {
+            NotTaken::UnknownNode(unknown) => unknown.as_asked([node.as_str()]).into(),
+            other => other,
+        })?;
         let age = fleet.snapshot().nodes.get(&name).and_then(|node| node.report_age(now));
         let heard = age.filter(|age| what == "dead" && *age <= SILENT);
         Ok::<_, Refusal>((transitions, fleet.policy().spell(&name).to_owned(), heard))

@@ -46,7 +46,8 @@ pub async fn start(
     let wanted: Wanted = body::json(request, LONGEST_WORD).await?;
     let action = verdicts::action(wanted.action.as_deref())?;
     let nodes = verdicts::nodes(wanted.nodes.iter().map(String::as_str))?;
-    let observed = observed(&app, &nodes)?;
+    let observed = observed(&app, &nodes)
+        .map_err(|unknown| unknown.as_asked(wanted.nodes.iter().map(String::as_str)))?;
     if !observed.is_empty() {
         return Err(Refusal::new(
             ErrorCode::ModeObserve,
@@ -75,7 +76,7 @@ fn observed(app: &App, nodes: &BTreeSet<NodeName>) -> Result<Vec<String>, Unknow
             let policy = fleet.policy();
             let listed = policy.nodes.get(name);
             if listed.is_none() && !fleet.snapshot().nodes.contains_key(name) {
-                return Err(UnknownNode(name.as_str().to_owned()));
+                return Err(fleet.unknown(name));
             }
             let mode =
                 listed.and_then(|node| policy.class_of(node)).map_or(Mode::Observe, |class| class.mode);

@@ -63,6 +63,39 @@ async fn the_policy_in_force_is_explained() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_to_be_created_may_be_new_and_needs_its_entry_in_the_policy() {
+    let rig = Rig::start().await;
+    let verdict = rig.get("/api/v1/verdicts?action=create&node=n99").await;
+    assert_eq!((verdict.status, &verdict.body["verdict"]), (200, &json!("refused")), "{}", verdict.body);
+    assert_eq!(verdict.body["reasons"][0]["code"], "node_unlisted");
+    assert_eq!(verdict.body["reasons"][0]["unblocked_by"], "an entry for the node in policy.toml");
+}
+
+#[tokio::test]
+async fn nobody_knows_what_a_policy_that_cannot_be_read_lists() {
+    let rig = Rig::start().await;
+    rig.app.with_fleet(|fleet, now| {
+        let none = millwright_decision::Policy::unreadable("read the policy: line 3", "mw".parse().unwrap());
+        fleet.set_policy(none.into(), now)
+    });
+    for action in ["drain", "reboot", "rebuild", "delete", "create"] {
+        let answer = rig.get(&format!("/api/v1/verdicts?action={action}&node=n042")).await;
+        let reasons = answer.body["reasons"].as_array().unwrap_or_else(|| panic!("{}", answer.body));
+        let codes: Vec<&Value> = reasons.iter().map(|reason| &reason["code"]).collect();
+        assert_eq!(
+            (&answer.body["verdict"], codes.as_slice()),
+            (&json!("refused"), &[&json!("policy_unreadable")][..])
+        );
+    }
+    let detail = rig.get("/api/v1/nodes/n042").await;
+    let said = detail.body["message"].as_str().unwrap();
+    assert!(said.starts_with("n042 has never been heard of, and the policy that may list it"), "{said}");
+    let page = rig.get_text("/nodes/n042").await;
+    assert!(page.contains("n042 has never been heard of, and the policy that may list it"), "{page}");
+    assert!(!page.contains("neither in the policy"), "{page}");
+}
+
+#[tokio::test]
 async fn a_verdict_has_the_shape_tools_rely_on() {
     let rig = Rig::start().await;
     rig.report("n01", &rig.sample_report("n01")).await;

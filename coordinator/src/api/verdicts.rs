@@ -20,7 +20,8 @@ pub async fn ask(State(app): State<Arc<App>>, parameters: Parameters) -> Result<
     let volumes = volumes(action, parameters.one("volumes")?)?;
     let nodes = nodes(parameters.all("node"))?;
     let request = Request { volumes, ..Request::set(action, nodes) };
-    let verdict = app.with_fleet(|fleet, now| fleet.judge(&request, now))?;
+    let verdict = app.with_fleet(|fleet, now| fleet.judge(&request, now));
+    let verdict = verdict.map_err(|unknown| unknown.as_asked(parameters.all("node")))?;
     app.metrics.verdicts.increment();
     Ok(Json(verdict))
 }

@@ -1,6 +1,7 @@
 //! From a page to an answer, and the pages that say why there is none. Headers are the guard's business.
 
 use super::{markdown::Span, shell::Shell};
+use crate::view::FleetView;
 use askama::Template;
 use axum::{
     http::StatusCode,
@@ -37,6 +38,18 @@ impl Problem {
             title: "No such node",
             sentence,
             next: "Look it up in the fleet. A new node appears with its agent's first report, or once policy.toml lists it.",
+        }
+    }
+
+    /// No node of that name has been heard of, and what the policy lists is not known.
+    pub fn unread_policy(fleet: &FleetView, asked: &str) -> Self {
+        Self {
+            shell: Shell::new(fleet),
+            title: "Not known",
+            sentence: format!(
+                "{asked} has never been heard of, and the policy that may list it cannot be read."
+            ),
+            next: "Put the policy right; until then every verdict is refused.",
         }
     }
 

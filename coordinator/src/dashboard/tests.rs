@@ -215,7 +215,7 @@ async fn a_changed_identity_shows_what_changed_and_how_to_accept_it() {
 #[tokio::test]
 async fn a_node_that_nobody_knows_is_a_page_and_not_a_riddle() {
     for (path, part) in [
-        ("/nodes/alibuild99x", "alibuild99x is neither in the policy"),
+        ("/nodes/alibuild099x", "alibuild099x is neither in the policy"),
         ("/nodes/%3Cscript%3E", "is not a node name"),
     ] {
         let answer = ask(&EXAMPLES["busy"], path).await;

@@ -119,7 +119,7 @@ impl Fleet {
         let unknown = || NotTaken::UnknownFinding(finding.chars().take(200).collect());
         let (node, key) = finding.split_once('/').ok_or_else(unknown)?;
         let name: NodeName = node.parse().map_err(|_| unknown())?;
-        self.known(&name)?;
+        self.known(&name).map_err(|unknown| unknown.as_asked([node]))?;
         let record = self.records.get(&name).ok_or_else(unknown)?;
         let found = record.packed.findings(&self.words).into_iter().find(|finding| finding.key() == key);
         let found = found.ok_or_else(unknown)?;
@@ -146,7 +146,7 @@ impl Fleet {
     }
 
     fn known(&self, name: &NodeName) -> Result<(), UnknownNode> {
-        if self.knows(name) { Ok(()) } else { Err(UnknownNode(name.as_str().to_owned())) }
+        if self.knows(name) { Ok(()) } else { Err(self.unknown(name)) }
     }
 
     /// What a person said, and what it changes.

@@ -39,11 +39,11 @@ pub(crate) fn admit<'a>(
         Err(Box::new(reason))
     };
     let Some(listed) = listed else {
-        return refuse(
-            Code::NodeUnlisted,
-            format!("{name} is not in the policy, so nobody may touch it through Millwright"),
-            "an entry for the node in policy.toml",
-        );
+        let sentence = match case.action() {
+            Action::Create => format!("{name} is not in the policy, which says what a new node has to be"),
+            _ => format!("{name} is not in the policy, so nobody may touch it through Millwright"),
+        };
+        return refuse(Code::NodeUnlisted, sentence, "an entry for the node in policy.toml");
     };
     match case.policy.class_of(listed) {
         Some(class) if listed.class != Class::Physical => Ok(Subject::new(case, name, listed, class)),
