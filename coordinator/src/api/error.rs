@@ -69,6 +69,8 @@ codes! {
     TooSlow = "too_slow" / REQUEST_TIMEOUT,
     /// There is nothing to do it to.
     NothingToDo = "nothing_to_do" / CONFLICT,
+    /// The node is there, so it cannot be forgotten.
+    StillReports = "still_reports" / CONFLICT,
     /// The class is in mode `observe`: nothing is started.
     ModeObserve = "mode_observe" / CONFLICT,
     /// This version starts no operations.

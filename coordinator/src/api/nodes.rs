@@ -152,6 +152,7 @@ impl From<NotTaken> for Refusal {
             NotTaken::UnknownNode(_) => ErrorCode::UnknownNode,
             NotTaken::UnknownFinding(_) => ErrorCode::UnknownFinding,
             NotTaken::Nothing(_) => ErrorCode::NothingToDo,
+            NotTaken::StillReports { .. } => ErrorCode::StillReports,
         };
         Self::new(code, not_taken.to_string())
     }

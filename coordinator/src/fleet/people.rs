@@ -3,7 +3,7 @@
 use super::{Fleet, UnknownNode, record::Identity};
 use crate::view::{Acknowledgement, Transition};
 use jiff::Timestamp;
-use millwright_decision::fleet::Pause;
+use millwright_decision::fleet::{Pause, SILENT};
 use millwright_protocol::{NodeName, finding_id};
 
 /// Why a person's word was not taken.
@@ -18,6 +18,18 @@ pub enum NotTaken {
     /// It would change nothing.
     #[error("{0}")]
     Nothing(String),
+    /// The node is there.
+    #[error(
+        "{node} reports: its last report came {age_seconds} s ago; stop its agent and say this again once it has been \
+         silent for {} s, or say `millwright node dead {node} --reason …` if it should only leave every count",
+        SILENT.as_secs()
+    )]
+    StillReports {
+        /// As policy spells it.
+        node: String,
+        /// How old its last report is.
+        age_seconds: i64,
+    },
 }
 
 impl Fleet {
@@ -55,8 +67,12 @@ impl Fleet {
                 "there is nothing to accept about {spelled}: its identity is the recorded one, and nobody said it is dead"
             )));
         }
-        let sentence =
-            format!("{by} accepts of {}: {} ({reason})", self.policy.spell(name), accepted.join(", "));
+        let sentence = format!(
+            "{by} accepts of {}: {}{}",
+            self.policy.spell(name),
+            accepted.join(", "),
+            because(reason)
+        );
         Ok(self.said(name, "identity", "accepted", sentence, now))
     }
 
@@ -64,7 +80,7 @@ impl Fleet {
     /// that is not listed is gone, and its next report is that of a new machine.
     ///
     /// # Errors
-    /// Unknown node.
+    /// Unknown node, or one that reports: its next report would bring it back, as another one.
     pub fn forget(
         &mut self,
         name: &NodeName,
@@ -73,6 +89,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Result<Vec<Transition>, NotTaken> {
         self.known(name)?;
+        self.is_gone(name, now)?;
         if self.snapshot.nodes.remove(name).is_some() && !self.policy.nodes.contains_key(name) {
             self.unlisted = self.unlisted.saturating_sub(1);
         }
@@ -83,7 +100,7 @@ impl Fleet {
         }
         let prefix = format!("{}/", name.as_str());
         self.acknowledgements.retain(|id, _| !id.starts_with(&prefix));
-        let sentence = format!("{by} has forgotten {} ({reason})", self.policy.spell(name));
+        let sentence = format!("{by} wants {} forgotten{}", self.policy.spell(name), because(reason));
         Ok(self.said(name, "state", "forgotten", sentence, now))
     }
 
@@ -149,6 +166,18 @@ impl Fleet {
         if self.knows(name) { Ok(()) } else { Err(self.unknown(name)) }
     }
 
+    /// Whether nothing has come from a node for long; what it said before a start is no sign of life.
+    fn is_gone(&self, name: &NodeName, now: Timestamp) -> Result<(), NotTaken> {
+        let is_heard = self.records.get(name).is_some_and(|record| record.heard > 0);
+        match self.snapshot.nodes.get(name).and_then(|node| node.report_age(now)) {
+            Some(age) if is_heard && age <= SILENT => Err(NotTaken::StillReports {
+                node: self.policy.spell(name).to_owned(),
+                age_seconds: age.as_secs(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// What a person said, and what it changes.
     fn said(
         &mut self,
@@ -166,4 +195,9 @@ impl Fleet {
         }
         transitions
     }
+}
+
+/// A reason behind a sentence, where one was given.
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }

@@ -55,6 +55,7 @@ async fn words_without_sense_are_refused() {
         ("/api/v1/nodes/n01/dead", json!({ "why": "x" }), 400, "bad_json"),
         ("/api/v1/nodes/n99/dead", json!({ "reason": "x" }), 404, "unknown_node"),
         ("/api/v1/nodes/n01/accept", json!({ "reason": "x" }), 409, "nothing_to_do"),
+        ("/api/v1/nodes/n01/forget", json!({ "reason": "x" }), 409, "still_reports"),
         ("/api/v1/acknowledgements", json!({ "finding": "n01/docker" }), 400, "bad_json"),
         ("/api/v1/acknowledgements", json!({ "finding": "n01/docker", "until": "soon" }), 400, "bad_json"),
         (

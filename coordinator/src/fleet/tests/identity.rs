@@ -88,10 +88,47 @@ fn a_dead_node_leaves_every_count_until_it_is_accepted() {
 fn a_forgotten_node_is_new_when_it_reports_again() {
     let mut story = Story::new(1);
     story.rounds(8);
+    story.quiet.insert(name("alibuild01"));
+    story.rounds(10);
     story.fleet.forget(&name("alibuild01"), "rebuilt by hand", "ann", story.now()).unwrap();
+    story.quiet.clear();
     story.twist("alibuild01", |report| report.machine_id = "another".into()).rounds(1);
     assert_eq!(changed(&story), None);
     assert_eq!(story.node("alibuild01").agent.as_ref().unwrap().verified_at, None);
+}
+
+#[test]
+fn a_node_that_reports_cannot_be_forgotten() {
+    let mut story = Story::new(1);
+    story.rounds(8);
+    story.quiet.insert(name("alibuild01"));
+    story.rounds(9);
+    let now = story.now();
+    let refusal = story.fleet.forget(&name("alibuild01"), "", "ann", now).unwrap_err().to_string();
+    assert!(refusal.starts_with("alibuild01 reports: its last report came 90 s ago"), "{refusal}");
+    assert!(refusal.contains("stop its agent") && refusal.contains("node dead alibuild01"), "{refusal}");
+    assert!(story.node("alibuild01").agent.is_some(), "and it is still known");
+    story.rounds(1);
+    let now = story.now();
+    story.fleet.forget(&name("alibuild01"), "", "ann", now).unwrap();
+}
+
+#[test]
+fn a_word_without_a_reason_is_told_without_one() {
+    let mut story = Story::new(1);
+    let now = story.now();
+    let node = name("alibuild01");
+    story.fleet.dead(&node, "burnt", "ann", now).unwrap();
+    let told = |transitions: Vec<crate::view::Transition>| transitions[0].sentence.clone();
+    assert_eq!(
+        told(story.fleet.accept(&node, "", "ann", now).unwrap()),
+        "ann accepts of alibuild01: that it is alive"
+    );
+    assert_eq!(told(story.fleet.forget(&node, "", "ann", now).unwrap()), "ann wants alibuild01 forgotten");
+    assert_eq!(
+        told(story.fleet.forget(&node, "sold", "ann", now).unwrap()),
+        "ann wants alibuild01 forgotten (sold)"
+    );
 }
 
 #[test]
