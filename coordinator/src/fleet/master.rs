@@ -1,7 +1,8 @@
 //! What the leading Mesos master said, matched with our nodes.
 //!
 //! A node's Mesos agent is the id that its own agent reads; the host name counts only for nodes that have never told
-//! an id, and only for Mesos agents that no node claims. So one host name under two ids is no conflict.
+//! an id, and only for Mesos agents that no node claims. So one host name under two ids is no conflict. A node that is
+//! in no policy and known to Mesos only is there for as long as a Mesos agent stands for it.
 
 use super::{
     Fleet, MOST_UNLISTED,
@@ -14,7 +15,7 @@ use millwright_decision::{
     Class, Source,
     fleet::{Listing, MasterView, SourceState},
 };
-use millwright_protocol::{NodeName, Task};
+use millwright_protocol::{NodeName, Task, TaskState};
 use std::collections::BTreeMap;
 
 /// The master is asked every five to ten seconds; after more than two misses it is not known any more.
@@ -67,6 +68,8 @@ pub(super) struct Mesos {
     pub polls: u8,
     /// Why it did not answer the last time.
     pub error: Option<String>,
+    /// Living tasks that it does not list as running; every other one that it lists runs.
+    pub not_running: BTreeMap<String, TaskState>,
     /// The policy has changed since its last answer: every task meets the rules again.
     pub rules_changed: bool,
 }
@@ -84,12 +87,16 @@ impl Fleet {
             .map(|(name, _)| name.clone())
             .collect();
         agents_of.extend(silent_ones.into_iter().map(|name| (name, Vec::new())));
+        self.leave_strangers(&mut agents_of);
         for (name, agents) in agents_of {
             if self.admit_from_mesos(&name) {
                 self.see_listing(&name, &agents, now);
             }
         }
         self.mesos.rules_changed = false;
+        let tasks = answer.agents.iter().flat_map(|agent| &agent.tasks);
+        let not_running = tasks.filter(|task| task.state.is_living() && task.state != TaskState::Running);
+        self.mesos.not_running = not_running.map(|task| (task.id.clone(), task.state)).collect();
         transitions.append(&mut self.pending);
         transitions
     }
@@ -150,13 +157,32 @@ impl Fleet {
         agents_of
     }
 
-    /// Nodes that only Mesos knows are shown too, up to a number.
+    /// Nodes in no policy for which no Mesos agent stands any more: one that is known to Mesos only was never there, or
+    /// has turned out to be another node; the others are seen to be absent.
+    fn leave_strangers(&mut self, agents_of: &mut BTreeMap<NodeName, Vec<&MasterAgent>>) {
+        let is_left =
+            |name: &NodeName| !self.policy.nodes.contains_key(name) && !agents_of.contains_key(name);
+        let seen = self.snapshot.nodes.iter().filter(|(_, node)| node.master.is_some());
+        let left: Vec<NodeName> = seen.map(|(name, _)| name).filter(|name| is_left(name)).cloned().collect();
+        for name in left {
+            if self.records.contains_key(&name) {
+                agents_of.insert(name, Vec::new());
+            } else {
+                self.snapshot.nodes.remove(&name);
+                self.unlisted = self.unlisted.saturating_sub(1);
+                self.counts_stale = true;
+            }
+        }
+    }
+
+    /// Nodes that only Mesos knows are shown too, up to a number, and not before our agents had time to say which
+    /// Mesos agents are theirs: several may announce the same host name, and none of them be called so.
     fn admit_from_mesos(&mut self, name: &NodeName) -> bool {
         if self.snapshot.nodes.contains_key(name) {
             return true;
         }
         let listed = self.policy.nodes.contains_key(name);
-        if !listed && self.unlisted >= MOST_UNLISTED {
+        if !listed && (self.unlisted >= MOST_UNLISTED || self.snapshot.warm_up.is_some()) {
             return false;
         }
         self.unlisted += usize::from(!listed);

@@ -15,7 +15,7 @@ use millwright_decision::{
     Class, Node, Source,
     fleet::{NodeTask, View},
 };
-use millwright_protocol::{Facts, Finding, NodeName, Task, finding_id};
+use millwright_protocol::{Facts, Finding, NodeName, Task, TaskState, finding_id};
 use std::collections::BTreeMap;
 
 /// See [`Fleet::node_detail`].
@@ -156,11 +156,17 @@ fn tasks(fleet: &Fleet, name: &NodeName, node: Option<&Node>, facts: &Facts, now
         disagree_since: node.views_disagree_since,
         agent_empty_since: node.agent_empty.map(|span| span.first),
         master_empty_since: node.master_empty.map(|span| span.first),
-        tasks: living(node, own, facts, now),
+        tasks: living(fleet, node, own, facts, now),
     }
 }
 
-fn living(node: &Node, own: Option<&View<Vec<NodeTask>>>, facts: &Facts, now: Timestamp) -> Vec<TaskView> {
+fn living(
+    fleet: &Fleet,
+    node: &Node,
+    own: Option<&View<Vec<NodeTask>>>,
+    facts: &Facts,
+    now: Timestamp,
+) -> Vec<TaskView> {
     let details: BTreeMap<&str, &Task> = facts
         .mesos_agent
         .iter()
@@ -176,13 +182,16 @@ fn living(node: &Node, own: Option<&View<Vec<NodeTask>>>, facts: &Facts, now: Ti
     let show = |(task, named_by): (&NodeTask, Vec<Source>)| {
         let runtime = task.started_at.map(|at| now.duration_since(at).as_secs().max(0).unsigned_abs());
         let detail = details.get(task.id.as_str());
+        let by_master = named_by
+            .contains(&Source::MesosMaster)
+            .then(|| fleet.mesos.not_running.get(&task.id).copied().unwrap_or(TaskState::Running));
         TaskView {
             id: task.id.clone(),
             name: task.name.clone(),
             framework: task.framework.clone(),
             class: task.class,
             rule: task.rule.clone(),
-            state: detail.map(|task| task.state),
+            state: detail.map(|task| task.state).or(by_master),
             resources: detail.map(|task| task.resources),
             started_at: task.started_at,
             runtime_seconds: runtime,

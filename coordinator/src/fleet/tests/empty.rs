@@ -1,8 +1,11 @@
 //! Emptiness and the two views.
 
-use crate::fleet::testing::{Story, at, task};
-use millwright_decision::{TaskClass, fleet::View};
-use millwright_protocol::{Container, ContainerRole, Report};
+use crate::fleet::testing::{Story, at, name, task};
+use millwright_decision::{
+    TaskClass,
+    fleet::{Listing, View},
+};
+use millwright_protocol::{Container, ContainerRole, Report, TaskState};
 
 fn run(report: &mut Report, id: &str) {
     report.facts.mesos_agent.as_mut().unwrap().tasks.push(task(id));
@@ -153,6 +156,78 @@ fn a_node_that_never_told_an_id_is_found_by_its_host_name() {
     list(&mut story, "mesos-jenkins-1");
     story.rounds(1);
     assert_eq!(story.node("alibuild01").master.as_ref().unwrap().tasks.len(), 1);
+}
+
+/// Both Mesos agents announce the host name of the machine that they share.
+fn on_one_host(agents: usize) -> Story {
+    let mut story = Story::new(agents);
+    for agent in &mut story.master.as_mut().unwrap().agents {
+        agent.hostname = "localhost".into();
+    }
+    story
+}
+
+#[test]
+fn a_mesos_agent_is_no_node_of_its_own_before_ours_had_time_to_claim_it() {
+    let mut story = on_one_host(2);
+    let answer = story.master.clone().unwrap();
+    for second in [1, 6] {
+        story.fleet.take_master_state(Ok(&answer), at(second));
+        story.fleet.tick(at(second));
+        assert!(!story.fleet.knows(&name("localhost")));
+    }
+    story.rounds(3);
+    assert!(!story.fleet.knows(&name("localhost")));
+    assert_eq!(story.node("alibuild01").master.as_ref().unwrap().listing, Listing::Active);
+}
+
+#[test]
+fn a_node_that_only_mesos_knew_goes_when_another_turns_out_to_be_it() {
+    let mut story = on_one_host(2);
+    story.master.as_mut().unwrap().agents.retain(|agent| agent.id.starts_with("S-alibuild"));
+    list(&mut story, "mesos-jenkins-1");
+    story.quiet.insert(name("alibuild01"));
+    story.rounds(4);
+    let detail = story.fleet.node_detail(&name("localhost"), story.now()).unwrap();
+    assert_eq!(detail.living_tasks.tasks[0].state, Some(TaskState::Running), "the master says so");
+    story.quiet.clear();
+    story.rounds(1);
+    assert!(!story.fleet.knows(&name("localhost")));
+    assert!(story.fleet.fleet_view(story.now(), Vec::new()).unlisted.is_empty());
+    assert_eq!(story.node("alibuild01").master.as_ref().unwrap().tasks.len(), 1);
+}
+
+#[test]
+fn a_listed_node_and_one_that_reports_stay_when_mesos_no_longer_has_them() {
+    let mut story = Story::new(1);
+    story.rounds(3);
+    let now = story.now();
+    let mut stranger = crate::fleet::testing::report("stranger", 1);
+    stranger.facts.mesos_agent = None;
+    story.fleet.take_report(&name("stranger"), stranger, now);
+    let mut agent = story.master.as_ref().unwrap().agents[0].clone();
+    (agent.id, agent.hostname) = ("S-stranger".into(), "stranger".into());
+    story.master.as_mut().unwrap().agents.push(agent);
+    story.rounds(1);
+    assert_eq!(story.node("stranger").master.as_ref().unwrap().listing, Listing::Active);
+    story.master.as_mut().unwrap().agents.clear();
+    story.rounds(1);
+    for node in ["stranger", "alibuild01"] {
+        assert_eq!(story.node(node).master.as_ref().unwrap().listing, Listing::Absent, "{node}");
+    }
+}
+
+#[test]
+fn a_task_that_only_the_master_names_is_in_the_state_that_it_says() {
+    let mut story = Story::new(1);
+    list(&mut story, "mesos-jenkins-1");
+    list(&mut story, "mesos-jenkins-2");
+    let agents = &mut story.master.as_mut().unwrap().agents;
+    agents.iter_mut().find(|agent| agent.id == "S-alibuild01").unwrap().tasks[1].state = TaskState::Staging;
+    story.rounds(1);
+    let detail = story.fleet.node_detail(&name("alibuild01"), story.now()).unwrap();
+    let states: Vec<_> = detail.living_tasks.tasks.iter().map(|task| task.state).collect();
+    assert_eq!(states, [Some(TaskState::Running), Some(TaskState::Staging)]);
 }
 
 #[test]
