@@ -14,6 +14,7 @@
 mod age;
 mod brake;
 mod conditions;
+mod door;
 mod master;
 mod packed;
 mod people;
@@ -28,6 +29,7 @@ pub(crate) mod testing;
 mod tests;
 mod warm_up;
 
+pub use door::{Door, Knock};
 pub use master::{MasterAgent, MasterAnswer};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
@@ -37,8 +39,7 @@ use crate::view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition
 use jiff::Timestamp;
 use master::Mesos;
 use millwright_decision::{
-    Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
-    fleet::{SILENT, SourceState},
+    Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict, fleet::SourceState,
 };
 use millwright_protocol::{NodeName, Report};
 use packed::Words;
@@ -192,15 +193,6 @@ impl Fleet {
         }
     }
 
-    /// Takes in whether TCP 22 of a silent node answered.
-    pub fn take_ssh(&mut self, name: &NodeName, answered: bool, now: Timestamp) {
-        // A listed node that was never heard of is tried as well, and has no entry yet.
-        if self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name) {
-            let node = self.snapshot.nodes.entry(name.clone()).or_default();
-            node.ssh = Some(millwright_decision::fleet::SshProbe { at: now, answered });
-        }
-    }
-
     /// Lets time pass: called every second. Everything that changes by age alone changes here.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Transition> {
         self.refresh(now);
@@ -249,35 +241,9 @@ impl Fleet {
         self.knows(name).then(|| show::node(self, name, now))
     }
 
-    /// Managed nodes whose last report is older than 90 s, or which never reported; those are asked on TCP 22.
-    pub fn silent_nodes(&self, now: Timestamp) -> Vec<NodeName> {
-        let is_silent = |name: &NodeName| {
-            let node = self.snapshot.nodes.get(name);
-            let age = node
-                .and_then(|node| node.report_age(now))
-                .unwrap_or_else(|| now.duration_since(self.snapshot.started_at));
-            age > SILENT && node.is_none_or(|node| !node.is_uncounted())
-        };
-        self.policy
-            .nodes
-            .iter()
-            .filter(|(name, listed)| listed.class != Class::Physical && is_silent(name))
-            .map(|(name, _)| name.clone())
-            .collect()
-    }
-
     /// What decisions rest on; its counts are those of the last `tick` or question.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
-    }
-
-    /// The host name under which a node is reached: what its Mesos agent announces, else as policy spells it.
-    pub fn host_of(&self, name: &NodeName) -> String {
-        let announced = self.records.get(name).and_then(|record| {
-            let (_, facts) = record.packed.open(&self.words);
-            facts.mesos_agent.map(|agent| agent.hostname).filter(|host| !host.is_empty())
-        });
-        announced.unwrap_or_else(|| self.policy.spell(name).to_owned())
     }
 
     /// Makes the counts true for `now`; costs nothing while they are.

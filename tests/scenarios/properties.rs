@@ -110,7 +110,10 @@ fn happen(fleet: &mut ExampleFleet, event: &Happened) {
             until: now + SignedDuration::from_mins(5),
         }),
         Happened::Disagree(node) => fleet.node(&name(node)).views_disagree_since = Some(now),
-        Happened::Ssh(node, answered) => fleet.node(&name(node)).ssh = Some(SshProbe { at: now, answered }),
+        Happened::Ssh(node, answered) => {
+            let probe = SshProbe { at: now, answered: Some(answered), story: "n:22".into() };
+            fleet.node(&name(node)).ssh = Some(probe);
+        }
         Happened::Deactivated(node) => {
             if let Some(view) = &mut fleet.node(&name(node)).master {
                 (view.listing, view.deactivated) = (Listing::Inactive, true);

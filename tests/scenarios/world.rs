@@ -219,7 +219,14 @@ impl World {
             "unknown" => self.fleet.gating(&line.node(), &line.words[2], false, line.age(3)),
             "failing" => self.fleet.agent(&line.node()).failing_checks.push(line.words[2].clone()),
             "ssh" => {
-                let probe = SshProbe { at: self.fleet.now, answered: line.words[2] == "answers" };
+                let (answered, story) = match line.words[2].as_str() {
+                    "answers" => (Some(true), "answers with a banner"),
+                    "dead" => (Some(false), "refused the connection"),
+                    "untried" => (None, "not tried: no name leads there"),
+                    other => panic!("ssh {other} is not understood"),
+                };
+                let story = format!("{}:22 {story}", line.words[1]).into();
+                let probe = SshProbe { at: self.fleet.now, answered, story };
                 self.fleet.node(&line.node()).ssh = Some(probe);
             }
             "mesos" => {

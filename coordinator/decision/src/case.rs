@@ -106,8 +106,9 @@ const PROBE_LASTS: SignedDuration = SignedDuration::from_mins(2);
 /// No report for 5 min, TCP 22 dead, and Mesos does not count on it. A Mesos that cannot be asked proves nothing.
 fn is_silent(case: &Case<'_>, class: &ClassPolicy, node: &Node) -> bool {
     let quiet = node.report_age(case.now).is_some_and(|age| age >= DEAD);
-    let unreachable =
-        node.ssh.is_some_and(|probe| !probe.answered && case.now.duration_since(probe.at) <= PROBE_LASTS);
+    let unreachable = node.ssh.as_ref().is_some_and(|probe| {
+        probe.answered == Some(false) && case.now.duration_since(probe.at) <= PROBE_LASTS
+    });
     let mesos_agrees = !class.required.contains(&Source::MesosMaster)
         || (node.master.as_ref().is_none_or(|view| view.listing != Listing::Active)
             && case

@@ -135,12 +135,14 @@ pub struct MasterView {
 }
 
 /// Whether TCP port 22 answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshProbe {
     /// When it was tried.
     pub at: Timestamp,
-    /// Whether it did.
-    pub answered: bool,
+    /// Whether it did; `None` when it could not be tried, which says nothing about the node.
+    pub answered: Option<bool>,
+    /// Where, and what really happened, such as "alibuild10.cern.ch:22 refused the connection".
+    pub story: Box<str>,
 }
 
 /// A data volume that the node has mounted.

@@ -201,7 +201,11 @@ impl Story {
         let at = self.fleet.now;
         self.fleet.report_age(&name(spelled), age);
         let node = self.fleet.node(&name(spelled));
-        node.ssh = Some(SshProbe { at, answered: false });
+        node.ssh = Some(SshProbe {
+            at,
+            answered: Some(false),
+            story: "no connection to alibuild12:22 within 5 s".into(),
+        });
         if let Some(view) = &mut node.master {
             view.listing = Listing::Unreachable;
         }

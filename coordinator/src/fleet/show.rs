@@ -236,9 +236,10 @@ fn sentence(
 ) -> String {
     let agent = node.and_then(|node| node.agent.as_ref());
     let age = agent.map(|agent| now.duration_since(agent.at));
-    let ssh = match node.and_then(|node| node.ssh) {
-        Some(probe) if probe.answered => ", but ssh answers",
-        Some(_) => ", and ssh does not answer",
+    let ssh = match node.and_then(|node| node.ssh.as_ref()).map(|probe| probe.answered) {
+        Some(Some(true)) => ", but ssh answers",
+        Some(Some(false)) => ", and ssh does not answer",
+        Some(None) => ", and its ssh could not be tried",
         None => "",
     };
     match state {

@@ -1,19 +1,24 @@
 //! Whether a node's ssh answers: a connection to TCP 22 and a banner, no login.
 
+use crate::fleet::{Door, Knock};
 use futures_util::future::BoxFuture;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 /// What we want from a node from outside, and nothing more.
 pub trait ProbeSsh: Send + Sync {
-    /// Whether ssh answers on this host in time. A hanging machine may accept a connection and say nothing, so only a
-    /// banner counts. `None` when we could not even try: a name that is not found, or our own lack of means, says
-    /// nothing about the node.
-    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<bool>>;
+    /// Whether ssh answers behind this door in time. A hanging machine may accept a connection and say nothing, so only
+    /// a banner counts. Not known when we could not even try: a name that is not found or that leads to our own
+    /// machine, or our own lack of means, says nothing about the node.
+    fn knock<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Knock>;
 }
 
 /// The real thing.
@@ -28,16 +33,13 @@ pub struct Ssh {
 }
 
 impl ProbeSsh for Ssh {
-    fn answers<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<bool>> {
+    fn knock<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Knock> {
         Box::pin(async move {
-            let host = self.full_name(host);
-            let found = timeout(self.timeout, lookup_host((host.as_str(), self.port))).await.ok()?.ok()?;
-            let found: Vec<SocketAddr> = found.collect();
-            match timeout(self.timeout, banner(&found)).await {
-                Ok(Ok(())) => Some(true),
-                Ok(Err(error)) if is_our_own(&error) => None,
-                Ok(Err(_)) | Err(_) => Some(false),
-            }
+            let (answered, story) = match self.find(door).await {
+                Ok(addresses) => self.try_all(&self.full_name(&door.host), &addresses).await,
+                Err(why) => (None, format!("not tried: {why}")),
+            };
+            Knock { answered, story }
         })
     }
 }
@@ -47,6 +49,66 @@ impl Ssh {
         let has_domain = host.contains(['.', ':']);
         if has_domain || self.domain.is_empty() { host.to_owned() } else { format!("{host}.{}", self.domain) }
     }
+
+    /// The addresses behind a door that are not ours, or why there are none.
+    async fn find(&self, door: &Door) -> Result<Vec<SocketAddr>, String> {
+        let host = self.full_name(&door.host);
+        let found = match timeout(self.timeout, lookup_host((host.as_str(), self.port))).await {
+            Err(_) => return Err(format!("no address of {host} within {}", self.patience())),
+            Ok(Err(error)) => return Err(format!("look up {host}: {error}")),
+            Ok(Ok(found)) => found,
+        };
+        let elsewhere: Vec<SocketAddr> =
+            found.filter(|address| door.may_be_here || !is_here(*address)).collect();
+        if elsewhere.is_empty() {
+            return Err(format!(
+                "{host} leads to the coordinator's own machine, which cannot vouch for the node"
+            ));
+        }
+        Ok(elsewhere)
+    }
+
+    /// Whether one of the addresses answers, and what happened.
+    async fn try_all(&self, host: &str, addresses: &[SocketAddr]) -> (Option<bool>, String) {
+        let place = format!("{host}:{}", self.port);
+        let until = Instant::now() + self.timeout;
+        let mut stream = match timeout_at(until, TcpStream::connect(addresses)).await {
+            Err(_) => return (Some(false), format!("no connection to {place} within {}", self.patience())),
+            Ok(Err(error)) if is_our_own(&error) => return (None, format!("not tried: {place}: {error}")),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return (Some(false), format!("{place} refused the connection"));
+            }
+            Ok(Err(error)) => return (Some(false), format!("connect to {place}: {error}")),
+            Ok(Ok(stream)) => stream,
+        };
+        match timeout_at(until, banner(&mut stream)).await {
+            Ok(Ok(true)) => (Some(true), format!("{place} answers with a banner")),
+            Ok(Ok(false)) => (Some(false), format!("{place} accepted the connection and gave no ssh banner")),
+            Ok(Err(error)) => (Some(false), format!("{place} accepted the connection, then: {error}")),
+            Err(_) => {
+                let story =
+                    format!("{place} accepted the connection and said nothing in {}", self.patience());
+                (Some(false), story)
+            }
+        }
+    }
+
+    fn patience(&self) -> String {
+        format!("{} s", self.timeout.as_secs_f32())
+    }
+}
+
+/// Whether an address is one of this machine's: loopback, or where a datagram to it would leave from. None is sent.
+fn is_here(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    let from = || -> io::Result<IpAddr> {
+        let any =
+            if ip.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect(address)?;
+        Ok(socket.local_addr()?.ip())
+    };
+    ip.is_loopback() || ip.is_unspecified() || from().is_ok_and(|from| from == ip)
 }
 
 /// No file descriptor, no memory, no way out of this machine: nothing that the node could help.
@@ -64,8 +126,7 @@ fn is_our_own(error: &io::Error) -> bool {
 }
 
 /// Servers may say other lines before the banner (RFC 4253, section 4.2); four bytes of it are enough where none do.
-async fn banner(addresses: &[SocketAddr]) -> io::Result<()> {
-    let mut stream = TcpStream::connect(addresses).await?;
+async fn banner(stream: &mut TcpStream) -> io::Result<bool> {
     let mut seen: Vec<u8> = Vec::new();
     let mut buffer = [0; 256];
     while seen.len() < 4096 {
@@ -75,10 +136,10 @@ async fn banner(addresses: &[SocketAddr]) -> io::Result<()> {
         }
         seen.extend(buffer.iter().take(length).copied());
         if seen.windows(4).any(|word| *word == *b"SSH-") {
-            return Ok(());
+            return Ok(true);
         }
     }
-    Err(io::ErrorKind::UnexpectedEof.into())
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -90,16 +151,26 @@ mod tests {
         Ssh { port, domain: String::new(), timeout: Duration::from_secs(5) }
     }
 
-    async fn answers(says: &'static [u8]) -> Option<bool> {
+    fn here() -> Door {
+        Door { host: "127.0.0.1".into(), may_be_here: true }
+    }
+
+    async fn listening() -> (TcpListener, u16) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    async fn answers(says: &'static [u8]) -> Option<bool> {
+        let (listener, port) = listening().await;
         let peer = tokio::spawn(async move {
             let (mut peer, _) = listener.accept().await.unwrap();
             drop(peer.write_all(says).await);
         });
-        let answered = on(port).answers("127.0.0.1").await;
+        let knock = on(port).knock(&here()).await;
         peer.await.unwrap();
-        answered
+        assert!(knock.story.starts_with(&format!("127.0.0.1:{port} ")), "{}", knock.story);
+        knock.answered
     }
 
     #[tokio::test]
@@ -111,16 +182,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_is_no_answer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    async fn nobody_there_is_no_answer_and_said_as_it_was() {
+        let (listener, port) = listening().await;
         drop(listener);
-        assert_eq!(on(port).answers("127.0.0.1").await, Some(false));
+        let knock = on(port).knock(&here()).await;
+        assert_eq!(knock.answered, Some(false));
+        assert_eq!(knock.story, format!("127.0.0.1:{port} refused the connection"));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_accepts_and_hangs_is_told_apart_from_one_that_refuses() {
+        let (_listener, port) = listening().await;
+        let hasty = Ssh { timeout: Duration::from_millis(100), ..on(port) };
+        let knock = hasty.knock(&here()).await;
+        assert_eq!(knock.answered, Some(false));
+        assert_eq!(
+            knock.story,
+            format!("127.0.0.1:{port} accepted the connection and said nothing in 0.1 s")
+        );
     }
 
     #[tokio::test]
     async fn a_name_that_is_not_found_says_nothing_about_the_node() {
-        assert_eq!(on(22).answers("not a host name").await, None);
+        let knock = on(22).knock(&Door { host: "not a host name".into(), may_be_here: false }).await;
+        assert_eq!(knock.answered, None);
+        assert!(knock.story.starts_with("not tried: look up not a host name"), "{}", knock.story);
+    }
+
+    #[tokio::test]
+    async fn the_coordinators_own_machine_does_not_vouch_for_a_node() {
+        let (_listener, port) = listening().await;
+        for host in ["localhost", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0"] {
+            let knock = on(port).knock(&Door { host: host.into(), may_be_here: false }).await;
+            assert_eq!(knock.answered, None, "{host}");
+            assert!(knock.story.contains("the coordinator's own machine"), "{}", knock.story);
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn first_failing_layer(case: &Case<'_>, node: Option<&Node>) -> (String, String)
         return ("report".into(), "it has never reported".into());
     };
     if node.is_some_and(|node| !node.is_fresh(case.now)) {
-        let ssh = node.and_then(|node| node.ssh).map(|probe| probe.answered);
+        let ssh = node.and_then(|node| node.ssh.as_ref()).and_then(|probe| probe.answered);
         let story = match ssh {
             Some(false) => "it does not report, and ssh does not answer",
             Some(true) => "it does not report, though ssh answers",

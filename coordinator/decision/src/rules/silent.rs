@@ -23,6 +23,8 @@ pub(crate) fn silent_node(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut 
         return;
     }
     let node = subject.node;
+    let ssh = node.and_then(|node| node.ssh.as_ref());
+    let tried = ssh.map_or_else(|| "no answer on TCP 22".to_owned(), |probe| probe.story.to_string());
     let age = node.and_then(|node| node.report_age(case.now)).unwrap_or_default();
     let lost = if unnamed.is_empty() {
         String::new()
@@ -34,19 +36,18 @@ pub(crate) fn silent_node(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut 
         Reason::new(
             Code::SilentNode,
             Severity::NeedsPeople,
-            format!("{} has been silent for {} and does not answer ssh{lost}", subject.display(), spell(age)),
+            format!(
+                "{} has been silent for {} and does not answer ssh: {tried}{lost}",
+                subject.display(),
+                spell(age)
+            ),
             "a person who has it rebooted from outside and names every task that is lost",
         )
         .rule("R21")
         .owner("operators")
         .since(node.and_then(|node| node.agent.as_ref()).map(|agent| agent.at))
         .fact("last_report_seconds", age.as_secs(), "agent", crate::case::seconds(age))
-        .fact(
-            "ssh",
-            "no answer on TCP 22",
-            "coordinator",
-            node.and_then(|node| node.ssh).map_or(0, |probe| case.age(probe.at)),
-        )
+        .fact("ssh", &tried, "coordinator", ssh.map_or(0, |probe| case.age(probe.at)))
         .fact("mesos_listing", listing.as_str(), "mesos_master", 0),
     );
 }

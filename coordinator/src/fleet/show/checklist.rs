@@ -74,18 +74,18 @@ fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
 
 fn ssh(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
     let title = "ssh answers";
-    let Some(probe) = node.and_then(|node| node.ssh) else {
+    let Some(probe) = node.and_then(|node| node.ssh.as_ref()) else {
         let sentence = "not tried: only nodes that are silent for 90 s are".to_owned();
         return item("ssh", title, ChecklistState::NotConfigured, sentence, Vec::new());
     };
-    let (state, sentence) = if probe.answered {
-        (ChecklistState::Done, "TCP 22 answers with a banner")
-    } else {
-        (ChecklistState::Failed, "no banner on TCP 22 within 5 s")
+    let (state, answers) = match probe.answered {
+        Some(true) => (ChecklistState::Done, "yes"),
+        Some(false) => (ChecklistState::Failed, "no"),
+        None => (ChecklistState::Unknown, "unknown"),
     };
-    let mut evidence = Evidence::new("ssh_answers", probe.answered, "coordinator");
+    let mut evidence = Evidence::new("ssh_answers", answers, "coordinator");
     evidence.age_seconds = seconds(now, probe.at);
-    item("ssh", title, state, sentence.to_owned(), vec![evidence])
+    item("ssh", title, state, probe.story.to_string(), vec![evidence])
 }
 
 fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding]) -> ChecklistItem {
