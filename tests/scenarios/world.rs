@@ -169,6 +169,25 @@ impl World {
                         .push(StrayContainer { name: line.words[2].clone(), image: "some/image".into() });
                 }
             }
+            "blind" => {
+                let agent = self.fleet.agent(&line.node());
+                (agent.tasks, agent.containers) = (View::NotConfigured, View::NotConfigured);
+                self.fleet.node(&line.node()).agent_empty = None;
+            }
+            "untold" => {
+                let agent = self.fleet.agent(&line.node());
+                match line.words[2].as_str() {
+                    "docker" => agent.containers = View::Unknown,
+                    "mesos_agent" => agent.tasks = View::Unknown,
+                    other => panic!("untold {other} is not understood"),
+                }
+                self.fleet.node(&line.node()).agent_empty = None;
+            }
+            "looked" => {
+                let last = self.fleet.ago(line.age(2));
+                let first = last - SignedDuration::from_secs(89);
+                self.fleet.node(&line.node()).agent_empty = Some(EmptySpan { first, last });
+            }
             "unproven" => {
                 let span = EmptySpan { first: self.fleet.ago(line.age(2)), last: self.fleet.now };
                 let node = self.fleet.node(&line.node());

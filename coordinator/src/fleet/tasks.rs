@@ -112,6 +112,8 @@ pub(super) fn watch_own_emptiness(node: &mut Node, agent: &AgentView, facts: &Fa
 fn is_empty(agent: &AgentView) -> bool {
     let (has_work, has_spare_work) = match &agent.tasks {
         View::Unknown => return false,
+        // Who looks at nothing sees nothing, and that is no emptiness.
+        View::NotConfigured if agent.containers == View::NotConfigured => return false,
         View::NotConfigured => (false, false),
         View::Known(tasks) => (!all_disposable(tasks), !tasks.is_empty()),
     };

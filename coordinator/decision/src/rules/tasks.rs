@@ -9,10 +9,14 @@ use crate::{
     verdict::{Reason, Severity},
 };
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// A checker is left at its boundary; after this long a person is asked (DESIGN section 4, Tasks).
 const CHECKER_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// What proves a view.
+const TWO_LOOKS: &str = "two looks ≥ 60 s apart that find it empty";
+/// DESIGN 3.2: what a person may do about the agent's view.
+const ATTEST: &str = "a person who attests the agent's view of this node for 15 min";
 
 /// Living tasks of the node, whoever names them: what either view has is there.
 pub(crate) fn living<'a>(subject: &Subject<'a>) -> Vec<&'a NodeTask> {
@@ -154,14 +158,9 @@ pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: 
         subject.requires(Source::Agent) && !super::freshness::attested(case, subject, Source::Agent);
     let asks_master = subject.requires(Source::MesosMaster);
     if !subject.requires(Source::Agent) && !asks_master {
-        let story = "no source that could tell";
-        return reasons.push(unproven(
-            subject,
-            Severity::NeedsPeople,
-            story,
-            None,
-            "a source in policy.toml",
-        ));
+        let story = "the policy requires no source that could tell what runs there";
+        let reason = unproven(subject, Severity::NeedsPeople, story, "a source in policy.toml");
+        return reasons.push(reason.owner("policy"));
     }
     // A stale view is freshness's to say.
     let agent_fresh = subject.node.is_some_and(|node| node.is_fresh(case.now));
@@ -169,24 +168,17 @@ pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: 
         case.snapshot.sources.get(&Source::MesosMaster).is_some_and(|state| state.unknown_since.is_none());
     let agent_empty = subject.node.and_then(|node| node.agent_empty);
     let master_empty = subject.node.and_then(|node| node.master_empty);
-    for (asked, source, span) in [
-        (asks_agent && agent_fresh && !is_known_busy(subject), Source::Agent, agent_empty),
-        (asks_master && master_fresh && !is_listed_busy(subject), Source::MesosMaster, master_empty),
-    ] {
-        if asked && !is_proven(case, span) {
-            let story = match span {
-                None => format!("{source} cannot tell yet"),
-                Some(span) => {
-                    format!("{source} has seen it empty for {}", spell(span.last.duration_since(span.first)))
-                }
-            };
-            let expected =
-                span.and_then(|span| begins(case, span).checked_add(APART).ok()).filter(|at| *at > case.now);
-            reasons.push(
-                unproven(subject, Severity::Wait, &story, span, "two looks ≥ 60 s apart that find it empty")
-                    .expected_at(expected),
-            );
-        }
+    if asks_agent && agent_fresh && !is_known_busy(subject) && !is_proven(case, agent_empty) {
+        reasons.push(match agent_empty {
+            Some(span) => seen_too_little(case, subject, Source::Agent, span),
+            None => agent_cannot_tell(case, subject),
+        });
+    }
+    if asks_master && master_fresh && !is_listed_busy(subject) && !is_proven(case, master_empty) {
+        reasons.push(match master_empty {
+            Some(span) => seen_too_little(case, subject, Source::MesosMaster, span),
+            None => not_yet(subject, "the Mesos master has not seen it empty yet"),
+        });
     }
 }
 
@@ -212,17 +204,75 @@ fn unproven(
     subject: &Subject<'_>,
     severity: Severity,
     story: &str,
-    span: Option<EmptySpan>,
-    unblocked_by: &'static str,
+    unblocked_by: impl Into<Cow<'static, str>>,
 ) -> Reason {
-    Reason::new(
-        Code::EmptyNotProven,
-        severity,
-        format!("{} is not proven empty: {story}", subject.display()),
-        unblocked_by,
-    )
-    .rule("R12")
-    .since(span.map(|span| span.first))
+    let sentence = format!("{} is not proven empty: {story}", subject.display());
+    Reason::new(Code::EmptyNotProven, severity, sentence, unblocked_by).rule("R12")
+}
+
+/// Two looks that prove it are still to come.
+fn not_yet(subject: &Subject<'_>, story: &str) -> Reason {
+    unproven(subject, Severity::Wait, story, TWO_LOOKS)
+}
+
+/// Seen empty, but not for long enough, or not lately.
+fn seen_too_little(case: &Case<'_>, subject: &Subject<'_>, source: Source, span: EmptySpan) -> Reason {
+    let who = if source == Source::Agent { "its agent" } else { "the Mesos master" };
+    let begins = begins(case, span);
+    let age = case.now.duration_since(span.last);
+    let reason = if age > STALE {
+        let story = format!("{who} last looked {} ago; it was empty then, and that is too old", spell(age));
+        unproven(
+            subject,
+            Severity::Wait,
+            &story,
+            "a fresh look that finds it empty, or two ≥ 60 s apart if none came for 60 s",
+        )
+    } else {
+        let cordon = if begins > span.first { " since the cordon" } else { "" };
+        let length = spell(span.last.duration_since(begins));
+        not_yet(subject, &format!("{who} has seen it empty for {length}{cordon}"))
+    };
+    reason
+        .since(Some(span.first))
+        .expected_at(begins.checked_add(APART).ok().filter(|at| *at > case.now))
+        .fact("last_look", span.last, source.as_str(), case.age(span.last))
+}
+
+/// The node's own view has a hole, and which; a person closes it when that lasts.
+fn agent_cannot_tell(case: &Case<'_>, subject: &Subject<'_>) -> Reason {
+    let Some(agent) = subject.node.and_then(|node| node.agent.as_ref()) else {
+        return not_yet(subject, "its agent has not seen it empty yet");
+    };
+    let age = case.age(agent.at);
+    let (hole, checks): (&str, &[&str]) = match (&agent.containers, &agent.tasks) {
+        (View::NotConfigured, View::NotConfigured) => {
+            let story =
+                "its agent looks at neither Docker nor a Mesos agent, so nobody can tell what runs there";
+            let clears = format!("the checks of Docker or of the Mesos agent in its agent.toml, or {ATTEST}");
+            return unproven(subject, Severity::NeedsPeople, story, clears)
+                .owner("operators")
+                .fact("containers", "not looked at", "agent", age)
+                .fact("tasks", "not looked at", "agent", age);
+        }
+        (View::Unknown, _) => ("Docker", &["docker", "containers"]),
+        (_, View::Unknown) => ("its Mesos agent", &["mesos_agent"]),
+        _ => return not_yet(subject, "its agent has not seen it empty yet"),
+    };
+    let check_of = |key: &str| checks.iter().position(|check| key.split('/').next() == Some(check));
+    let findings = agent.gating.iter().filter_map(|finding| Some((check_of(&finding.key)?, finding)));
+    let Some((_, finding)) = findings.min_by_key(|(check, finding)| (*check, &finding.key)) else {
+        let story = format!("its agent does not know what {hole} runs");
+        let clears = format!("an answer of {hole} to its agent, then {TWO_LOOKS}");
+        return unproven(subject, Severity::Wait, &story, clears).fact(hole, "unknown", "agent", age);
+    };
+    let severity = case.patience(finding.since);
+    let or_attest = if severity == Severity::NeedsPeople { format!("; or {ATTEST}") } else { String::new() };
+    let clears = format!("{hole} answering its agent again, then {TWO_LOOKS}{or_attest}");
+    unproven(subject, severity, &format!("its agent cannot tell: {}", finding.sentence), clears)
+        .owner("operators")
+        .since(Some(finding.since))
+        .fact(&finding.key, if finding.is_crit { "crit" } else { "unknown" }, "agent", age)
 }
 
 fn something_objects(case: &Case<'_>, subject: &Subject<'_>) -> bool {

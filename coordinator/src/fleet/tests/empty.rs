@@ -77,6 +77,30 @@ fn a_task_a_stray_or_an_unknown_ends_emptiness_and_spare_work_does_not() {
 }
 
 #[test]
+fn an_agent_that_looks_at_nothing_has_seen_nothing_empty() {
+    let mut policy = crate::fleet::testing::policy(1);
+    for class in policy.classes.values_mut() {
+        class.required.remove(&millwright_decision::Source::MesosMaster);
+    }
+    let mut story = Story::new(1);
+    story.master = None;
+    story.fleet = crate::fleet::Fleet::new(policy.into(), at(0));
+    story.twist("alibuild01", |report| {
+        (report.facts.mesos_agent, report.facts.containers) = (None, None);
+        report.findings.retain(|finding| finding.check == "load");
+    });
+    story.rounds(10);
+    assert_eq!(agent_empty_seconds(&story), None);
+    let reboot = millwright_decision::Request::one(millwright_decision::Action::Reboot, name("alibuild01"));
+    let verdict = story.fleet.judge(&reboot, story.now()).unwrap();
+    let reason = &verdict.reasons[0];
+    assert_eq!(reason.severity, millwright_decision::Severity::NeedsPeople, "{reason:?}");
+    assert!(reason.sentence.contains("looks at neither Docker nor a Mesos agent"), "{}", reason.sentence);
+    story.twist("alibuild01", |report| report.facts.mesos_agent = None).rounds(7);
+    assert_eq!(agent_empty_seconds(&story), Some(60), "Docker alone can tell where no Mesos is");
+}
+
+#[test]
 fn facts_that_were_old_when_they_were_reported_are_unknown() {
     let mut story = Story::new(1);
     story.twist("alibuild01", |report| {
