@@ -44,7 +44,12 @@ use millwright_decision::{
 use millwright_protocol::{NodeName, Report};
 use packed::Words;
 use record::Record;
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use warm_up::Rounds;
 
 /// Nodes that no policy lists are kept up to this number, so that a stranger cannot fill the memory.
@@ -53,6 +58,8 @@ const MOST_UNLISTED: usize = 1_000;
 /// Everything known about the fleet.
 pub struct Fleet {
     policy: Arc<Policy>,
+    /// Where the policy is read from, for people who have to put it right.
+    policy_path: PathBuf,
     snapshot: Snapshot,
     // Boxed, because a tree keeps room for nearly twice as many entries as it has.
     records: BTreeMap<NodeName, Box<Record>>,
@@ -129,6 +136,7 @@ impl Fleet {
     pub fn new(policy: Arc<Policy>, started_at: Timestamp) -> Self {
         let mut fleet = Self {
             policy,
+            policy_path: "policy.toml".into(),
             snapshot: Snapshot::new(started_at),
             records: BTreeMap::new(),
             unlisted: 0,
@@ -145,6 +153,12 @@ impl Fleet {
         fleet.list_sources();
         fleet.warm_up(started_at);
         fleet
+    }
+
+    /// Says where the policy is read from.
+    #[must_use]
+    pub fn with_policy_path(self, path: &Path) -> Self {
+        Self { policy_path: path.to_owned(), ..self }
     }
 
     /// The policy in force.

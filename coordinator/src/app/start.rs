@@ -139,7 +139,7 @@ fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>
         audit: SignedDuration::try_from(config.retention.audit).unwrap_or(SignedDuration::MAX),
     };
     let (store, remembered) = Store::open(&config.state_dir.join(STORE), retention)?;
-    let mut fleet = Fleet::new(Arc::new(policy), clock.now());
+    let mut fleet = Fleet::new(Arc::new(policy), clock.now()).with_policy_path(&config.policy);
     fleet.restore(remembered, clock.now());
     Ok(App::new(config, clock, fleet, store))
 }

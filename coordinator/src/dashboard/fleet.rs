@@ -6,7 +6,7 @@ use super::{
     shell::Shell,
     words::{self, Mark, Moment, Tone},
 };
-use crate::view::{ClassView, DiskSummary, FleetView, NodeState, NodeSummary, SourceView};
+use crate::view::{ClassView, DiskSummary, FleetView, NodeState, NodeSummary, PolicyView, SourceView};
 use askama::Template;
 use jiff::Timestamp;
 use millwright_decision::{Class, Protection, Severity, Verdict};
@@ -59,8 +59,10 @@ pub struct FleetPage {
     sources: Vec<SourceLine>,
     not_configured: Vec<String>,
     policy_version: String,
-    policy_listed: u32,
+    policy_story: String,
     is_policy_readable: bool,
+    /// Whether there is one, be it the last that could be read.
+    is_policy_known: bool,
     started_at: Moment,
     is_empty: bool,
     shows_all: bool,
@@ -167,8 +169,9 @@ impl FleetPage {
                 .map(|source| source.as_str().replace('_', " "))
                 .collect(),
             policy_version: fleet.policy.version.chars().take(12).collect(),
-            policy_listed: fleet.policy.listed,
+            policy_story: policy_story(&fleet.policy),
             is_policy_readable: fleet.policy.unreadable.is_none(),
+            is_policy_known: is_known(&fleet.policy),
             started_at: Moment::new(fleet.started_at, now),
             is_empty: fleet.nodes().next().is_none(),
             shows_all: show == Show::All,
@@ -351,6 +354,20 @@ fn short(severity: Severity) -> &'static str {
         Severity::Wait => "wait",
         Severity::NeedsPeople => "people",
         Severity::Refused => "refused",
+    }
+}
+
+/// A policy that was read has a version.
+fn is_known(policy: &PolicyView) -> bool {
+    policy.unreadable.is_none() || !policy.version.is_empty()
+}
+
+fn policy_story(policy: &PolicyView) -> String {
+    let listed = words::count(usize::try_from(policy.listed).unwrap_or(usize::MAX), "node");
+    match &policy.unreadable {
+        None => format!("lists {listed}"),
+        Some(_) if is_known(policy) => format!("cannot be read; the last one that could lists {listed}"),
+        Some(_) => "cannot be read, and none is known from before".to_owned(),
     }
 }
 

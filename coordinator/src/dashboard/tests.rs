@@ -114,6 +114,20 @@ async fn a_policy_that_cannot_be_read_is_loud_and_every_verdict_refused() {
 }
 
 #[tokio::test]
+async fn without_any_policy_that_could_be_read_nothing_is_said_of_what_it_lists() {
+    let mut example = Example::empty();
+    example.fleet.policy.unreadable = Some("read the policy /etc/policy.toml".to_owned());
+    example.fleet.policy.version.clear();
+    example.fleet.not_configured.clear();
+    let said = words(&page_of(&Arc::new(example), "/").await);
+    assert!(said.contains("policy cannot be read, and none is known from before"), "{said}");
+    assert!(said.contains("nobody knows which sources this site has"), "{said}");
+    for wrong in ["lists none", "lists 0 nodes", "Start millwright-agent", "no such source"] {
+        assert!(!said.contains(wrong), "{wrong}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn brake_pause_change_of_leader_and_start_are_announced_on_every_page_of_the_fleet() {
     for path in ["/", "/nodes/alibuild10"] {
         let page = page("storm", path).await;

@@ -93,8 +93,11 @@ fn class_view(fleet: &Fleet, class: Class, now: Timestamp) -> Option<ClassView> 
     })
 }
 
-/// Sources that no class requires.
+/// Sources that no class requires; none where no policy says which those are.
 fn not_configured(fleet: &Fleet) -> Vec<Source> {
+    if fleet.policy.unreadable.is_some() && fleet.policy.classes.is_empty() {
+        return Vec::new();
+    }
     let is_required = |source: &Source| {
         fleet
             .policy

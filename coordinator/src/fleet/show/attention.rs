@@ -4,7 +4,7 @@ use super::super::{Fleet, conditions::TONIGHT_HOURS};
 use super::finding_name;
 use crate::view::{Attention, FleetView, NodeState, NodeSummary, SourceWord};
 use jiff::Timestamp;
-use millwright_decision::fleet::DEAD;
+use millwright_decision::{Source, fleet::DEAD};
 use millwright_protocol::{Finding, NodeName, Status, finding_id};
 
 /// How urgent a line is; the smaller the sooner.
@@ -23,7 +23,7 @@ enum Urgency {
 /// Everything that a person should look at. What was acknowledged is left out.
 pub(super) fn list(fleet: &Fleet, view: &FleetView, now: Timestamp) -> Vec<Attention> {
     let mut lines = Vec::new();
-    about_fleet(view, &mut lines);
+    about_fleet(fleet, view, &mut lines);
     for summary in view.nodes() {
         about_node(fleet, summary, now, &mut lines);
     }
@@ -35,7 +35,7 @@ pub(super) fn list(fleet: &Fleet, view: &FleetView, now: Timestamp) -> Vec<Atten
 
 type Lines = Vec<(Urgency, Attention)>;
 
-fn about_fleet(view: &FleetView, lines: &mut Lines) {
+fn about_fleet(fleet: &Fleet, view: &FleetView, lines: &mut Lines) {
     let mut add = |status, sentence: String, since, next: &str| {
         let next = Some(next.to_owned());
         let line = Attention { node: None, key: None, status, finding: None, sentence, since, next };
@@ -46,7 +46,7 @@ fn about_fleet(view: &FleetView, lines: &mut Lines) {
             Status::Crit,
             format!("the policy cannot be read, so everything is protected: {why}"),
             None,
-            "see `millwright policy check`",
+            &format!("see `millwright policy check {}`", fleet.policy_path.display()),
         );
     }
     for brake in &view.brakes {
@@ -58,12 +58,7 @@ fn about_fleet(view: &FleetView, lines: &mut Lines) {
         );
     }
     for source in view.sources.iter().filter(|source| source.state == SourceWord::Unknown) {
-        add(
-            Status::Unknown,
-            source.sentence.clone(),
-            source.unknown_since,
-            "see that it runs and that the coordinator reaches it",
-        );
+        add(Status::Unknown, source.sentence.clone(), source.unknown_since, &next_for(source.source));
     }
     for trouble in &view.own_troubles {
         add(Status::Crit, trouble.sentence.clone(), Some(trouble.since), "look at the coordinator's host");
@@ -75,6 +70,17 @@ fn about_fleet(view: &FleetView, lines: &mut Lines) {
             None,
             "look at what the check depends on, not at the nodes",
         );
+    }
+}
+
+/// What to do about a source that is not heard.
+fn next_for(source: Source) -> String {
+    match source {
+        Source::Agent => "see that millwright-agent runs on the nodes and reaches the coordinator".to_owned(),
+        Source::MesosMaster => {
+            "see that the Mesos masters run and that the coordinator reaches them".to_owned()
+        }
+        other => format!("see that {other} runs and that the coordinator reaches it"),
     }
 }
 

@@ -52,6 +52,35 @@ fn what_needs_a_human_comes_worst_first_and_what_was_seen_by_one_is_left_out() {
 }
 
 #[test]
+fn a_policy_that_cannot_be_read_is_named_with_its_file_and_says_nothing_of_sources() {
+    let mut story = Story::new(1);
+    let now = story.now();
+    story.fleet = crate::fleet::Fleet::new(
+        millwright_decision::Policy::unreadable("line 3: no", name("coordinator")).into(),
+        now,
+    )
+    .with_policy_path("/srv/policy.toml".as_ref());
+    let view = story.fleet.fleet_view(now, Vec::new());
+    assert_eq!(view.not_configured, []);
+    assert_eq!(view.attention[0].next.as_deref(), Some("see `millwright policy check /srv/policy.toml`"));
+}
+
+#[test]
+fn a_source_that_is_not_heard_is_named_in_what_to_do() {
+    let mut story = Story::new(1);
+    let now = story.now();
+    let view = story.fleet.fleet_view(now, Vec::new());
+    let next: Vec<&str> = view.attention.iter().filter_map(|line| line.next.as_deref()).take(2).collect();
+    assert_eq!(
+        next,
+        [
+            "see that millwright-agent runs on the nodes and reaches the coordinator",
+            "see that the Mesos masters run and that the coordinator reaches them"
+        ]
+    );
+}
+
+#[test]
 fn only_a_finding_that_is_there_and_not_ok_can_be_acknowledged() {
     let mut story = Story::new(1);
     story.twist("alibuild01", |report| report.findings[0].status = Status::Crit).rounds(2);
