@@ -71,6 +71,20 @@ fn a_verdict_on_the_command_line_is_its_reasons_and_an_exit_code() {
 }
 
 #[test]
+fn with_no_policy_that_could_ever_be_read_every_node_is_refused_and_the_fault_is_said_once() {
+    let broken = policy_of(&["alibuild10"]).replace("names =", "nmes =");
+    let Some(coordinator) = ready(Setup::new(&broken).and_then(Setup::start)) else { return };
+    let refused = millwright(&coordinator, &["may", "reboot", "alibuild03"]);
+    let text = said(&refused);
+    assert_eq!(refused.status.code(), Some(12), "{text}{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(text.contains("[policy_unreadable]") && !text.contains("node_unlisted"), "{text}");
+
+    let nodes = said(&millwright(&coordinator, &["nodes"]));
+    assert_eq!(nodes.matches("nmes").count(), 1, "{nodes}");
+    assert!(nodes.contains("millwright policy check /") && !nodes.contains("not seen here"), "{nodes}");
+}
+
+#[test]
 fn make_try_says_four_verdicts_about_this_very_machine_and_nothing_else_on_standard_output() {
     let Some(output) = make("try", "millwright") else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,9 +9,10 @@ use millwright_coordinator::{
     view::{Attention, ClassView, FleetView, NodeState, NodeSummary},
     words,
 };
+use millwright_decision::TaskClass;
 use serde::Deserialize;
 use serde_json::Value;
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 /// So many names are spelled out where one sentence is true of many nodes.
 const NAMES: usize = 6;
@@ -107,29 +108,22 @@ fn without_name(attention: &Attention) -> String {
         .to_owned()
 }
 
-/// What concerns everybody comes before everything else.
+/// What concerns everybody and is no trouble that the list of troubles names.
 fn print_banners(output: &Output, fleet: &FleetView) -> Result<()> {
-    if let Some(why) = &fleet.policy.unreadable {
-        output.line(
-            output.tone(Tone::Bad, &format!("the policy cannot be read, everything is protected: {why}")),
-        )?;
-    }
     if let Some(pause) = &fleet.paused {
         output.line(output.tone(Tone::Bad, &format!("paused by {}: {}", pause.by, pause.reason)))?;
-    }
-    for brake in &fleet.brakes {
-        output.line(
-            output.tone(Tone::Bad, &format!("the brake of class {} is on: {}", brake.class, brake.why)),
-        )?;
-    }
-    for trouble in &fleet.own_troubles {
-        output.line(output.tone(Tone::Bad, &trouble.sentence))?;
     }
     if let Some(warm_up) = &fleet.warming_up {
         let rounds = format!("warming up: {} of two rounds heard since {:.0}", warm_up.rounds, warm_up.since);
         output.line(output.tone(Tone::Careful, &rounds))?;
     }
     Ok(())
+}
+
+/// How many tasks are known to live there; nobody knowing is not none.
+fn tasks(node: &NodeSummary) -> String {
+    let count = |tasks: &BTreeMap<TaskClass, u32>| words::count(tasks.values().sum::<u32>() as usize, "task");
+    node.tasks.as_ref().map_or_else(|| "not known".to_owned(), count)
 }
 
 fn print_node(output: &Output, node: &NodeSummary) -> Result<()> {
@@ -140,15 +134,14 @@ fn print_node(output: &Output, node: &NodeSummary) -> Result<()> {
         _ => Tone::Careful,
     };
     let age = node.report_age_seconds.map_or_else(|| "never".to_owned(), words::seconds);
-    let tasks = node.tasks.iter().flat_map(|tasks| tasks.values()).sum::<u32>() as usize;
     let disk =
         node.disk.as_ref().map_or_else(String::new, |disk| format!("{} {} %", disk.mount, disk.used_percent));
     let state = output.tone(tone, &format!("{:<14}", node.state.label()));
     output.line(format!(
-        "  {:<16} {state} {:>7}  {:>8}  {:<14} {}",
+        "  {:<16} {state} {:>7}  {:>9}  {:<14} {}",
         clean(&node.name),
         age,
-        words::count(tasks, "task"),
+        tasks(node),
         clean(&disk),
         clean(&node.sentence)
     ))
@@ -160,5 +153,26 @@ pub fn tone(status: &str) -> Tone {
         "ok" => Tone::Good,
         "crit" => Tone::Bad,
         _ => Tone::Careful,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node(known: &Value) -> NodeSummary {
+        let summary = json!({ "name": "n01", "key": "n1", "class": "agent", "zone": null, "protections": [],
+            "state": "healthy", "since": null, "sentence": "all is well", "finding": null, "worst": null,
+            "findings": { "ok": 1, "warn": 0, "unknown": 0, "crit": 0 }, "tasks": known, "disk": null,
+            "report_age_seconds": 3, "identity_changed_at": null, "mesos": null });
+        serde_json::from_value(summary).unwrap()
+    }
+
+    #[test]
+    fn tasks_that_nobody_could_tell_of_are_not_none() {
+        assert_eq!(tasks(&node(&Value::Null)), "not known");
+        assert_eq!(tasks(&node(&json!({}))), "0 tasks");
+        assert_eq!(tasks(&node(&json!({ "protected": 2, "service": 1 }))), "3 tasks");
     }
 }
