@@ -160,9 +160,12 @@ fn compare(expected: &str, answer: &Verdict) -> Result<(), String> {
     explained(answer)
 }
 
-/// Whether some reason says this, about itself or about what clears it.
+/// Whether some reason says this, about itself, about what it rests on or about what clears it.
 fn says(answer: &Verdict, words: &str) -> bool {
-    answer.reasons.iter().any(|reason| reason.sentence.contains(words) || reason.unblocked_by.contains(words))
+    answer.reasons.iter().any(|reason| {
+        let evidence = reason.evidence.iter().any(|fact| fact.value.contains(words));
+        evidence || reason.sentence.contains(words) || reason.unblocked_by.contains(words)
+    })
 }
 
 /// Whatever the story, a refusal explains itself.

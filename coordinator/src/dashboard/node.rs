@@ -13,7 +13,7 @@ use crate::view::{
 };
 use askama::Template;
 use jiff::Timestamp;
-use millwright_decision::{Code, Verdict};
+use millwright_decision::{Code, Source, Verdict};
 use millwright_protocol::{Container, ContainerRole, ImageFact, PullState, Status};
 
 /// Earlier answers that the page shows; the command line tells all that are read.
@@ -46,6 +46,7 @@ pub struct NodePage {
     fine: Vec<FindingLine>,
     volumes: Vec<Volume>,
     tasks: Vec<Task>,
+    tasks_count: Option<usize>,
     tasks_story: String,
     tasks_disagree: Option<Moment>,
     containers: Option<Containers>,
@@ -184,6 +185,7 @@ impl NodePage {
             fine: lines(fine),
             volumes: node.volumes.iter().map(volume).collect(),
             tasks: node.living_tasks.tasks.iter().map(|living| task(living, now)).collect(),
+            tasks_count: tasks_count(node),
             tasks_story: tasks_story(node, now),
             tasks_disagree: node.living_tasks.disagree_since.map(|at| Moment::new(at, now)),
             containers: node.containers.as_ref().map(|seen| Containers {
@@ -308,17 +310,23 @@ fn task(living: &TaskView, now: Timestamp) -> Task {
 /// What is known about emptiness, in a sentence: an empty list alone proves nothing.
 fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
     let tasks = &node.living_tasks;
-    let view = |who: &str, known: Option<bool>, empty_since: Option<Timestamp>| match (known, empty_since) {
-        (None, _) => None,
-        (Some(false), _) => Some(format!("{who} cannot tell")),
-        (Some(true), Some(since)) => {
-            Some(format!("{who} has seen it empty for {}", words::length(now.duration_since(since))))
+    let named = |source: Source| tasks.tasks.iter().filter(|task| task.named_by.contains(&source)).count();
+    let view = |source, who: &str, known: Option<bool>, empty_since: Option<Timestamp>| {
+        let length = empty_since.map(|since| words::length(now.duration_since(since)));
+        match (known, length, named(source)) {
+            (None, None, _) => None,
+            (None, Some(length), _) => {
+                Some(format!("{who} has seen no container of anybody's work for {length}"))
+            }
+            (Some(false), _, _) => Some(format!("{who} cannot tell")),
+            (Some(true), Some(length), _) => Some(format!("{who} has seen it empty for {length}")),
+            (Some(true), None, 0) => Some(format!("{who} names no task and has not seen it empty yet")),
+            (Some(true), None, tasks) => Some(format!("{who} names {}", words::count(tasks, "task"))),
         }
-        (Some(true), None) => Some(format!("{who} names tasks or has not seen it empty yet")),
     };
     let stories: Vec<String> = [
-        view("the node's agent", tasks.agent_known, tasks.agent_empty_since),
-        view("the Mesos master", tasks.master_known, tasks.master_empty_since),
+        view(Source::Agent, "the node's agent", tasks.agent_known, tasks.agent_empty_since),
+        view(Source::MesosMaster, "the Mesos master", tasks.master_known, tasks.master_empty_since),
     ]
     .into_iter()
     .flatten()
@@ -328,6 +336,13 @@ fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
     } else {
         super::verdict::capital(&format!("{}.", stories.join("; ")))
     }
+}
+
+/// How many tasks live there; `None` when nobody could tell.
+fn tasks_count(node: &NodeDetail) -> Option<usize> {
+    let tasks = &node.living_tasks;
+    let is_told = [tasks.agent_known, tasks.master_known].contains(&Some(true)) || !tasks.tasks.is_empty();
+    is_told.then_some(tasks.tasks.len())
 }
 
 /// What may be somebody's work first, infrastructure last.
@@ -419,5 +434,49 @@ fn change(transition: &Transition, now: Timestamp) -> Change {
         from: transition.from.clone().unwrap_or_default().replace('_', " "),
         to: transition.to.replace('_', " "),
         sentence: transition.sentence.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{Story, name, task};
+
+    fn told(story: &mut Story) -> (Option<usize>, String) {
+        let now = story.now();
+        let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+        (tasks_count(&detail), tasks_story(&detail, now))
+    }
+
+    #[test]
+    fn each_view_says_which_it_is_tasks_or_no_proof_yet() {
+        let mut story = Story::new(1);
+        story.rounds(7);
+        let empty =
+            "The node's agent has seen it empty for 60 s; the Mesos master has seen it empty for 60 s.";
+        assert_eq!(told(&mut story), (Some(0), empty.to_owned()));
+        story.twist("alibuild01", |report| {
+            report.facts.mesos_agent.as_mut().unwrap().tasks.push(task("mesos-jenkins-1"));
+        });
+        story.rounds(1);
+        let busy = "The node's agent names 1 task; the Mesos master has seen it empty for 70 s.";
+        assert_eq!(told(&mut story), (Some(1), busy.to_owned()));
+    }
+
+    #[test]
+    fn where_nobody_looks_there_is_no_number_of_tasks() {
+        let mut story = Story::new(1);
+        let mut policy = story.fleet.policy().as_ref().clone();
+        for class in policy.classes.values_mut() {
+            class.required.remove(&Source::MesosMaster);
+        }
+        story.fleet.set_policy(policy.into(), story.now());
+        story.master = None;
+        story.twist("alibuild01", |report| {
+            (report.facts.mesos_agent, report.facts.containers) = (None, None);
+            report.findings.retain(|finding| finding.check == "load");
+        });
+        story.rounds(3);
+        assert_eq!(told(&mut story), (None, "No source tells what runs here.".to_owned()));
     }
 }

@@ -93,6 +93,17 @@ async fn what_needs_a_human_stands_first_with_since_when_and_what_next() {
 }
 
 #[tokio::test]
+async fn a_state_is_said_to_hold_since_and_not_to_have_been() {
+    let page = page("busy", "/").await;
+    let states: Vec<String> = between(&page, "<td class=\"state\">", "</td>")
+        .into_iter()
+        .map(|cell| words(&format!("<td>{cell}")))
+        .collect();
+    let dated: Vec<&String> = states.iter().filter(|state| state.contains(" ago")).collect();
+    assert!(!dated.is_empty() && dated.iter().all(|state| state.contains(" since ")), "{dated:?}");
+}
+
+#[tokio::test]
 async fn calm_is_claimed_only_when_nothing_stands_against_it() {
     for (story, example) in EXAMPLES.iter() {
         let said = words(&page_of(example, "/").await);

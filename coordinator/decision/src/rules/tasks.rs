@@ -48,14 +48,17 @@ pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Re
                 .owner(if severity == Severity::Wait { "mesos" } else { "operators" })
                 .since(task.started_at)
                 .fact("task", &task.id, "mesos", 0)
-                .fact(
-                    "class",
-                    task.class.as_str(),
-                    task.rule.as_deref().unwrap_or("no rule knows it"),
-                    0,
-                ),
+                .fact("class", told_apart(task), "policy", 0),
             );
         }
+    }
+}
+
+/// What policy takes a task for, and by which of its rules.
+fn told_apart(task: &NodeTask) -> String {
+    match &task.rule {
+        Some(rule) => format!("{}, by the rule '{rule}'", task.class.as_str()),
+        None => format!("{}, since no rule knows it", task.class.as_str()),
     }
 }
 

@@ -106,7 +106,11 @@ fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding])
         Status::Unknown => ChecklistState::Unknown,
         Status::Crit => ChecklistState::Failed,
     };
+    let all = of_step.iter().find(|finding| finding.item.is_none()).unwrap_or(worst);
     let sentence = match (worst.status, of_step.len()) {
+        (Status::Ok, _) if step == "container" && !of_step.iter().any(|finding| finding.gating) => {
+            format!("none is required here; {}", all.sentence)
+        }
         (Status::Ok, many) if many > 1 => format!("{many} looked at, all well"),
         _ => worst.sentence.clone(),
     };

@@ -131,6 +131,32 @@ fn the_checklist_names_the_layers_in_the_order_of_the_runbook() {
 }
 
 #[test]
+fn required_containers_run_only_where_some_are_required() {
+    let mut story = Story::new(2);
+    for node in ["alibuild01", "alibuild02"] {
+        story.twist(node, |report| {
+            let finding =
+                |item, gating| crate::fleet::testing::finding("containers", item, Status::Ok, gating);
+            report.findings.push(finding(None, false));
+            if report.node == "alibuild02" {
+                report.findings.push(finding(Some("mesos-slave"), true));
+            }
+        });
+    }
+    story.rounds(1);
+    let now = story.now();
+    let mut said = |node| {
+        let detail = story.fleet.node_detail(&name(node), now).unwrap();
+        detail.checklist.into_iter().find(|item| item.step == "container").unwrap().sentence
+    };
+    assert_eq!(
+        said("alibuild01"),
+        "none is required here; containers is ok as far as this test is concerned"
+    );
+    assert_eq!(said("alibuild02"), "2 looked at, all well");
+}
+
+#[test]
 fn a_task_is_shown_with_its_class_its_rule_and_what_killing_it_costs() {
     let mut story = Story::new(1);
     story.twist("alibuild01", |report| {
