@@ -1,11 +1,20 @@
 //! A temporary folder that takes everything mounted below it along when it goes.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, umount2};
 use tempfile::TempDir;
+
+use super::machine::lab_script;
+
+/// What `tests/lab/broom.sh` reads: it sweeps up when this process is interrupted or killed and no `drop` runs.
+static BROOM: Mutex<Option<Child>> = Mutex::new(None);
 
 /// A temporary folder with a short path: Unix sockets live in it, and their names end at 107 bytes.
 #[derive(Debug)]
@@ -20,6 +29,7 @@ impl Scratch {
             .prefix(&format!("mw-{name}-"))
             .tempdir()
             .with_context(|| format!("make a temporary folder for {name}"))?;
+        tell_the_broom(folder.path()).context("tell tests/lab/broom.sh of a temporary folder")?;
         Ok(Self { folder })
     }
 
@@ -60,4 +70,26 @@ impl Drop for Scratch {
             let _ = umount2(point, MntFlags::MNT_DETACH);
         }
     }
+}
+
+fn tell_the_broom(folder: &Path) -> Result<()> {
+    let Ok(mut broom) = BROOM.lock() else { bail!("find it: it was left in disorder") };
+    let broom = match broom.as_mut() {
+        Some(broom) => broom,
+        None => broom.insert(start_broom()?),
+    };
+    let names = broom.stdin.as_mut().context("find its standard input")?;
+    Ok(writeln!(names, "{}", folder.display())?)
+}
+
+fn start_broom() -> Result<Child> {
+    let broom = Command::new("/bin/sh")
+        .arg(lab_script("broom.sh"))
+        // Ctrl-C is not for it.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    broom.context("start it")
 }
