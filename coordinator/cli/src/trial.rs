@@ -37,7 +37,12 @@ pub struct Wish {
 /// Runs it.
 pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
     // Before anything is made, so that everything is taken away again.
-    let mut stop = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut stop = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        // The terminal was closed.
+        signal(SignalKind::hangup())?,
+    );
     let temporary =
         tempfile::Builder::new().prefix("millwright-try-").tempdir().context("make a temporary folder")?;
     let folder = match &wish.keep {
@@ -60,6 +65,7 @@ pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
         outcome = tell(output, &wish, &setting, &client, &addresses.operators, &mut both) => outcome,
         _ = stop.0.recv() => Ok(ExitCode::SUCCESS),
         _ = stop.1.recv() => Ok(ExitCode::SUCCESS),
+        _ = stop.2.recv() => Ok(ExitCode::SUCCESS),
     };
     for child in both.iter_mut().rev() {
         child.stop().await;
