@@ -25,6 +25,7 @@ try: build
 
 build:
 	@tests/lab/needs.sh cc make >&2
+	@test -x $(bin)/millwright || echo 'building; the first time this takes some minutes' >&2
 	@$(CARGO) build --quiet --locked --workspace --bins >&2
 
 demo: build
