@@ -41,9 +41,8 @@ if [ ! -e "$policy" ]; then
 fi
 say "installing" $wanted
 log=$(mktemp)
-export DEBIAN_FRONTEND=noninteractive
 # Unquoted: one word per package.
-{ apt-get -q update && apt-get -q -y --no-install-recommends install $wanted; } >"$log" 2>&1 </dev/null || {
+"$(dirname "$0")/../lab/apt.sh" $wanted >"$log" 2>&1 </dev/null || {
     tail -n 20 "$log" >&2
     say "install $wanted: apt-get ended with an error, its whole log is $log"
     exit 1

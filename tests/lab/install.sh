@@ -60,11 +60,8 @@ install_packages() {
         ours=yes
     fi
     say "installing: $*"
-    export DEBIAN_FRONTEND=noninteractive
     log=$cache/apt.log
-    {
-        apt-get -q update && apt-get -q -y --no-install-recommends install "$@"
-    } >"$log" 2>&1 </dev/null || {
+    "$here/apt.sh" "$@" >"$log" 2>&1 </dev/null || {
         tail -n 20 "$log" >&2
         fail "install $*: apt-get ended with an error, its whole log is $log"
     }

@@ -14,7 +14,6 @@ for tool in "$@"; do
         exit 1
     fi
     echo "lab: installing $packages for $tool"
-    apt-get update -qq
     # Unquoted: one word per package.
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    "$(dirname "$0")/apt.sh" $packages >/dev/null
 done
