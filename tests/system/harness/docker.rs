@@ -1,13 +1,11 @@
 //! A Docker Engine of our own: `dockerd` with its data, socket and containerd in a temporary folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::Result;
+use nix::sys::signal::Signal;
 
 use super::machine::{needs_built, needs_program, needs_root};
 use super::process::{Daemon, output_of, run};
@@ -16,6 +14,8 @@ use super::scratch::Scratch;
 /// The image every daemon has from the start: busybox, two megabytes.
 pub const TEST_IMAGE: &str = "millwright/busybox:latest";
 
+/// What the engine has no use for: Kubernetes' side, and additions in `/opt`.
+const PLUGINS: &str = r#""io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt""#;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
@@ -24,21 +24,31 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 pub struct DockerDaemon {
     // Declared before the folder, because fields are dropped in this order.
     daemon: Daemon,
+    containerd: Daemon,
     client: PathBuf,
-    engine: PathBuf,
+    programs: Programs,
     scratch: Scratch,
+}
+
+#[derive(Debug)]
+struct Programs {
+    dockerd: PathBuf,
+    containerd: PathBuf,
 }
 
 impl DockerDaemon {
     /// Starts an engine that knows one image, [`TEST_IMAGE`]. Takes about half a second.
     pub fn start() -> Result<Self> {
         needs_root("start Docker")?;
-        let engine = needs_program("dockerd", "docker.io")?;
+        let programs = Programs {
+            dockerd: needs_program("dockerd", "docker.io")?,
+            containerd: needs_program("containerd", "containerd")?,
+        };
         let client = needs_program("docker", "docker.io")?;
         let image = needs_built("busybox.tar")?;
         let scratch = Scratch::new("docker")?;
-        let daemon = spawn(&engine, &scratch)?;
-        let mut docker = Self { daemon, client, engine, scratch };
+        let (containerd, daemon) = programs.spawn(&scratch)?;
+        let mut docker = Self { daemon, containerd, client, programs, scratch };
         docker.wait_ready()?;
         docker.cli(&["import", "--change", "CMD [\"sh\"]", &image.display().to_string(), TEST_IMAGE])?;
         Ok(docker)
@@ -122,16 +132,12 @@ impl DockerDaemon {
             let _ = run(self.command().arg("kill").args(containers.lines()), COMMAND_LIMIT);
         }
         self.daemon.stop();
-        // An engine that had to be killed leaves the containerd behind that it started.
-        let containerd = fs::read_to_string(self.scratch.join("exec/containerd/containerd.pid"));
-        if let Some(pid) = containerd.ok().and_then(|text| text.trim().parse().ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        self.containerd.stop();
     }
 
     /// Starts it again after `stop`.
     pub fn start_again(&mut self) -> Result<()> {
-        self.daemon = spawn(&self.engine, &self.scratch)?;
+        (self.containerd, self.daemon) = self.programs.spawn(&self.scratch)?;
         self.wait_ready()
     }
 
@@ -169,27 +175,38 @@ fn client_command(client: &Path, address: &str) -> Command {
     command
 }
 
-fn spawn(engine: &Path, scratch: &Scratch) -> Result<Daemon> {
-    // A containerd of the system, where there is one, is shared; then names keep us apart from its other users.
-    let folder =
-        scratch.path().file_name().context("name the temporary folder")?.to_string_lossy().into_owned();
-    let mut command = Daemon::leashed(engine);
-    command
-        .arg("--host")
-        .arg(address(scratch))
-        .arg("--data-root")
-        .arg(scratch.join("data"))
-        .arg("--exec-root")
-        .arg(scratch.join("exec"))
-        .arg("--pidfile")
-        .arg(scratch.join("docker.pid"))
-        .args([
-            "--containerd-namespace",
-            &folder,
-            "--containerd-plugins-namespace",
-            &format!("{folder}-plugins"),
-        ])
-        // No bridge and no firewall rules: those are the machine's, not ours.
-        .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]);
-    Daemon::start("dockerd", &mut command, &scratch.join("dockerd.log"))
+impl Programs {
+    /// A containerd of our own too: the engine would take the system's where there is one, and leave traces in it.
+    fn spawn(&self, scratch: &Scratch) -> Result<(Daemon, Daemon)> {
+        let socket = scratch.join("containerd.sock");
+        let folder = |name: &str| scratch.join("containerd").join(name);
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [{PLUGINS}]\n[grpc]\naddress = {socket:?}\n",
+            folder("root"),
+            folder("state"),
+        );
+        let config = scratch.write("containerd.toml", &config)?;
+        let mut command = Daemon::leashed(&self.containerd);
+        // Without it the engine cannot end its containers.
+        command.env("LEASH_AFTER", scratch.join("docker.pid")).arg("--config").arg(config);
+        let containerd = Daemon::start("containerd", &mut command, &scratch.join("containerd.log"))?;
+
+        // It waits for its containerd by itself.
+        let mut command = Daemon::leashed(&self.dockerd);
+        command
+            .arg("--containerd")
+            .arg(socket)
+            .arg("--host")
+            .arg(address(scratch))
+            .arg("--data-root")
+            .arg(scratch.join("data"))
+            .arg("--exec-root")
+            .arg(scratch.join("exec"))
+            .arg("--pidfile")
+            .arg(scratch.join("docker.pid"))
+            // No bridge and no firewall rules: those are the machine's, not ours.
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--shutdown-timeout=2"]);
+        let daemon = Daemon::start("dockerd", &mut command, &scratch.join("dockerd.log"))?;
+        Ok((containerd, daemon))
+    }
 }
