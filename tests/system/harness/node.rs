@@ -96,7 +96,12 @@ impl Node {
 
     /// Checks this Docker and the containers in it.
     pub fn with_docker(self, docker: &DockerDaemon) -> Self {
-        self.with("docker").with("containers").text("checks.docker.socket", docker.socket().display())
+        self.with("docker")
+            .with("containers")
+            .text("checks.docker.socket", docker.socket().display())
+            // How full this machine's disk is must not decide a story.
+            .set("checks.docker.warn_used_percent", 100)
+            .set("checks.docker.crit_used_percent", 100)
     }
 
     /// Its agent does not see what is mounted here: several nodes on one machine each have volumes of their own. What
