@@ -83,7 +83,7 @@ impl Agent {
             board: self.runner.board.clone(),
             identity: self.identity.clone(),
             config: config.clone(),
-            client: CoordinatorClient::new(endpoint, &node, config)?,
+            client: CoordinatorClient::new(endpoint, &node, config, &self.config.tls)?,
             sequence: Sequence::open(&self.config.paths.state, self.now().wall),
             contact: self.contact.clone(),
             clock: self.runner.clock.clone(),

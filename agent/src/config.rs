@@ -15,6 +15,7 @@ mod prepull;
 mod puppet;
 mod status;
 mod system;
+mod tls;
 pub mod units;
 mod volumes;
 mod zookeeper;
@@ -29,6 +30,7 @@ pub use prepull::PrePullConfig;
 pub use puppet::PuppetConfig;
 pub use status::StatusConfig;
 pub use system::{CertificateConfig, ProcessesConfig, SystemConfig};
+pub use tls::{TlsConfig, TlsFiles};
 pub use volumes::{ExpectedVolume, MountsConfig, VolumesConfig};
 pub use zookeeper::ZooKeeperConfig;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub protections: Protections,
     /// Whom it reports to.
     pub coordinator: CoordinatorConfig,
+    /// How this host proves who it is.
+    pub tls: TlsConfig,
     /// Where its own status is shown.
     pub status: StatusConfig,
     /// Where facts are read and state is kept.

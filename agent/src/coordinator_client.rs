@@ -1,12 +1,14 @@
-//! Speaks to the coordinator: one report, one answer, over loopback or a Unix socket.
+//! Speaks to the coordinator: one report, one answer, over mutual TLS, loopback or a Unix socket.
+
+mod tls;
 
 use crate::{
-    config::{CoordinatorConfig, Endpoint},
+    config::{CoordinatorConfig, Endpoint, TlsConfig},
     http::{self, innermost},
 };
 use millwright_protocol::{ErrorBody, NodeName, Report, ReportAnswer};
 use reqwest::{
-    Client, Response, Url,
+    Client, ClientBuilder, Response, Url,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use std::time::Duration;
@@ -17,10 +19,29 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// A connection to the coordinator.
 #[derive(Debug)]
 pub struct CoordinatorClient {
-    client: Client,
+    way: Way,
     url: Url,
     /// How people know it.
     shown: String,
+}
+
+/// How it is reached.
+#[derive(Debug)]
+enum Way {
+    /// On this machine.
+    Plain(Client),
+    /// Over the network.
+    Tls(Box<Protected>),
+}
+
+/// A client with TLS. Puppet renews the files as it likes, or has yet to write them.
+#[derive(Debug)]
+struct Protected {
+    files: TlsConfig,
+    /// The coordinator's.
+    certname: String,
+    timeout: Duration,
+    built: Option<(tls::Print, Client)>,
 }
 
 /// Why a report was not taken in.
@@ -61,27 +82,36 @@ impl CoordinatorClient {
         endpoint: &Endpoint,
         node: &NodeName,
         config: &CoordinatorConfig,
+        files: &TlsConfig,
     ) -> Result<Self, ClientError> {
         let error = |why: String| ClientError { url: endpoint.to_string(), why };
+        let plain = |builder: ClientBuilder| builder.build().map_err(|why| error(innermost(&why)));
         let builder = http::client(config.timeout);
-        let (builder, base) = match endpoint {
-            Endpoint::Http(url) => (builder, url.as_str()),
-            Endpoint::Unix(path) => (builder.unix_socket(path.as_path()), "http://coordinator"),
+        let (way, base) = match endpoint {
+            Endpoint::Http(url) => (Way::Plain(plain(builder)?), url.as_str()),
+            Endpoint::Unix(path) => {
+                (Way::Plain(plain(builder.unix_socket(path.as_path()))?), "http://coordinator")
+            }
+            Endpoint::Https { url, host } => {
+                let certname = config.certname.clone().unwrap_or_else(|| host.clone());
+                let (files, timeout) = (files.clone(), config.timeout);
+                (Way::Tls(Box::new(Protected { files, certname, timeout, built: None })), url.as_str())
+            }
         };
         let url =
             Url::parse(&format!("{base}/v1/agents/{node}/report")).map_err(|why| error(why.to_string()))?;
-        let client = builder.build().map_err(|why| error(innermost(&why)))?;
-        Ok(Self { client, url, shown: endpoint.to_string() })
+        Ok(Self { way, url, shown: endpoint.to_string() })
     }
 
     /// Sends one report.
     ///
     /// # Errors
     /// Why it was not taken in.
-    pub async fn report(&self, report: &Report) -> Result<ReportAnswer, ReportError> {
+    pub async fn report(&mut self, report: &Report) -> Result<ReportAnswer, ReportError> {
         let body =
             serde_json::to_vec(report).map_err(|error| ReportError::NotUnderstood(error.to_string()))?;
-        let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let client = self.way.client().map_err(ReportError::Away)?;
+        let request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
         let away = |error: reqwest::Error| {
             let what =
                 if error.is_timeout() { "did not answer in time".to_owned() } else { innermost(&error) };
@@ -102,6 +132,33 @@ impl CoordinatorClient {
             }
             Err(error) => Err(unexpected(error.to_string())),
         }
+    }
+}
+
+impl Way {
+    fn client(&mut self) -> Result<Client, String> {
+        match self {
+            Self::Plain(client) => Ok(client.clone()),
+            Self::Tls(protected) => protected.client(),
+        }
+    }
+}
+
+impl Protected {
+    /// The client, built anew when a file has changed.
+    fn client(&mut self) -> Result<Client, String> {
+        let files = self.files.files()?;
+        let print = tls::Print::of(&files);
+        if let Some((before, client)) = &self.built
+            && *before == print
+        {
+            return Ok(client.clone());
+        }
+        let config = tls::config(&files, &self.certname)?;
+        let client = http::client(self.timeout).tls_backend_preconfigured(config).build();
+        let client = client.map_err(|error| format!("prepare TLS: {}", innermost(&error)))?;
+        self.built = Some((print, client.clone()));
+        Ok(client)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     events::Events,
     fleet::{Fleet, Taken},
     metrics::Metrics,
+    serve::Refusals,
     shutdown::Shutdown,
     store::{AuditEntry, Store},
     troubles::Troubles,
@@ -56,6 +57,8 @@ pub struct App {
     pub changes: broadcast::Sender<Arc<[Transition]>>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whom we did not let in.
+    refusals: Refusals,
     /// What is wrong with the coordinator itself.
     pub troubles: Troubles,
     fleet: Mutex<Fleet>,
@@ -73,6 +76,7 @@ impl App {
             events: Events::new(run),
             changes: broadcast::channel(LAG).0,
             metrics: Metrics::default(),
+            refusals: Refusals::default(),
             troubles: Troubles::default(),
             fleet: Mutex::new(fleet),
         })
@@ -82,6 +86,14 @@ impl App {
     pub fn with_fleet<T>(&self, look: impl FnOnce(&mut Fleet, Timestamp) -> T) -> T {
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         look(&mut fleet, self.clock.now())
+    }
+
+    /// Somebody was not let in.
+    pub fn refused(&self, from: std::net::IpAddr, why: &str) {
+        self.metrics.handshakes_refused.increment();
+        if self.refusals.is_news(from, why, self.clock.now()) {
+            log::warn!("did not let {from} in: {why}");
+        }
     }
 
     /// The policy in force.

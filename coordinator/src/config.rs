@@ -10,8 +10,10 @@ mod fragment;
 mod length;
 #[cfg(test)]
 mod shipped;
+mod tls;
 
 pub use length::{InvalidLength, parse_length};
+pub use tls::{Tls, domain_of};
 
 use crate::written::{Complaint, Written};
 use fragment::Fragment;
@@ -36,6 +38,8 @@ pub struct Config {
     pub policy: PathBuf,
     /// Who may reach us, and where.
     pub listen: Listen,
+    /// How agents prove who they are; `None` lets them come over loopback only.
+    pub tls: Option<Tls>,
     /// The Mesos masters we ask; empty where policy marks `mesos_master` as `none`.
     pub mesos: Mesos,
     /// How silent nodes are probed.
@@ -51,7 +55,7 @@ pub struct Config {
 pub struct Listen {
     /// Operators: API and dashboard. Loopback only.
     pub operators: SocketAddr,
-    /// Agents. Loopback only.
+    /// Agents. Beyond loopback only with TLS.
     pub agents: SocketAddr,
     /// The Unix socket; the only way to write, and only for root.
     pub socket: PathBuf,
@@ -200,7 +204,7 @@ mod tests {
     fn an_address_that_others_can_reach_is_refused_without_tls() {
         for key in ["operators", "agents"] {
             let message = parse(&format!("[listen]\n{key} = \"0.0.0.0:8482\"\n")).unwrap_err();
-            assert!(message.contains("c.toml:2: ") && message.contains("no TLS"), "{message}");
+            assert!(message.contains("c.toml:2: ") && message.contains("without TLS"), "{message}");
             assert!(parse(&format!("[listen]\n{key} = \"[::1]:0\"\n")).is_ok(), "loopback, any port");
         }
     }

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub reports: Counter,
     /// Reports that came late or twice.
     pub reports_late: Counter,
+    /// Handshakes that did not let anybody in.
+    pub handshakes_refused: Counter,
     /// Polls for orders begun.
     pub polls: Counter,
     /// Verdicts given.
@@ -85,6 +87,11 @@ impl Metrics {
         for (name, help, counter) in [
             ("millwright_reports_total", "Reports taken in.", &self.reports),
             ("millwright_reports_late_total", "Reports that came late or twice.", &self.reports_late),
+            (
+                "millwright_handshakes_refused_total",
+                "Handshakes that did not let anybody in.",
+                &self.handshakes_refused,
+            ),
             ("millwright_order_polls_total", "Polls for orders begun.", &self.polls),
             ("millwright_verdicts_total", "Verdicts given.", &self.verdicts),
             (

@@ -3,21 +3,31 @@
 //! axum's own server has no cap, no read or write limits and waits for open event streams for ever, so the loop is ours.
 
 mod patient;
+mod refusals;
+pub mod tls;
+
+pub use refusals::Refusals;
 
 use crate::shutdown::Shutdown;
 use axum::{Router, extract::Request};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
 use patient::Patient;
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 /// Who is at the other end; every request carries it as an extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
     /// Somebody on this machine, who can be anybody.
     Loopback(SocketAddr),
@@ -26,10 +36,17 @@ pub enum Peer {
         /// Their user id.
         uid: u32,
     },
+    /// A host whose certificate we accepted.
+    Host {
+        /// The name in the certificate.
+        certname: Arc<str>,
+    },
 }
 
 /// A request's head must be complete after this; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(30);
+/// Somebody who has not said who they are after this is let go.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A reader that takes nothing for so long is let go.
 const WRITE: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors), wait so long for some to come free.
@@ -55,6 +72,57 @@ pub fn tcp(listener: TcpListener, router: Router, cap: usize, shutdown: &Shutdow
     });
 }
 
+/// Serves a TCP address with mutual TLS until shutdown. Whoever is not let in is told to `refused`, with the reason.
+pub fn mutual_tls(
+    listener: TcpListener,
+    identity: Arc<tls::Identity>,
+    router: Router,
+    cap: usize,
+    shutdown: &Shutdown,
+    refused: impl Fn(IpAddr, &str) + Clone + Send + 'static,
+) {
+    let stop = shutdown.clone();
+    shutdown.spawn(async move {
+        let slots = Arc::new(Semaphore::new(cap));
+        while let Some((slot, stream, from)) = next(&stop, &slots, || listener.accept()).await {
+            let _ = stream.set_nodelay(true);
+            let (identity, router) = (Arc::clone(&identity), router.clone());
+            let (refused, until) = (refused.clone(), stop.clone());
+            stop.spawn(async move {
+                // Asked for first, so that no change is missed while hands are shaken.
+                let mut changes = identity.changes();
+                let end = async {
+                    tokio::select! {
+                        () = until.asked() => {}
+                        // Who was let in by files that are no longer in force comes in anew, or does not.
+                        _ = changes.changed() => {}
+                    }
+                };
+                match greet(stream, &identity).await {
+                    Ok((stream, peer)) => converse(stream, peer, router, end).await,
+                    Err(why) => refused(from.ip(), &why),
+                }
+                drop(slot);
+            });
+        }
+    });
+}
+
+/// The handshake: who is there, or why they may not come in.
+async fn greet(
+    stream: TcpStream,
+    identity: &tls::Identity,
+) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Peer), String> {
+    let handshake = tokio::time::timeout(HANDSHAKE, identity.acceptor().accept(stream)).await;
+    let stream = handshake
+        .map_err(|_| format!("no handshake within {HANDSHAKE:?}"))?
+        .map_err(|error| error.to_string())?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = certificates.first().ok_or("no certificate")?;
+    let certname = tls::certname(certificate).map_err(|why| format!("the certificate {why}"))?;
+    Ok((stream, Peer::Host { certname: certname.into() }))
+}
+
 /// Serves a Unix socket until shutdown.
 pub fn unix(listener: UnixListener, router: Router, cap: usize, shutdown: &Shutdown) {
     let stop = shutdown.clone();
@@ -78,28 +146,41 @@ pub fn unix(listener: UnixListener, router: Router, cap: usize, shutdown: &Shutd
 async fn accept<S, A, F>(
     stop: &Shutdown,
     slots: &Arc<Semaphore>,
-    next: impl Fn() -> F,
+    listen: impl Fn() -> F,
     meet: impl Fn(S, A) -> (S, Peer),
     router: &Router,
 ) where
     F: Future<Output = io::Result<(S, A)>>,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    while let Some((slot, stream, address)) = next(stop, slots, &listen).await {
+        let (stream, peer) = meet(stream, address);
+        let end = stop.token().cancelled_owned();
+        let connection = converse(stream, peer, router.clone(), end);
+        stop.spawn(async move {
+            connection.await;
+            drop(slot);
+        });
+    }
+}
+
+/// The next connection and its slot, none at shutdown.
+async fn next<S, A, F>(
+    stop: &Shutdown,
+    slots: &Arc<Semaphore>,
+    listen: impl Fn() -> F,
+) -> Option<(OwnedSemaphorePermit, S, A)>
+where
+    F: Future<Output = io::Result<(S, A)>>,
+{
     loop {
-        let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         let accepted = tokio::select! {
-            () = stop.asked() => return,
-            accepted = next() => accepted,
+            () = stop.asked() => return None,
+            accepted = listen() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => {
-                let (stream, peer) = meet(stream, address);
-                let connection = converse(stream, peer, router.clone(), stop.clone());
-                stop.spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
-            }
+            Ok((stream, address)) => return Some((slot, stream, address)),
             Err(error) => {
                 log::warn!("accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -109,11 +190,11 @@ async fn accept<S, A, F>(
 }
 
 /// One connection, from its first request to its last.
-async fn converse<S>(stream: S, peer: Peer, router: Router, stop: Shutdown)
+async fn converse<S>(stream: S, peer: Peer, router: Router, end: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = tower_service(router, peer);
+    let service = tower_service(router, peer.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -121,7 +202,7 @@ where
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.asked() => {
+        () = end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -143,7 +224,7 @@ fn tower_service(
 > {
     let service = TowerToHyperService::new(router);
     hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         hyper::service::Service::call(&service, request)
     })
 }
@@ -175,5 +256,5 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 
 /// The peer of a request; requests that came through no listener of ours have none.
 pub fn peer_of(request: &Request) -> Option<Peer> {
-    request.extensions().get().copied()
+    request.extensions().get().cloned()
 }

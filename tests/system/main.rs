@@ -19,5 +19,6 @@ mod puppet;
 mod registry;
 mod reports;
 mod silence;
+mod tls;
 mod volumes;
 mod zookeeper;

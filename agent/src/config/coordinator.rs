@@ -10,6 +10,8 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 pub struct CoordinatorConfig {
     /// Where it listens for agents; without it the agent checks and shows, and reports to nobody.
     pub url: Option<Endpoint>,
+    /// The coordinator's name in its certificate; without it the host in `url`.
+    pub certname: Option<String>,
     /// How often a report is sent.
     #[serde(with = "units::duration")]
     pub report_every: Duration,
@@ -25,6 +27,7 @@ impl Default for CoordinatorConfig {
     fn default() -> Self {
         Self {
             url: None,
+            certname: None,
             report_every: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             retry_at_most: Duration::from_secs(60),
@@ -48,17 +51,24 @@ impl CoordinatorConfig {
     }
 }
 
-/// An address a report may be sent to in plain text: loopback or a Unix socket.
+/// An address a report may be sent to: with TLS anywhere, in plain text on this machine only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Endpoint {
     /// `http://` on a loopback address, without a path.
     Http(String),
+    /// `https://` on any address, without a path.
+    Https {
+        /// The address.
+        url: String,
+        /// The host in it.
+        host: String,
+    },
     /// A Unix socket.
     Unix(PathBuf),
 }
 
-const ACCEPTED: &str = "write \"http://127.0.0.1:8482\" or \"unix:/run/millwright/agents.sock\"";
+const ACCEPTED: &str = "write \"https://millwright.example.org:8482\", \"http://127.0.0.1:8482\" or \"unix:/run/millwright/agents.sock\"";
 
 impl FromStr for Endpoint {
     type Err = String;
@@ -72,11 +82,15 @@ impl FromStr for Endpoint {
             };
         }
         let url = reqwest::Url::parse(text).map_err(|error| format!("{text:?}: {error}; {ACCEPTED}"))?;
-        if url.scheme() != "http" || url.path() != "/" || url.query().is_some() || !url.username().is_empty()
-        {
-            return Err(format!("{text:?} is not a plain http:// address without a path; {ACCEPTED}"));
+        let is_bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || !is_bare {
+            return Err(format!("{text:?} is not an http:// or https:// address without a path; {ACCEPTED}"));
         }
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        if url.scheme() == "https" {
+            let host = host.to_owned();
+            return Ok(Self::Https { url: url.as_str().trim_end_matches('/').to_owned(), host });
+        }
         let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         if !is_loopback && host != "localhost" {
             return Err(format!(
@@ -100,7 +114,7 @@ impl TryFrom<String> for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(url) => formatter.write_str(url),
+            Self::Http(url) | Self::Https { url, .. } => formatter.write_str(url),
             Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
         }
     }
@@ -116,6 +130,7 @@ mod tests {
             ("http://127.0.0.1:8482", "http://127.0.0.1:8482"),
             ("http://localhost:8482/", "http://127.0.0.1:8482"),
             ("http://[::1]:8482", "http://[::1]:8482"),
+            ("https://mw.cern.ch:8482/", "https://mw.cern.ch:8482"),
             ("unix:/run/x.sock", "unix:/run/x.sock"),
             ("unix:///run/x.sock", "unix:/run/x.sock"),
         ] {
@@ -129,8 +144,10 @@ mod tests {
             let refusal = text.parse::<Endpoint>().unwrap_err();
             assert!(refusal.contains("unprotected"), "{refusal}");
         }
-        for text in ["https://127.0.0.1", "http://127.0.0.1/x", "unix:x", "", "http://u@127.0.0.1"] {
-            assert!(text.parse::<Endpoint>().unwrap_err().contains("write \"http://"), "{text}");
+        for text in
+            ["ftp://127.0.0.1", "http://127.0.0.1/x", "https://mw/x", "unix:x", "", "http://u@127.0.0.1"]
+        {
+            assert!(text.parse::<Endpoint>().unwrap_err().contains("write \"https://"), "{text}");
         }
     }
 }

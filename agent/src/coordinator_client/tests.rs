@@ -69,7 +69,7 @@ impl Coordinator {
 
 fn client(endpoint: &Endpoint) -> CoordinatorClient {
     let node: NodeName = "ALIBUILD03.cern.ch".parse().unwrap();
-    CoordinatorClient::new(endpoint, &node, &CoordinatorConfig::default()).unwrap()
+    CoordinatorClient::new(endpoint, &node, &CoordinatorConfig::default(), &TlsConfig::default()).unwrap()
 }
 
 fn report() -> Report {

@@ -5,12 +5,16 @@ use super::{
     error::{ErrorCode, Refusal},
     parameters::{self, Parameters},
 };
-use crate::{app::App, config::parse_length};
+use crate::{
+    app::App,
+    config::parse_length,
+    serve::{Peer, peer_of, tls},
+};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Request, State},
 };
-use millwright_protocol::{Orders, PROTOCOL_VERSION, Report, ReportAnswer};
+use millwright_protocol::{NodeName, Orders, PROTOCOL_VERSION, Report, ReportAnswer};
 use std::{sync::Arc, time::Duration};
 
 /// The longest report that is taken, in bytes: some 10,000 tasks.
@@ -27,6 +31,7 @@ pub async fn report(
     request: Request,
 ) -> Result<Json<ReportAnswer>, Refusal> {
     let name = parameters::node_name(&node)?;
+    speaks_for(&app, peer_of(&request), &name)?;
     let report: Report = body::json(request, LONGEST_REPORT).await?;
     if !(PROTOCOL_VERSION.saturating_sub(1)..=PROTOCOL_VERSION).contains(&report.protocol) {
         return Err(Refusal::new(
@@ -56,9 +61,11 @@ pub async fn report(
 pub async fn orders(
     State(app): State<Arc<App>>,
     Path(node): Path<String>,
+    peer: Option<Extension<Peer>>,
     parameters: Parameters,
 ) -> Result<Json<Orders>, Refusal> {
-    parameters::node_name(&node)?;
+    let name = parameters::node_name(&node)?;
+    speaks_for(&app, peer.map(|Extension(peer)| peer), &name)?;
     parameters.only(&["wait"])?;
     let wait = match parameters.one("wait")? {
         None => USUAL_WAIT,
@@ -70,4 +77,18 @@ pub async fn orders(
     // Either way the list is empty.
     let _ = tokio::time::timeout(wait, app.shutdown.asked()).await;
     Ok(Json(Orders::default()))
+}
+
+/// A host speaks about the node it is and about no other (X2). Over loopback and the Unix socket anybody on this
+/// machine may speak for any.
+fn speaks_for(app: &App, peer: Option<Peer>, name: &NodeName) -> Result<(), Refusal> {
+    let Some(Peer::Host { certname }) = peer else { return Ok(()) };
+    let domains = app.config.tls.as_ref().map_or(&[][..], |tls| &tls.domains);
+    let why = match tls::node_of(&certname, domains) {
+        Ok(own) if own == *name => return Ok(()),
+        Ok(own) => format!("the certificate is that of {own}, the request is about {name}"),
+        Err(why) => why,
+    };
+    log::warn!("refused {certname} as {name}: {why}");
+    Err(Refusal::new(ErrorCode::NotYourNode, format!("{why}; an agent speaks about its own node only")))
 }

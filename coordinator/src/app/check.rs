@@ -4,7 +4,7 @@
 //! seen by a start only.
 
 use super::{PolicyFile, start::LOCK, start::STORE, this_host};
-use crate::{config::Config, policy, store::Store};
+use crate::{config::Config, policy, serve::tls::Identity, store::Store};
 use millwright_decision::{Class, Policy, Source};
 use nix::fcntl::{Flock, FlockArg};
 use std::{fs::File, path::Path};
@@ -23,6 +23,8 @@ pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
         );
     }
     wrong.extend(policy.iter().flat_map(|policy| unanswered(config, policy)));
+    wrong
+        .extend(config.tls.as_ref().and_then(|tls| Identity::load(tls).err()).map(|error| error.to_string()));
     let store = config.state_dir.join(STORE);
     wrong.extend(Store::check(&store, is_in_use(&config.state_dir)).err().map(|error| error.to_string()));
     policy.filter(|_| wrong.is_empty()).ok_or(wrong)

@@ -5,7 +5,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     fleet::Fleet,
-    serve,
+    serve::{self, tls},
     shutdown::Wish,
     store::{OpenError, Retention, Store},
 };
@@ -57,6 +57,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The coordinator cannot prove who it is.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// An address cannot be listened on.
     #[error(
         "listen for {whom} on {address}: {why}; see what else listens there, or choose another address in coordinator.toml"
@@ -101,11 +104,15 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     for wrong in unanswered(&config, &policy) {
         log::warn!("{wrong}");
     }
+    let identity = config.tls.as_ref().map(tls::Identity::load).transpose()?.map(Arc::new);
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy)?;
 
     let (driver, mut remember) = background::start(&app)?;
-    listeners.serve(&app);
+    listeners.serve(&app, identity.as_ref());
+    if let Some(identity) = identity {
+        watch::identity(&app, identity);
+    }
     watch::policy(&app, policy_file);
     watch::verdicts(&app);
     log::info!(
@@ -167,6 +174,8 @@ impl Listeners {
         let listen = &config.listen;
         let (operators, operators_at) = bind("operators", listen.operators).await?;
         let (agents, agents_at) = bind("agents", listen.agents).await?;
+        let agents_at =
+            if config.tls.is_some() { agents_at.replacen("http:", "https:", 1) } else { agents_at };
         let socket = serve::bind_unix(&listen.socket).map_err(|why| StartError::Listen {
             whom: "operators",
             address: listen.socket.display().to_string(),
@@ -177,10 +186,20 @@ impl Listeners {
         Ok((Self { operators, agents, socket }, announcement))
     }
 
-    fn serve(self, app: &Arc<App>) {
+    fn serve(self, app: &Arc<App>, identity: Option<&Arc<tls::Identity>>) {
         serve::tcp(self.operators, app.operators(), OPERATORS, &app.shutdown);
         serve::unix(self.socket, app.operators(), OPERATORS, &app.shutdown);
-        serve::tcp(self.agents, app.agents(), AGENTS, &app.shutdown);
+        match identity {
+            Some(identity) => {
+                let refused = {
+                    let app = Arc::clone(app);
+                    move |from, why: &str| app.refused(from, why)
+                };
+                let identity = Arc::clone(identity);
+                serve::mutual_tls(self.agents, identity, app.agents(), AGENTS, &app.shutdown, refused);
+            }
+            None => serve::tcp(self.agents, app.agents(), AGENTS, &app.shutdown),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use super::{App, PolicyFile};
 use crate::{
     fleet::Fleet,
+    serve::tls::Identity,
     store::Store,
     view::{self, VerdictChange},
     words,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{Action, Request};
 use millwright_protocol::NodeName;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -16,6 +17,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 const POLICY: Duration = Duration::from_secs(5);
 /// From one look at all verdicts to the next.
 const VERDICTS: Duration = Duration::from_secs(5);
+/// From one look at the files of `[tls]` to the next: who is revoked is out within a minute.
+const IDENTITY: Duration = Duration::from_secs(20);
+/// So long before it expires the coordinator's certificate is told about.
+const CERTIFICATE_EARLY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Nodes judged in one go; reports wait meanwhile.
 const AT_ONCE: usize = 100;
 
@@ -35,6 +40,57 @@ pub(super) fn policy(app: &Arc<App>, mut file: PolicyFile) {
             app.publish(changes);
         }
     });
+}
+
+/// Takes over certificates and revocation lists that were renewed on disk, and tells of those that will not be good for
+/// long: nobody renews them by themselves on old Puppets.
+pub(super) fn identity(app: &Arc<App>, identity: Arc<Identity>) {
+    let app = Arc::clone(app);
+    let shutdown = app.shutdown.clone();
+    shutdown.spawn(async move {
+        loop {
+            look_at(&app, &identity);
+            if !app.pause(IDENTITY).await {
+                return;
+            }
+        }
+    });
+}
+
+fn look_at(app: &App, identity: &Identity) {
+    let now = app.clock.now();
+    match identity.reload() {
+        Ok(true) => log::info!("the files of [tls] have changed: new connections go by them"),
+        Ok(false) => {}
+        Err(error) => {
+            let sentence = format!("the files of [tls] as they are now cannot be used: {error}");
+            if app.troubles.set("tls", sentence.clone(), now) {
+                log::error!("{sentence}; the old ones stay in force");
+            }
+            return;
+        }
+    }
+    let until = identity.until();
+    let mut troubles: Vec<String> = Vec::new();
+    for (what, until, early) in [
+        ("the coordinator's certificate", until.certificate, CERTIFICATE_EARLY),
+        ("the list of revoked certificates", until.crl, SignedDuration::ZERO),
+    ] {
+        let Some(until) = until.filter(|until| now + early >= *until) else { continue };
+        let day = until.strftime("%Y-%m-%d %H:%M UTC");
+        let verb = if now >= until { "expired" } else { "expires" };
+        troubles.push(format!("{what} {verb} on {day}"));
+    }
+    if troubles.is_empty() {
+        if app.troubles.clear("tls") {
+            log::info!("the files of [tls] are good again");
+        }
+    } else {
+        let sentence = format!("{}; see the manual about certificates", troubles.join(", and "));
+        if app.troubles.set("tls", sentence.clone(), now) {
+            log::error!("{sentence}");
+        }
+    }
 }
 
 /// Tells which verdicts are not what they were, also over a restart.

@@ -1,6 +1,6 @@
 //! The file as written: every key optional, every default here, every unknown key refused.
 
-use super::{Config, Listen, Mesos, Notice, Probe, Retention, parse_length};
+use super::{Config, Listen, Mesos, Notice, Probe, Retention, Tls, parse_length, tls::PUPPET};
 use millwright_protocol::NodeName;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -14,6 +14,7 @@ pub(super) struct Fragment {
     state_dir: Option<Spanned<PathBuf>>,
     policy: Option<Spanned<PathBuf>>,
     listen: ListenFragment,
+    tls: TlsFragment,
     mesos: MesosFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
@@ -27,6 +28,18 @@ struct ListenFragment {
     agents: Option<Spanned<String>>,
     socket: Option<Spanned<PathBuf>>,
     host_names: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TlsFragment {
+    puppet_ssl: Option<Spanned<PathBuf>>,
+    certname: Option<String>,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<PathBuf>>,
+    ca: Option<Spanned<PathBuf>>,
+    crl: Option<Spanned<PathBuf>>,
+    domains: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,7 +85,8 @@ impl Fragment {
             host: self.host,
             state_dir: absolute(self.state_dir, "/var/lib/millwright")?,
             policy: absolute(self.policy, "/etc/millwright/policy.toml")?,
-            listen: self.listen.checked()?,
+            listen: self.listen.checked(self.tls != TlsFragment::default())?,
+            tls: self.tls.checked()?,
             mesos: Mesos {
                 masters: web_addresses(self.mesos.masters)?,
                 every: length(self.mesos.every, 10),
@@ -96,10 +110,14 @@ impl Fragment {
 }
 
 impl ListenFragment {
-    fn checked(self) -> Result<Listen, Wrong> {
+    fn checked(self, has_tls: bool) -> Result<Listen, Wrong> {
         let offset = self.agents.as_ref().or(self.operators.as_ref()).map_or(0, |given| given.span().start);
-        let operators = loopback(self.operators, 8480)?;
-        let agents = loopback(self.agents, 8482)?;
+        let operators =
+            loopback(self.operators, 8480, "and let an ssh tunnel or a TLS proxy on this host lead there")?;
+        let agents = match self.agents {
+            Some(agents) if has_tls => address(&agents, 8482)?,
+            agents => loopback(agents, 8482, "or set [tls], so that agents prove who they are")?,
+        };
         if operators == agents && operators.port() != 0 {
             let message = format!(
                 "operators and agents cannot both be on {agents}; choose another port for one of them"
@@ -115,21 +133,75 @@ impl ListenFragment {
     }
 }
 
-/// An address others can reach needs TLS, and this version has none.
-fn loopback(given: Option<Spanned<String>>, port: u16) -> Result<SocketAddr, Wrong> {
-    let Some(given) = given else { return Ok(SocketAddr::from(([127, 0, 0, 1], port))) };
-    let wrong = |message| Wrong { offset: given.span().start, message };
+impl TlsFragment {
+    /// The four files, from Puppet's folder where they are not named. Without any key there is no TLS.
+    fn checked(self) -> Result<Option<Tls>, Wrong> {
+        if self == Self::default() {
+            return Ok(None);
+        }
+        let offset = self.offset();
+        let certname = self.certname.unwrap_or_default().to_ascii_lowercase();
+        let ssl = match self.puppet_ssl {
+            Some(ssl) => absolute(Some(ssl), PUPPET[0])?,
+            None => {
+                PUPPET.map(PathBuf::from).into_iter().find(|ssl| ssl.is_dir()).unwrap_or(PUPPET[0].into())
+            }
+        };
+        let puppet = Tls::of_puppet(&ssl, &certname);
+        let file = |key: &str, given: Option<Spanned<PathBuf>>, of_puppet: PathBuf| match given {
+            None if certname.is_empty() => {
+                let message = format!(
+                    "[tls] lacks `{key}`; name the file, or set `certname` to the name under which Puppet knows this \
+                     host, such as \"millwright.cern.ch\", to take Puppet's files"
+                );
+                Err(Wrong { offset, message })
+            }
+            None => Ok(of_puppet),
+            given => absolute(given, "/etc/millwright/tls.pem"),
+        };
+        let domains = match self.domains {
+            Some(domains) => domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+            None => puppet.domains,
+        };
+        Ok(Some(Tls {
+            certificate: file("certificate", self.certificate, puppet.certificate)?,
+            key: file("key", self.key, puppet.key)?,
+            ca: file("ca", self.ca, puppet.ca)?,
+            crl: file("crl", self.crl, puppet.crl)?,
+            domains,
+        }))
+    }
+
+    /// Where the first file stands that is named.
+    fn offset(&self) -> usize {
+        let files = [&self.puppet_ssl, &self.certificate, &self.key, &self.ca, &self.crl];
+        files.into_iter().flatten().map(|file| file.span().start).min().unwrap_or(0)
+    }
+}
+
+fn address(given: &Spanned<String>, port: u16) -> Result<SocketAddr, Wrong> {
     let text = given.get_ref();
-    let address: SocketAddr = text.parse().map_err(|_| {
-        wrong(format!("{text:?} is not an address and port; write one such as \"127.0.0.1:{port}\""))
-    })?;
+    text.parse().map_err(|_| Wrong {
+        offset: given.span().start,
+        message: format!("{text:?} is not an address and port; write one such as \"127.0.0.1:{port}\""),
+    })
+}
+
+/// An address that others can reach needs TLS.
+fn loopback(given: Option<Spanned<String>>, port: u16, advice: &str) -> Result<SocketAddr, Wrong> {
+    let Some(given) = given else { return Ok(SocketAddr::from(([127, 0, 0, 1], port))) };
+    let address = address(&given, port)?;
     if address.ip().is_loopback() {
         return Ok(address);
     }
-    Err(wrong(format!(
-        "{text:?} can be reached from other machines, and this version has no TLS; \
-         use a loopback address such as \"127.0.0.1:{port}\" and let an ssh tunnel or a TLS proxy on this host lead there"
-    )))
+    let text = given.get_ref();
+    Err(Wrong {
+        offset: given.span().start,
+        message: format!(
+            "{text:?} can be reached from other machines without TLS; use a loopback address such as \
+             \"127.0.0.1:{port}\" {advice}"
+        ),
+    })
 }
 
 fn absolute(given: Option<Spanned<PathBuf>>, default: &str) -> Result<PathBuf, Wrong> {
