@@ -77,7 +77,8 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 3] = [
+const CHAPTERS: [(&str, &str); 4] = [
+    ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),

@@ -239,3 +239,18 @@ fn next_update(list: &CertificateRevocationListDer<'static>) -> Option<Timestamp
     let (_, list) = CertificateRevocationList::from_der(list.as_ref()).ok()?;
     Timestamp::from_second(list.next_update()?.timestamp()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_speaks_for_the_node_it_is_and_only_within_our_domains() {
+        let domains = ["cern.ch".to_owned()];
+        assert_eq!(node_of("ALIBUILD03.cern.ch", &domains).unwrap().as_str(), "alibuild3");
+        for stranger in ["alibuild03.evil.org", "alibuild03", "alibuild03.x.cern.ch", "", ".cern.ch"] {
+            assert!(node_of(stranger, &domains).is_err(), "{stranger}");
+        }
+        assert!(node_of("alibuild03.cern.ch", &[]).is_err(), "no domain lets nobody in");
+    }
+}
