@@ -16,7 +16,8 @@ pub struct ClassCounts {
     pub listed: u32,
     /// Out: not proven healthy, or past the emptiness proof of an operation.
     pub out: BTreeSet<NodeName>,
-    /// Draining: cordoned by an operation, otherwise healthy, not yet empty.
+    /// Draining: cordoned by an operation, not yet empty. One that falls ill or silent meanwhile is out as well, and keeps
+    /// its place here: what is known less about it must not let another drain begin.
     pub draining: BTreeSet<NodeName>,
     /// Nodes that operations have taken out, by zone.
     pub taken: BTreeMap<String, BTreeSet<NodeName>>,
@@ -88,7 +89,8 @@ impl FleetCounts {
             }
             if !healthy || taken {
                 class.out.insert(name.clone());
-            } else if operation.is_some_and(|operation| operation.progress == Progress::Draining) {
+            }
+            if !taken && operation.is_some_and(|operation| operation.progress == Progress::Draining) {
                 class.draining.insert(name.clone());
             }
             let Some(agent) = node.filter(|node| node.is_fresh(now)).and_then(|node| node.agent.as_ref())
