@@ -1,11 +1,13 @@
 //! The composition root: builds everything and hands it down. No decision is taken here.
 
 mod background;
+mod backup;
 mod check;
 mod policy_file;
 mod start;
 mod watch;
 
+pub use backup::{HandlingError, backup, restore};
 pub use check::check;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
@@ -60,7 +62,7 @@ pub struct App {
     /// Whom we did not let in.
     refusals: Refusals,
     /// What is wrong with the coordinator itself.
-    pub troubles: Troubles,
+    pub troubles: Arc<Troubles>,
     fleet: Mutex<Fleet>,
 }
 
@@ -77,7 +79,7 @@ impl App {
             changes: broadcast::channel(LAG).0,
             metrics: Metrics::default(),
             refusals: Refusals::default(),
-            troubles: Troubles::default(),
+            troubles: Arc::default(),
             fleet: Mutex::new(fleet),
         })
     }

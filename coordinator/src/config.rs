@@ -46,6 +46,8 @@ pub struct Config {
     pub probe: Probe,
     /// How long what happened is kept.
     pub retention: Retention,
+    /// How the store is copied.
+    pub backup: Backup,
     /// Whom we tell; `None` tells nobody.
     pub notice: Option<Notice>,
 }
@@ -92,6 +94,17 @@ pub struct Retention {
     pub transitions: Duration,
     /// Who did what.
     pub audit: Duration,
+}
+
+/// How the store is copied.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    /// Where copies are kept.
+    pub folder: PathBuf,
+    /// From one copy to the next.
+    pub every: Duration,
+    /// A program and its arguments that takes each copy to another host; empty for none.
+    pub hand_on: Vec<String>,
 }
 
 /// Where notices go.

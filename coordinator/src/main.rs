@@ -34,6 +34,16 @@ enum Command {
         #[arg(long)]
         announce: bool,
     },
+    /// Copies the store to a file, also while the coordinator runs.
+    Backup {
+        /// Where to; a file that is there is replaced once the copy is whole.
+        file: PathBuf,
+    },
+    /// Puts a copy in the place of the store. The coordinator must be stopped; the store of before is kept.
+    Restore {
+        /// The copy.
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,6 +64,8 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         _ if arguments.check_config => check(&arguments.config, &config),
         Some(Command::Run { announce }) => run(config, *announce),
+        Some(Command::Backup { file }) => app::backup(&config, file).map(|told| say(&told))?,
+        Some(Command::Restore { file }) => app::restore(&config, file).map(|told| say(&told))?,
         None => run(config, false),
     }
 }
@@ -87,4 +99,8 @@ fn run(config: config::Config, announce: bool) -> anyhow::Result<()> {
     // A reader of the store that hangs on a dead disk must not hold up the end.
     runtime.shutdown_background();
     Ok(())
+}
+
+fn say(told: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{told}")?)
 }

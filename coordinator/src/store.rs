@@ -4,6 +4,7 @@
 //! view does not depend on the disk: while it is full, what can be made again is dropped, the writer tries again, and
 //! [`Store::trouble`] says so. What a person said is confirmed only once it is on the disk.
 
+pub mod backup;
 mod read;
 mod schema;
 #[cfg(test)]

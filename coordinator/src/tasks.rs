@@ -2,6 +2,7 @@
 //!
 //! Tasks know the coordinator through [`Hub`] only, so that they can be tested without one.
 
+mod backup;
 mod driver;
 mod notify;
 mod observe_mesos;
@@ -10,6 +11,7 @@ mod prune;
 mod remember;
 mod tick;
 
+pub use backup::Backup;
 pub use driver::{Driver, TaskStatus};
 pub use notify::Notify;
 pub use observe_mesos::ObserveMesosTask;

@@ -8,7 +8,7 @@ use crate::{
         ssh::Ssh,
         webhook::{Webhook, WebhookError},
     },
-    tasks::{Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick},
+    tasks::{Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick},
     view::Transition,
 };
 use jiff::Timestamp;
@@ -52,6 +52,17 @@ pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> 
         driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
     }
     driver.every(REMEMBER, Remember::new(hub.clone(), app.store.clone()));
+    let backup = &app.config.backup;
+    driver.every(
+        backup.every,
+        Backup {
+            hub: hub.clone(),
+            troubles: app.troubles.clone(),
+            store: app.store.path().to_owned(),
+            folder: backup.folder.clone(),
+            hand_on: backup.hand_on.clone(),
+        },
+    );
     driver.every(PRUNE, Prune { hub: hub.clone(), store: app.store.clone() });
     Ok((driver, Remember::new(hub, app.store.clone())))
 }

@@ -152,7 +152,7 @@ fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>
 }
 
 /// Makes the state directory ours alone, for as long as the lock lives.
-fn own_state(path: &Path) -> Result<Flock<File>, StartError> {
+pub(super) fn own_state(path: &Path) -> Result<Flock<File>, StartError> {
     let wrong = |why| StartError::State { path: path.to_owned(), why };
     DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(wrong)?;
     let file = File::create(path.join(LOCK)).map_err(wrong)?;

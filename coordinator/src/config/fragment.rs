@@ -1,9 +1,13 @@
 //! The file as written: every key optional, every default here, every unknown key refused.
 
-use super::{Config, Listen, Mesos, Notice, Probe, Retention, Tls, parse_length, tls::PUPPET};
+use super::{Backup, Config, Listen, Mesos, Notice, Probe, Retention, Tls, parse_length, tls::PUPPET};
 use millwright_protocol::NodeName;
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::Spanned;
 
 /// The whole file.
@@ -18,6 +22,7 @@ pub(super) struct Fragment {
     mesos: MesosFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
+    backup: BackupFragment,
     notice: NoticeFragment,
 }
 
@@ -67,6 +72,14 @@ struct RetentionFragment {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct BackupFragment {
+    folder: Option<Spanned<PathBuf>>,
+    every: Option<Length>,
+    hand_on: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct NoticeFragment {
     webhook: Option<Spanned<String>>,
 }
@@ -81,9 +94,11 @@ pub(super) struct Wrong {
 impl Fragment {
     /// Fills in the defaults and checks what a type alone cannot.
     pub fn checked(self) -> Result<Config, Wrong> {
+        let state_dir = absolute(self.state_dir, "/var/lib/millwright")?;
         Ok(Config {
             host: self.host,
-            state_dir: absolute(self.state_dir, "/var/lib/millwright")?,
+            backup: self.backup.checked(&state_dir)?,
+            state_dir,
             policy: absolute(self.policy, "/etc/millwright/policy.toml")?,
             listen: self.listen.checked(self.tls != TlsFragment::default())?,
             tls: self.tls.checked()?,
@@ -130,6 +145,29 @@ impl ListenFragment {
             socket: absolute(self.socket, "/run/millwright/coordinator.sock")?,
             host_names: self.host_names.into_iter().map(host_name).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl BackupFragment {
+    fn checked(self, state_dir: &Path) -> Result<Backup, Wrong> {
+        let folder = match self.folder {
+            None => state_dir.join("backups"),
+            given => absolute(given, "/var/lib/millwright/backups")?,
+        };
+        let hand_on = match self.hand_on {
+            None => Vec::new(),
+            Some(program) => {
+                let offset = program.span().start;
+                let program = program.into_inner();
+                if !program.is_empty() && !program.iter().any(|word| word.contains("{file}")) {
+                    let message = "lacks \"{file}\", the copy; write one such as [\"rsync\", \"-a\", \"{file}\", \
+                                   \"backup.example.org:millwright/\"]";
+                    return Err(Wrong { offset, message: message.to_owned() });
+                }
+                program
+            }
+        };
+        Ok(Backup { folder, every: length(self.every, 15 * 60), hand_on })
     }
 }
 

@@ -50,7 +50,7 @@ fn uncommented(mark: &str) -> String {
 
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    for section in ["", "listen", "tls", "mesos", "probe", "retention", "notice"] {
+    for section in ["", "listen", "tls", "mesos", "probe", "retention", "backup", "notice"] {
         assert_eq!(shown_keys(section), known_keys(section), "section [{section}]");
     }
 }
