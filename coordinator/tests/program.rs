@@ -13,7 +13,11 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
+
+/// What takes longer than this does not come.
+const LIMIT: Duration = Duration::from_secs(30);
 
 const POLICY: &str = r#"
 protections = "none"
@@ -197,7 +201,7 @@ fn why_not_last_night_is_answered_also_by_the_next_one() {
         if let Some(change) = earlier(&running) {
             break change;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(oldest["verdict"], "wait", "{oldest}");
     assert!(oldest["codes"].to_string().contains("warming_up"), "{oldest}");
@@ -322,5 +326,34 @@ fn a_check_says_what_a_start_would_say_and_starts_nothing() {
         assert_eq!(bad.status.code(), Some(1));
         let words = String::from_utf8_lossy(&bad.stderr).into_owned();
         assert!(words.contains(part), "{words}");
+    }
+}
+
+#[test]
+fn a_copy_is_made_while_it_runs_and_put_back_only_while_it_does_not() {
+    let place = Place::new();
+    let running = place.start();
+    running.report();
+    let copy = place.path("copy.sqlite");
+    let handle = |verb: &str| {
+        let Output { status, stdout, stderr } = place.command().arg(verb).arg(&copy).output().unwrap();
+        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let (done, said) = handle("backup");
+    assert!(done && said.contains("is a whole copy"), "{said}");
+    let (done, said) = handle("restore");
+    assert!(!done && said.contains("stop it first"), "{said}");
+    running.stop();
+    let (done, said) = handle("restore");
+    assert!(done && said.contains("the store of before is"), "{said}");
+    let running = place.start();
+    assert!(running.get("/healthz").contains("200 OK"));
+    // The first copy is made at the start.
+    let has_copies =
+        || std::fs::read_dir(place.path("state/backups")).is_ok_and(|mut copies| copies.next().is_some());
+    let started = Instant::now();
+    while !has_copies() {
+        assert!(started.elapsed() < LIMIT, "no copy within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
