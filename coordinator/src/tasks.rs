@@ -10,6 +10,7 @@ mod probe_ssh;
 mod prune;
 mod remember;
 mod tick;
+mod watchdog;
 
 pub use backup::Backup;
 pub use driver::{Driver, TaskStatus};
@@ -19,6 +20,7 @@ pub use probe_ssh::ProbeSshTask;
 pub use prune::Prune;
 pub use remember::Remember;
 pub use tick::Tick;
+pub use watchdog::Watchdog;
 
 use crate::{fleet::Fleet, view::Transition};
 use futures_util::future::BoxFuture;

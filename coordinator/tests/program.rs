@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixDatagram, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -59,13 +59,16 @@ impl Place {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millwright-coordinator"));
         command.arg("--config").arg(self.path("coordinator.toml")).stdin(Stdio::null());
-        command.env_remove("NOTIFY_SOCKET").env_remove("MILLWRIGHT_LOG");
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("MILLWRIGHT_LOG");
         command
     }
 
     fn start(&self) -> Running {
-        let mut child = self
-            .command()
+        Self::launch(self.command())
+    }
+
+    fn launch(mut command: Command) -> Running {
+        let mut child = command
             .args(["run", "--announce"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -153,6 +156,31 @@ fn it_announces_where_it_really_listens_answers_there_and_ends_in_order() {
     assert_eq!(running.stop(), Some(0));
     assert!(!socket.exists(), "nothing is left behind");
     assert!(place.path("state/policy.last-good.toml").exists());
+}
+
+#[test]
+fn systemd_is_told_when_it_answers_while_it_lives_and_when_it_goes() {
+    let place = Place::new();
+    let systemd = UnixDatagram::bind(place.path("notify")).unwrap();
+    // A word that never comes is a failure, not a test without end.
+    systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let told = |word: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let length = systemd.recv(&mut buffer).unwrap_or_else(|error| panic!("wait for {word}: {error}"));
+            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == word) {
+                break;
+            }
+        }
+    };
+    let mut command = place.command();
+    command.env("NOTIFY_SOCKET", place.path("notify")).env("WATCHDOG_USEC", "300000");
+    let running = Place::launch(command);
+    told("READY=1");
+    told("WATCHDOG=1");
+    told("WATCHDOG=1");
+    assert_eq!(running.stop(), Some(0));
+    told("STOPPING=1");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
         ssh::Ssh,
         webhook::{Webhook, WebhookError},
     },
-    tasks::{Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick},
+    tasks::{Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick, Watchdog},
     view::Transition,
 };
 use jiff::Timestamp;
@@ -40,6 +40,9 @@ pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> 
     let hub: Arc<dyn Hub> = app.clone();
     let mut driver = Driver::new(hub.clone());
     driver.every(TICK, Tick { hub: hub.clone() });
+    if let Some(period) = Watchdog::period() {
+        driver.every(period, Watchdog { hub: hub.clone() });
+    }
     let mesos = &app.config.mesos;
     if !mesos.masters.is_empty() {
         let masters = Arc::new(MesosMasters::new(&mesos.masters, mesos.timeout)?);
