@@ -23,7 +23,8 @@ pub struct Paths {
     pub server_uuid: Option<PathBuf>,
     /// The mount table; `self/mountinfo` below `proc`.
     pub mountinfo: Option<PathBuf>,
-    /// The agent's own state: the number of the next report, the count of Puppet's runs.
+    /// The agent's own state: the number of the next report, the count of Puppet's runs. Not below the
+    /// coordinator's, which belongs to a user who must not be able to lead root astray.
     pub state: PathBuf,
 }
 
@@ -38,7 +39,7 @@ impl Default for Paths {
             machine_id: None,
             server_uuid: None,
             mountinfo: None,
-            state: "/var/lib/millwright".into(),
+            state: "/var/lib/millwright-agent".into(),
         }
     }
 }
