@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a file that does not read is a failed test")]
 
+mod units;
+
 use std::{
     fs,
     path::{Path, PathBuf},
