@@ -6,6 +6,8 @@ for tool in "$@"; do
     command -v "$tool" >/dev/null 2>&1 && continue
     case $tool in
     cc | make | objdump) packages=build-essential ;;
+    dpkg-deb) packages=dpkg ;;
+    rpmbuild) packages=rpm ;;
     pip3) packages="python3-pip ca-certificates" ;;
     *) packages=$tool ;;
     esac
