@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench corpus release old-platform
+.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -18,6 +18,8 @@ help:
 	@echo 'make bench    our programs beside their peers, as ratios'
 	@echo 'make corpus   reads a folder of recorded responses with the production readers  (CORPUS=DIR)'
 	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
+	@echo 'make packages an .rpm (CentOS 7 and newer), a .deb and a .tar.gz each of agent, coordinator and command line'
+	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
 
 # Only the program's own words may reach standard output: tools read it.
 try: build
@@ -65,3 +67,10 @@ release:
 
 old-platform:
 	packaging/prove-old-platform.sh
+
+# Ready programs instead of a build: make packages PROGRAMS=FOLDER
+packages:
+	packaging/packages.sh $(PROGRAMS)
+
+packages-test:
+	packaging/test-packages.sh $(PROGRAMS)

@@ -91,11 +91,12 @@ stage() {
     "$here/manual.py" "$tree/usr/bin/$name" "$section" "$tree"
     stage_configuration_pages "$name" "$tree"
     doc=$tree/usr/share/doc/$name
-    cp "$root/LICENSE" "$doc/copyright"
+    cp "$root/LICENSE" "$doc/LICENSE"
     cp "$root/CHANGELOG.md" "$doc/changelog"
     "$here/sbom.py" "millwright-$folder" >"$doc/sbom.cdx.json"
+    "$here/sbom.py" --licences "millwright-$folder" >"$doc/third-party-licences"
     [ "$name" != millwright ] || cp -R "$here/manual" "$doc/"
-    find "$tree/usr/share/man" "$doc/changelog" -type f -exec gzip -9n {} +
+    find "$tree/usr/share/man" "$doc/changelog" "$doc/third-party-licences" -type f -exec gzip -9n {} +
     find "$tree" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
     chmod 0755 "$tree/usr/bin/$name"
     (cd "$tree" && find . -mindepth 1 | sed 's/^\.//') | while read -r path; do
@@ -140,7 +141,10 @@ make_deb() {
     mkdir "$control"
     # The group exists once the package is configured; the folder too.
     rm -rf "$scratch/deb/var/lib/millwright"
-    debian_changelog "$name" | gzip -9n >"$scratch/deb/usr/share/doc/$name/changelog.Debian.gz"
+    doc=$scratch/deb/usr/share/doc/$name
+    debian_changelog "$name" | gzip -9n >"$doc/changelog.Debian.gz"
+    rm "$doc/LICENSE"
+    debian_copyright >"$doc/copyright"
     (cd "$scratch/deb" && find etc -type f 2>/dev/null | sort | sed 's/^/\//' >"$control/conffiles")
     [ -s "$control/conffiles" ] || rm "$control/conffiles"
     if has_service "$name"; then
@@ -182,6 +186,14 @@ $1 ($version-$release) unstable; urgency=medium
 EOF
 }
 
+debian_copyright() {
+    cat <<'EOF'
+Millwright is licensed under the Apache License, Version 2.0; its text is in
+/usr/share/common-licenses/Apache-2.0. What it is built from, and under which
+licences, is in sbom.cdx.json and third-party-licences.gz beside this file.
+EOF
+}
+
 # What rpm is told of each file and of our folders.
 file_list() {
     (cd "$1" && find . -mindepth 1 \( -type d -printf 'dir %p\n' -o -printf 'file %p\n' \) | LC_ALL=C sort) |
@@ -209,6 +221,8 @@ make_rpm() {
     rpmbuild --quiet -bb --target x86_64-redhat-linux --define "_topdir $scratch/rpm" --define "_rpmdir $scratch/rpms" \
         --define "package $name" --define "package_version $version" --define "package_release $release" \
         --define "package_summary $(summary "$name")" --define "package_description $(description "$name")" \
+        --define "package_maintainer $maintainer" \
+        --define "package_date $(LC_ALL=C date -u -d "@$SOURCE_DATE_EPOCH" '+%a %b %d %Y')" \
         --define "staged $tree" --define "file_list $scratch/files" --define "scripts $scripts" \
         --define "with_service $with_service" --define "with_user $with_user" "$here/package.spec" >"$scratch/rpm.log" 2>&1 ||
         fail "make the rpm of $name: $(cat "$scratch/rpm.log")"
