@@ -160,15 +160,19 @@ make_deb() {
 }
 
 debian_control() {
-    user=
-    [ "$1" != millwright-coordinator ] || user=", passwd"
+    needs=
+    case $1 in
+    millwright-coordinator) needs=", ca-certificates, passwd" ;;
+    # It refuses to make an HTTP client where there is no authority at all.
+    millwright) needs=", ca-certificates" ;;
+    esac
     cat <<EOF
 Package: $1
 Version: $version-$release
 Architecture: amd64
 Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size "$scratch/deb" | cut -f 1)
-Depends: libc6 (>= 2.17)$user
+Depends: libc6 (>= 2.17)$needs
 Section: admin
 Priority: optional
 Description: $(summary "$1")

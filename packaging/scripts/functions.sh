@@ -26,12 +26,20 @@ enable_unit() {
     ! systemd_runs || systemctl daemon-reload
 }
 
+# As the service would read it: what root may read, the coordinator may not.
+check_configuration() {
+    case $package in
+    millwright-coordinator) runuser -u millwright -- "/usr/bin/$package" --check-config ;;
+    *) "/usr/bin/$package" --check-config ;;
+    esac
+}
+
 # The new program takes over, if the old one runs and the new one can read the configuration.
 restart_if_running() {
     systemd_runs || return 0
     systemctl daemon-reload
     systemctl is-active --quiet "$unit" || return 0
-    if ! why=$("/usr/bin/$package" --check-config 2>&1); then
+    if ! why=$(check_configuration 2>&1); then
         echo "$package: the old version keeps running, since the new one would not start: $why" >&2
         echo "$package: mend that and run: systemctl restart $unit" >&2
         return 0
