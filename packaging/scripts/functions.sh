@@ -34,13 +34,13 @@ check_configuration() {
     esac
 }
 
-# The new program takes over, if the old one runs and the new one can read the configuration.
+# The new program takes over, if the old one runs and the new one finds nothing wrong.
 restart_if_running() {
     systemd_runs || return 0
     systemctl daemon-reload
     systemctl is-active --quiet "$unit" || return 0
     if ! why=$(check_configuration 2>&1); then
-        echo "$package: the old version keeps running, since the new one would not start: $why" >&2
+        echo "$package: the old version keeps running, since the new one finds this wrong: $why" >&2
         echo "$package: mend that and run: systemctl restart $unit" >&2
         return 0
     fi
