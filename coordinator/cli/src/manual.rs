@@ -7,7 +7,8 @@ use std::{fs, path::Path};
 /// What a paragraph says that speaks of commands of a later version.
 const LATER: &str = "*Comes with operations:*";
 /// The other two programs' commands that the manual may name.
-const OF_OTHERS: [&str; 2] = ["millwright-coordinator --check-config", "millwright-agent status"];
+const OF_OTHERS: [&str; 3] =
+    ["millwright-coordinator --check-config", "millwright-coordinator restore", "millwright-agent status"];
 
 /// Every page, and its paragraphs: list items and blocks of code count as such.
 fn pages() -> Vec<(String, Vec<String>)> {
@@ -62,7 +63,7 @@ fn words(command: &str) -> Vec<String> {
 /// Whether this version has the command; what stands for a name or an action, or is left out, does not matter.
 fn exists(command: &str) -> bool {
     if command.starts_with("millwright-") {
-        return OF_OTHERS.contains(&command)
+        return OF_OTHERS.iter().any(|known| command == *known || command.starts_with(&format!("{known} ")))
             || ["millwright-coordinator", "millwright-agent"].contains(&command);
     }
     let words =

@@ -121,7 +121,8 @@ pub fn print(output: &Output, verdict: &Verdict) -> Result<()> {
     let nodes = clean(&verdict.nodes.join(", "));
     let start = match verdict.may_start.as_str() {
         start if start == verdict.verdict => String::new(),
-        "allowed" => "; it may begin now, and waits on the way".to_owned(),
+        "allowed" => "; what is in the way would clear during an operation, which this version does not have"
+            .to_owned(),
         start => format!("; to begin: {}", start.replace('_', " ")),
     };
     output.line(format!("{word}: {} {nodes}{start}", verdict.action))?;

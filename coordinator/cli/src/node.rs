@@ -76,7 +76,7 @@ fn history_lines(output: &Output, past: &Past) -> Vec<String> {
 fn answer_line(output: &Output, change: &VerdictChange) -> String {
     let word = output.tone(may::tone(&change.verdict), &change.verdict.replace('_', " "));
     let could_begin = change.verdict != "allowed" && change.may_start == "allowed";
-    let begin = if could_begin { ", an operation could begin" } else { "" };
+    let begin = if could_begin { ", would clear during an operation" } else { "" };
     let why = match change.codes.join(", ") {
         none if none.is_empty() => String::new(),
         codes => clean(&format!(": {} ({codes})", change.sentence)),
@@ -219,7 +219,7 @@ mod tests {
             [
                 "alibuild10: when answers became other ones, newest first",
                 "  2026-01-31T04:10:00Z reboot allowed",
-                "  2026-01-31T02:00:00Z reboot wait, an operation could begin: a \u{fffd}build runs (task_protected, views_disagree)",
+                "  2026-01-31T02:00:00Z reboot wait, would clear during an operation: a \u{fffd}build runs (task_protected, views_disagree)",
                 "what happened to it",
                 "  nothing since it is watched",
             ]

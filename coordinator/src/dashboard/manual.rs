@@ -208,6 +208,15 @@ mod tests {
     }
 
     #[test]
+    fn no_page_has_what_the_reader_of_pages_does_not_know() {
+        let pages = PAGES.iter().chain(&CHAPTERS).map(|(name, text)| (*name, *text));
+        for (name, text) in pages.chain([("README", INDEX)]) {
+            let table = text.lines().find(|line| line.starts_with('|'));
+            assert_eq!(table, None, "{name}: write a list, since tables are shown as they are written");
+        }
+    }
+
+    #[test]
     fn a_word_that_is_no_code_has_no_page() {
         assert!(ManualPage::of("../../etc/passwd").is_none() && ManualPage::of("").is_none());
     }

@@ -206,7 +206,7 @@ async fn a_node_page_has_the_four_verdicts_the_checklist_and_what_runs_there() {
     let said = words(&page);
     for part in [
         "Checklist 8 of 8",
-        "an operation may begin and wait for it",
+        "would clear during an operation",
         BUILD,
         "◆ protected a Jenkins build",
         "◇ checker a pull-request checker",

@@ -160,7 +160,9 @@ fn meaning(verdict: &Verdict) -> String {
         (Severity::Allowed, _) => "Nothing objects.".to_owned(),
         (Severity::Refused, _) => "Only a change of the policy could allow it.".to_owned(),
         (_, Severity::Allowed) => {
-            format!("{step} is not possible yet; an operation may begin and wait for it.")
+            format!(
+                "{step} is not possible now. What is in the way would clear during an operation, which this version does not have."
+            )
         }
         (Severity::Wait, _) => "It clears by itself, or when something happens.".to_owned(),
         (Severity::NeedsPeople, _) => "A person can decide.".to_owned(),

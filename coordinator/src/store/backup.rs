@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -87,7 +88,9 @@ pub fn restore(from: &Path, store: &Path, now: Timestamp) -> Result<Option<PathB
         path: path.to_owned(),
         why: error.to_string(),
     };
-    fs::copy(from, &draft).map_err(|error| unwritable(&draft, error))?;
+    fs::copy(from, &draft)
+        .and_then(|_| give_to_owner_of_folder(&draft))
+        .map_err(|error| unwritable(&draft, error))?;
     File::open(&draft).and_then(|file| file.sync_all()).map_err(|error| unwritable(&draft, error))?;
     let aside = with_suffix(store, &now.strftime(".before-%Y%m%dT%H%M%SZ").to_string());
     let mut kept = None;
@@ -127,6 +130,13 @@ fn superfluous(copies: &BTreeSet<Timestamp>, now: Timestamp) -> Vec<Timestamp> {
         }
     }
     superfluous
+}
+
+/// Root puts a copy back, and the service, which is somebody else, must be able to write it.
+fn give_to_owner_of_folder(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    let folder = fs::metadata(folder)?;
+    std::os::unix::fs::chown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -199,6 +209,22 @@ mod tests {
         assert_eq!(kept, Some(desk.path("store.before-20260131T110000Z")), "what was there is kept");
         restore(&kept.unwrap(), &desk.path("store"), at("2026-01-31T12:00:00Z")).unwrap();
         assert_eq!(desk.said(), ["forget", "accept"]);
+    }
+
+    #[test]
+    fn what_root_puts_back_belongs_to_whom_the_folder_belongs() {
+        if !nix::unistd::geteuid().is_root() {
+            // Nobody else can make a folder somebody else's.
+            return;
+        }
+        let desk = Desk::new();
+        copy(desk.open().path(), &desk.path("copy")).unwrap();
+        fs::create_dir(desk.path("state")).unwrap();
+        std::os::unix::fs::chown(desk.path("state"), Some(12_345), Some(23_456)).unwrap();
+        let store = desk.path("state/store");
+        restore(&desk.path("copy"), &store, at("2026-01-31T11:00:00Z")).unwrap();
+        let owner = fs::metadata(&store).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (12_345, 23_456));
     }
 
     #[tokio::test]

@@ -98,8 +98,11 @@ impl Fullness {
         let mut sentence = format!(
             "{name} is {used} % full: {} of {} free",
             spoken_size(sight.available_bytes),
-            spoken_size(sight.size_bytes)
+            spoken_size(sight.size_bytes.saturating_sub(sight.free_bytes) + sight.available_bytes)
         );
+        if let Some(limit) = self.bytes_missed(used, config) {
+            sentence.push_str(&format!(", less than {}", spoken_size(limit)));
+        }
         if let Some(hours) = hours_to_full.filter(|_| is_soon) {
             sentence.push_str(&format!(", and full in about {hours:.0} h at the pace of the last hours"));
         }
@@ -121,15 +124,27 @@ impl Fullness {
         }
     }
 
-    /// Percent on every volume; bytes only where they say more than percent: on volumes at least one and a half times
-    /// as large as `warn_free` (with the defaults from 360 GiB on, the class of 500 GB). The worse counts.
+    /// Percent on every volume, and bytes where they say more. The worse counts.
     fn little_room(&self, used: u8, config: &VolumesConfig) -> Status {
-        let is_large = self.sight.size_bytes / 3 >= config.warn_free / 2;
-        let below = |limit: u64| is_large && self.sight.available_bytes < limit;
         graded(
-            used >= config.crit_used_percent || below(config.crit_free),
-            used >= config.warn_used_percent || below(config.warn_free),
+            used >= config.crit_used_percent || self.is_below(config.crit_free, config),
+            used >= config.warn_used_percent || self.is_below(config.warn_free, config),
         )
+    }
+
+    /// Bytes say more than percent on volumes at least one and a half times as large as `warn_free`: with the defaults
+    /// from 360 GiB on, the class of 500 GB.
+    fn is_below(&self, limit: u64, config: &VolumesConfig) -> bool {
+        self.sight.size_bytes / 3 >= config.warn_free / 2 && self.sight.available_bytes < limit
+    }
+
+    /// The limit in bytes, where it and no percentage is the reason.
+    fn bytes_missed(&self, used: u8, config: &VolumesConfig) -> Option<u64> {
+        let limits =
+            [(config.crit_used_percent, config.crit_free), (config.warn_used_percent, config.warn_free)];
+        let missed =
+            limits.into_iter().find(|(percent, free)| used >= *percent || self.is_below(*free, config));
+        missed.filter(|(percent, _)| used < *percent).map(|(_, free)| free)
     }
 
     fn few_inodes(&self, config: &VolumesConfig) -> Status {

@@ -38,15 +38,22 @@ pub(crate) fn budget_spent(case: &Case<'_>, subjects: &[Subject<'_>], reasons: &
         let counts = case.snapshot.counts.class(class);
         let Some(limit) = taken.first().map(|subject| subject.class.out.of(counts.listed)) else { continue };
         // The silence of a node is its own question, whatever the budget.
-        let mut costly = taken.iter().filter(|subject| !subject.is_silent).peekable();
-        if costly.peek().is_none() || with(&counts.out, costly) <= limit {
+        let costly: Vec<&Subject<'_>> = taken.iter().filter(|subject| !subject.is_silent).collect();
+        if costly.is_empty() || with(&counts.out, costly.iter().copied()) <= limit {
             continue;
         }
+        // A broken node may be repaired whatever the budget; one that nobody knows to be broken may not.
+        let is_doubtful = costly.iter().any(|subject| counts.out.contains(subject.name));
+        let doubt = if is_doubtful { ", this one among them, which is not known to be broken" } else { "" };
         reasons.push(
             Reason::new(
                 Code::BudgetSpent,
                 Severity::Wait,
-                format!("{} of {} {class} nodes are out, {limit} may be", counts.out.len(), counts.listed),
+                format!(
+                    "{} of {} {class} nodes are out, {limit} may be{doubt}",
+                    counts.out.len(),
+                    counts.listed
+                ),
                 "another node of the class proven healthy",
             )
             .fact("out", spell_some(case, &counts.out), "fleet", 0)

@@ -47,10 +47,22 @@ pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Re
                 .rule("R11")
                 .owner(if severity == Severity::Wait { "mesos" } else { "operators" })
                 .since(task.started_at)
-                .fact("task", &task.id, "mesos", 0)
+                .fact("task", &task.id, who_says(subject, task), 0)
                 .fact("class", told_apart(task), "policy", 0),
             );
         }
+    }
+}
+
+/// Whose view names the task: for seconds after its end only one does.
+fn who_says(subject: &Subject<'_>, task: &NodeTask) -> &'static str {
+    let names = |tasks: &[NodeTask]| tasks.iter().any(|other| other.id == task.id);
+    let agent = subject.node.and_then(|node| node.agent.as_ref()).and_then(|agent| agent.tasks.known());
+    let master = subject.node.and_then(|node| node.master.as_ref());
+    match (agent.is_some_and(|tasks| names(tasks)), master.is_some_and(|view| names(&view.tasks))) {
+        (true, true) => "agent and mesos_master",
+        (true, false) => "agent",
+        (false, _) => "mesos_master",
     }
 }
 
