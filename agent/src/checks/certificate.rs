@@ -3,14 +3,14 @@
 use super::Context;
 use crate::{
     check::{Check, Look, Looking, Observation, Rhythm},
-    config::{CertificateConfig, Config, units::spoken},
+    config::{CertificateConfig, Config, Endpoint, units::spoken},
 };
 use jiff::Timestamp;
 use millwright_protocol::Status;
 use std::{
     fs::File,
     io::{self, ErrorKind, Read},
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -45,9 +45,10 @@ impl Check for CertificateCheck {
     fn look(&mut self, now: Timestamp) -> Looking<'_> {
         Box::pin(async move {
             let config = &self.config.checks.certificate;
-            let observations = config.paths.iter().filter_map(|path| {
+            let listed = config.paths.iter().map(|path| (path.clone(), self.config.paths.rooted(path)));
+            let observations = listed.chain(self.of_reports()).filter_map(|(path, place)| {
                 let name = path.display().to_string();
-                let observation = match read(&self.config.paths.rooted(path)) {
+                let observation = match read(&place) {
                     Err(error) if error.kind() == ErrorKind::NotFound => return None,
                     Err(error) => {
                         Observation::new(Status::Unknown, format!("{name} cannot be read: {error}"))
@@ -66,6 +67,16 @@ impl Check for CertificateCheck {
             });
             Look { observations: observations.collect(), facts: Vec::new() }
         })
+    }
+}
+
+impl CertificateCheck {
+    /// The certificate with which this host reports: once it expires nobody hears from the node.
+    fn of_reports(&self) -> Option<(PathBuf, PathBuf)> {
+        let is_used = matches!(self.config.coordinator.url, Some(Endpoint::Https { .. }));
+        let certificate = is_used.then(|| self.config.tls.files().ok()).flatten()?.certificate;
+        let is_listed = self.config.checks.certificate.paths.contains(&certificate);
+        (!is_listed).then(|| (certificate.clone(), certificate))
     }
 }
 
@@ -179,5 +190,25 @@ mod tests {
         let look = check.look(Timestamp::UNIX_EPOCH).await;
         let seen: Vec<_> = look.observations.iter().map(|seen| (seen.item.as_deref(), seen.status)).collect();
         assert_eq!(seen, [(Some("/broken.pem"), Status::Unknown), (Some("/empty.pem"), Status::Unknown)]);
+    }
+
+    #[tokio::test]
+    async fn the_certificate_with_which_the_host_reports_is_watched_without_being_listed() {
+        let root = tempfile::tempdir().unwrap();
+        let certificate = root.path().join("own.pem");
+        std::fs::write(&certificate, CERTIFICATE).unwrap();
+        let mut config = Config::default();
+        config.paths.root = root.path().into();
+        config.tls.certificate = Some(certificate.clone());
+        config.tls.key = Some(root.path().join("own.key"));
+        for (url, seen) in [("http://127.0.0.1:8482", 0), ("https://mw.cern.ch:8482", 1)] {
+            config.coordinator.url = Some(url.parse().unwrap());
+            let mut check = CertificateCheck { config: Rc::new(config.clone()) };
+            let look = check.look("2027-01-05T00:00:00Z".parse().unwrap()).await;
+            assert_eq!(look.observations.len(), seen, "{url}");
+            assert!(
+                look.observations.iter().all(|one| one.sentence.contains("own.pem expired on 2026-12-31"))
+            );
+        }
     }
 }
