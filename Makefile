@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test
+.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test puppet-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -20,6 +20,7 @@ help:
 	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
 	@echo 'make packages an .rpm (CentOS 7 and newer), a .deb and a .tar.gz each of agent, coordinator and command line'
 	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
+	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
 # Only the program's own words may reach standard output: tools read it.
 try: build
@@ -74,3 +75,7 @@ packages:
 
 packages-test:
 	packaging/test-packages.sh $(PROGRAMS)
+
+# Ready programs instead of a build: make puppet-test PROGRAMS=FOLDER
+puppet-test: $(if $(PROGRAMS),,build)
+	packaging/puppet/test.sh $(or $(PROGRAMS),$(bin))
