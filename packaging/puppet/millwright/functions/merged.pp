@@ -3,7 +3,7 @@
 # @param under
 #   What holds where the others say nothing.
 # @param over
-#   What wins. Lists are replaced as a whole.
+#   What wins. A list replaces a list.
 # @return Both together.
 function millwright::merged(Millwright::Settings $under, Millwright::Settings $over) >> Millwright::Settings {
   $over.reduce($under) |$all, $pair| {

@@ -1,3 +1,3 @@
-# @summary A TOML file: keys and tables. A key without a value (`~`), or a table without a key, is left out, so that a host
-#   can take back what its group says.
+# @summary A TOML file: keys and tables. A key without a value (`~`), or a table without a key, is left out: the
+#   program's default holds.
 type Millwright::Settings = Hash[String[1], Optional[Millwright::Value]]

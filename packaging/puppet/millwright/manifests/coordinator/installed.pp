@@ -10,6 +10,7 @@ class millwright::coordinator::installed {
   $user = $millwright::coordinator::user
   $group = $millwright::coordinator::group
   $file = "${dir}/coordinator.toml"
+  $policy = "${dir}/policy.toml"
   $key = "${dir}/key.pem"
 
   $wanted = $millwright::coordinator::version ? {
@@ -18,14 +19,14 @@ class millwright::coordinator::installed {
   }
 
   $certname = $trusted['certname']
-  $basics = $millwright::coordinator::tls ? {
+  $trust = $millwright::coordinator::tls ? {
     true    => {
       'listen' => { 'agents' => '0.0.0.0:8482' },
       'tls'    => { 'certname' => $certname, 'puppet_ssl' => $millwright::coordinator::puppet_ssl, 'key' => $key },
     },
     default => {},
   }
-  $settings = millwright::merged($basics, $millwright::coordinator::settings)
+  $settings = millwright::merged({ 'policy' => $policy } + $trust, $millwright::coordinator::settings)
 
   if $millwright::manage_package {
     package { $millwright::coordinator::package:
@@ -51,7 +52,7 @@ class millwright::coordinator::installed {
 
   if $millwright::coordinator::policy_source or $millwright::coordinator::policy_content {
     # A changed policy is read within seconds, without a restart.
-    file { "${dir}/policy.toml":
+    file { $policy:
       ensure       => file,
       owner        => 'root',
       group        => $group,
