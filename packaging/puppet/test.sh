@@ -1,7 +1,8 @@
 #!/bin/sh
 # Tries the Puppet module with a real Puppet and the real programs: checks and compiles it for several systems, applies
-# it below a folder of its own, and looks at what is there afterwards. Needs root; no package, service or file of this
-# machine is touched.
+# it below a folder of its own, and looks at what is there afterwards. Where `make packages` has made packages, it
+# installs those as well, in a copy of this machine's files. Needs root; no package, service or file of this machine is
+# touched.
 #
 #     packaging/puppet/test.sh [FOLDER]     FOLDER: ready programs; without it target/debug
 set -eu
@@ -9,7 +10,10 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 programs=$(cd "${1:-${CARGO_TARGET_DIR:-$root/target}/debug}" && pwd)
+packages=${CARGO_TARGET_DIR:-$root/target}/packages
 module=$here/millwright
+# What a run of Puppet is put behind: nothing, or a change into the copy.
+within=
 # Puppet says "changed" with 2.
 changed=2
 
@@ -26,7 +30,8 @@ fail() {
 # What is read of this machine is replaced by $scratch/facts; nothing is read from or written to its own Puppet's folders.
 puppet_apply() {
     set +e
-    puppet apply --confdir "$scratch/conf" --vardir "$scratch/var" --rundir "$scratch/run" --logdir "$scratch/log.d" \
+    # shellcheck disable=SC2086 # several words
+    $within puppet apply --confdir "$scratch/conf" --vardir "$scratch/var" --rundir "$scratch/run" --logdir "$scratch/log.d" \
         --publicdir "$scratch/public" --modulepath "$scratch/modules" --hiera_config "$scratch/hiera.yaml" \
         --pluginfactdest "$scratch/facts" --color false --detailed-exitcodes "$@" >"$scratch/log" 2>&1
     status=$?
@@ -190,9 +195,9 @@ Service<| title == 'millwright-coordinator' |> {
 EOF
 }
 
-# run CLASS
+# run CLASS...
 run() {
-    echo "include millwright::$1" | cat - "$scratch/services.pp" >"$scratch/site.pp"
+    printf 'include millwright::%s\n' "$@" | cat - "$scratch/services.pp" >"$scratch/site.pp"
     puppet_apply --certname "$certname" "$scratch/site.pp"
 }
 
@@ -351,6 +356,96 @@ coordinator_applied() {
     expect 0 "no coordinator on another host"
 }
 
+# ---- packages
+
+# This machine's files again, what is written to them in memory, and a repository with two versions of each package.
+copy() {
+    mkdir "$scratch/memory" "$scratch/repository"
+    mount -t tmpfs none "$scratch/memory"
+    mkdir "$scratch/memory/above" "$scratch/memory/work" "$scratch/memory/root"
+    copy=$scratch/memory/root
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/memory/above,workdir=$scratch/memory/work" "$copy"
+    mount -t proc proc "$copy/proc"
+    mount --rbind /dev "$copy/dev"
+    mkdir -p "$copy$scratch"
+    mount --bind "$scratch" "$copy$scratch"
+
+    for package in "$packages"/*.deb; do
+        cp "$package" "$scratch/repository/"
+        dpkg-deb -R "$package" "$scratch/newer"
+        sed -i 's/^Version: .*/Version: 99-1/' "$scratch/newer/DEBIAN/control"
+        dpkg-deb -b "$scratch/newer" "$scratch/repository/newer-${package##*/}" >/dev/null
+        rm -r "$scratch/newer"
+    done
+    for package in "$scratch"/repository/*.deb; do
+        dpkg-deb -f "$package"
+        printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "${package##*/}" "$(stat -c %s "$package")" "$(sha256sum <"$package" | cut -d' ' -f1)"
+    done >"$scratch/repository/Packages"
+    # What this machine may have of ours.
+    rm -rf "$copy/etc/millwright" "$copy/var/lib/millwright" "$copy/var/lib/millwright-agent"
+    rm -f "$copy"/etc/apt/sources.list.d/*
+    echo "deb [trusted=yes] file:$scratch/repository ./" >"$copy/etc/apt/sources.list"
+    chroot "$copy" apt-get -q update >"$scratch/log" 2>&1 || fail "apt-get update in the copy"
+}
+
+# installed VERSION: all three packages.
+installed() {
+    for package in millwright millwright-agent millwright-coordinator; do
+        # shellcheck disable=SC2016 # dpkg's own
+        found=$(chroot "$copy" dpkg-query -W -f '${db:Status-Abbrev}${Version}' "$package")
+        [ "$found" = "ii $1" ] || fail "$package is $found instead of $1"
+    done
+}
+
+packages_applied() {
+    set -- "$packages"/millwright-agent_*.deb
+    if [ ! -e "$1" ]; then
+        say "not tried: installing packages, since there are none in $packages; make packages"
+        return
+    fi
+    version=$(dpkg-deb -f "$1" Version)
+    copy
+    settle
+    levels "
+millwright::version: '$version'
+millwright::coordinator::puppet_ssl: '$scratch/ssl'
+millwright::coordinator::settings: { host: 'alibuild-coordinator' }"
+    be alibuild-coordinator.cern.ch alibuild
+    within="chroot $copy"
+    run coordinator agent
+    expect "$changed" "packages: a first run installs $version on the coordinator's host"
+    installed "$version"
+    for file in 'coordinator.toml 640 root:millwright' 'key.pem 640 root:millwright' 'policy.toml 644 root:millwright' 'agent.toml 644 root:root'; do
+        found=$(chroot "$copy" stat -c '%a %U:%G' "/etc/millwright/${file%% *}")
+        [ "$found" = "${file#* }" ] || fail "${file%% *} is $found"
+    done
+    was agent start
+    was coordinator start
+    run coordinator agent
+    expect 0 "packages: a second run changes nothing"
+
+    own "{ millwright::version: 'latest' }"
+    run coordinator agent
+    expect "$changed" "packages: an upgrade"
+    installed 99-1
+    run coordinator agent
+    expect 0 "packages: a second run with 'latest' changes nothing"
+    own '{}'
+    run coordinator agent
+    expect "$changed" "packages: back to $version"
+    installed "$version"
+    # The packages' own scripts restart what runs.
+    was agent start
+
+    own "{ millwright::coordinator::ensure: absent, millwright::agent::ensure: absent }"
+    run coordinator agent
+    expect "$changed" "packages: taken away"
+    [ ! -e "$copy/usr/bin/millwright-agent" ] && [ ! -e "$copy/usr/bin/millwright-coordinator" ] || fail "programs are still there"
+    run coordinator agent
+    expect 0 "packages: taken away twice"
+    within=
+}
+
 # ---- facts
 
 facts() {
@@ -392,6 +487,8 @@ facts() {
     echo "puppet-test: needs root, to give files to others" >&2
     exit 1
 }
+# Mounts of its own, for the copy: they go when it ends.
+[ ! -d "$packages" ] || [ -n "${MILLWRIGHT_PUPPET_TEST:-}" ] || MILLWRIGHT_PUPPET_TEST=inside exec unshare --mount "$0" "$@"
 "$root/tests/lab/needs.sh" puppet puppet-lint python3 openssl runuser
 for program in millwright-agent millwright-coordinator millwright; do
     [ -x "$programs/$program" ] || {
@@ -400,13 +497,23 @@ for program in millwright-agent millwright-coordinator millwright; do
     }
 done
 
+finish() {
+    [ -z "$agent" ] || kill "$agent" 2>/dev/null || true
+    # First of all the mounts: behind them is this machine.
+    ! mountpoint -q "$scratch/memory" || umount -R "$scratch/memory" || {
+        echo "puppet-test: $scratch stays: it cannot be unmounted" >&2
+        return
+    }
+    rm -rf --one-file-system "$scratch"
+}
+
 scratch=$(mktemp -d)
 agent=
-trap 'kill $agent 2>/dev/null || true; rm -rf "$scratch"' EXIT
+trap finish EXIT
 trap 'exit 1' INT TERM
 chmod 755 "$scratch"
 mkdir "$scratch/modules" "$scratch/facts" "$scratch/bin"
-ln -s "$module" "$scratch/modules/millwright"
+cp -r "$module" "$scratch/modules/"
 # Where everybody may execute them; a link is not enough below a home.
 for program in millwright-agent millwright-coordinator millwright; do
     cp -l "$programs/$program" "$scratch/bin/" 2>/dev/null || cp "$programs/$program" "$scratch/bin/"
@@ -419,5 +526,6 @@ catalogs
 agent_applied
 nasty_text
 coordinator_applied
+packages_applied
 facts
 say "good, with Puppet $(puppet --version)"

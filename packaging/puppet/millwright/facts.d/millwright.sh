@@ -1,6 +1,8 @@
 #!/bin/sh
 # External facts: the version of the agent on this node, and its worst finding ("ok", "warn", "crit", "unknown").
 # Silent where there is no agent, and never longer than five seconds.
+set -eu
+
 agent=${MILLWRIGHT_AGENT:-/usr/bin/millwright-agent}
 [ -x "$agent" ] || exit 0
 
