@@ -29,6 +29,20 @@ pub struct PolicyErrors {
     pub errors: Vec<String>,
 }
 
+impl PolicyErrors {
+    /// Everything that is wrong in one line, without the file's name: for sentences, and for logs that keep to lines.
+    pub fn in_one_line(&self) -> String {
+        let lines: Vec<&str> = self
+            .errors
+            .iter()
+            .flat_map(|error| error.lines())
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.join("; ")
+    }
+}
+
 impl fmt::Display for PolicyErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "read the policy {}", self.path.display())?;

@@ -123,17 +123,28 @@ pub struct SourceView {
 pub struct PolicyView {
     /// A digest of the file.
     pub version: String,
-    /// Why the file on disk is not in force; then everything is protected.
+    /// That the file on disk cannot be read and why, as a sentence; then everything is protected.
     pub unreadable: Option<String>,
+    /// When it was first seen to be so.
+    #[serde(default)]
+    pub unreadable_since: Option<Timestamp>,
     /// How many nodes it lists.
     pub listed: u32,
+}
+
+impl PolicyView {
+    /// Whether a good file was ever read.
+    pub fn is_known(&self) -> bool {
+        self.unreadable.is_none() || !self.version.is_empty()
+    }
 }
 
 impl From<&Policy> for PolicyView {
     fn from(policy: &Policy) -> Self {
         Self {
             version: policy.version.clone(),
-            unreadable: policy.unreadable.clone(),
+            unreadable: policy.unreadable.as_ref().map(ToString::to_string),
+            unreadable_since: policy.unreadable.as_ref().and_then(|unreadable| unreadable.since),
             listed: u32::try_from(policy.nodes.len()).unwrap_or(u32::MAX),
         }
     }

@@ -129,7 +129,7 @@ impl World {
     fn tell_of_policy(&mut self, line: &Line) -> bool {
         let policy = &mut self.fleet.policy;
         if line.words[0] == "unreadable" {
-            policy.unreadable = Some(line.words[1..].join(" "));
+            policy.unreadable = Some(line.words[1..].join(" ").into());
             return true;
         }
         if !["label", "zone", "no_project", "attribute"].contains(&line.words[0].as_str()) {

@@ -81,7 +81,14 @@ fn with_no_policy_that_could_ever_be_read_every_node_is_refused_and_the_fault_is
 
     let nodes = said(&millwright(&coordinator, &["nodes"]));
     assert_eq!(nodes.matches("nmes").count(), 1, "{nodes}");
+    assert!(!nodes.contains("has not answered") && !nodes.contains("0 of 0"), "{nodes}");
     assert!(nodes.contains("millwright policy check /") && !nodes.contains("not seen here"), "{nodes}");
+
+    let policy = millwright(&coordinator, &["policy", "show"]);
+    let text = said(&policy);
+    assert_eq!(policy.status.code(), Some(1), "{text}");
+    assert!(text.contains("nmes") && text.contains("never been a good policy"), "{text}");
+    assert!(!text.contains("Cluster") && !text.contains("version"), "{text}");
 }
 
 #[test]

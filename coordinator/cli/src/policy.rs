@@ -86,19 +86,74 @@ fn seen(fleet: &FleetView) -> Vec<SeenNode> {
 
 async fn show(client: &Client, output: &Output, json: bool) -> Result<ExitCode> {
     let answer: Value = client.get("/api/v1/policy", &[]).await?;
+    let policy = PolicyDetail::deserialize(&answer)?;
+    let (complaint, told) = told(&policy);
+    let exit = if complaint.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if json {
         output.json(&answer)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exit);
     }
-    let policy = PolicyDetail::deserialize(&answer)?;
-    let nodes = words::count(policy.summary.listed as usize, "node");
-    output.line(clean(&format!("version {}, {nodes} listed\n", policy.summary.version)))?;
-    if let Some(why) = policy.summary.unreadable {
-        let sentence = format!(
-            "the file on disk is not in force: {why}\neverything is protected until it is mended; below is the last good policy\n"
+    if let Some(complaint) = complaint {
+        output.line(output.tone(Tone::Bad, &complaint))?;
+    }
+    if let Some(told) = told {
+        output.line(clean(&told))?;
+    }
+    Ok(exit)
+}
+
+/// What is wrong with the file on disk, and the last good policy, where there ever was one.
+fn told(policy: &PolicyDetail) -> (Option<String>, Option<String>) {
+    let summary = &policy.summary;
+    let nodes = words::count(summary.listed as usize, "node");
+    let complaint = summary.unreadable.as_ref().map(|unreadable| {
+        let since = summary.unreadable_since.map_or_else(String::new, |since| format!("since: {since:.0}\n"));
+        let meanwhile = if summary.is_known() {
+            "everything is protected until it is mended; below is the last good policy\n"
+        } else {
+            "there has never been a good policy here; everything is protected"
+        };
+        format!("{unreadable}\n{since}{meanwhile}")
+    });
+    let told = summary
+        .is_known()
+        .then(|| format!("version {}, {nodes} listed\n\n{}", summary.version, policy.explanation.trim_end()));
+    (complaint, told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millwright_coordinator::view::PolicyView;
+    use millwright_decision::{Policy, Unreadable};
+
+    fn detail(policy: &Policy) -> PolicyDetail {
+        PolicyDetail { summary: PolicyView::from(policy), explanation: policy::explain(policy) }
+    }
+
+    #[test]
+    fn where_no_policy_was_ever_good_nothing_is_said_of_what_it_protects() {
+        let unreadable = Unreadable {
+            why: "line 26: no; line 40: no".into(),
+            path: Some("/srv/policy.toml".into()),
+            since: Some("2026-01-31T10:00:00Z".parse().unwrap()),
+        };
+        let policy = Policy::unreadable(unreadable.clone(), "try".parse().unwrap());
+        let (complaint, below) = told(&detail(&policy));
+        assert_eq!(
+            complaint.unwrap(),
+            "the policy /srv/policy.toml cannot be read: line 26: no; line 40: no\nsince: 2026-01-31T10:00:00Z\n\
+             there has never been a good policy here; everything is protected"
         );
-        output.line(output.tone(Tone::Bad, &sentence))?;
+        assert_eq!(below, None);
+
+        let text = "protections = \"none\"\n[cluster]\nname = \"try\"\ncoordinator = \"try\"\n\
+                    [[nodes]]\nclass = \"agent\"\nnames = [\"n01\"]\n";
+        let good = policy::parse(text, "policy.toml".as_ref()).unwrap();
+        assert_eq!(told(&detail(&good)).0, None);
+        let last_good = Policy { unreadable: Some(unreadable), ..good };
+        let (complaint, below) = told(&detail(&last_good));
+        assert!(complaint.unwrap().ends_with("below is the last good policy\n"));
+        assert!(below.unwrap().contains("1 node listed\n\nCluster try"));
     }
-    output.line(clean(policy.explanation.trim_end()))?;
-    Ok(ExitCode::SUCCESS)
 }

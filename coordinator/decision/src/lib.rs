@@ -26,6 +26,6 @@ pub use fleet::{Node, Snapshot};
 pub use judge::judge;
 pub use policy::{
     Class, ClassPolicy, Consent, Freeze, Mode, NodePolicy, Policy, Protection, Share, Source, TaskClass,
-    TaskMatch, TaskRule, Tasks, VolumePolicy, WeeklyWindow,
+    TaskMatch, TaskRule, Tasks, Unreadable, VolumePolicy, WeeklyWindow,
 };
 pub use verdict::{Capacity, Cost, Evidence, Note, Reason, Severity, TaskLost, Verdict};

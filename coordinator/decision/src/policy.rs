@@ -9,7 +9,7 @@ mod tasks;
 pub use calendar::{Freeze, WeeklyWindow};
 pub use tasks::{TaskClass, TaskMatch, TaskRule, Tasks};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::NodeName;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,12 +210,38 @@ impl VolumePolicy {
     }
 }
 
+/// Why the policy in force is not the one on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with the file, in one line.
+    pub why: String,
+    /// The file, where it is known.
+    pub path: Option<String>,
+    /// When it was first seen to be wrong, where known.
+    pub since: Option<Timestamp>,
+}
+
+impl<T: Into<String>> From<T> for Unreadable {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), path: None, since: None }
+    }
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.path {
+            Some(path) => write!(formatter, "the policy {path} cannot be read: {}", self.why),
+            None => write!(formatter, "the policy cannot be read: {}", self.why),
+        }
+    }
+}
+
 /// Everything people decided.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// Why the policy in force is not the one on disk; then everything is protected.
-    pub unreadable: Option<String>,
-    /// A digest of the file.
+    pub unreadable: Option<Unreadable>,
+    /// A digest of the file; empty where no good one was ever read.
     pub version: String,
     /// The cluster's name.
     pub cluster: String,
@@ -241,7 +267,7 @@ pub struct Policy {
 
 impl Policy {
     /// A policy that lists nobody and forbids everything, for when there is none (DESIGN 3.7).
-    pub fn unreadable(why: impl Into<String>, coordinator: NodeName) -> Self {
+    pub fn unreadable(why: impl Into<Unreadable>, coordinator: NodeName) -> Self {
         Self {
             unreadable: Some(why.into()),
             version: String::new(),
@@ -256,6 +282,11 @@ impl Policy {
             reboot_hint: None,
             rights_hint: None,
         }
+    }
+
+    /// Whether a good file was ever read; without one nobody knows which nodes and sources there should be.
+    pub fn is_known(&self) -> bool {
+        self.unreadable.is_none() || !self.version.is_empty()
     }
 
     /// The policy of the class of a listed node.

@@ -75,7 +75,7 @@ async fn a_node_that_is_to_be_created_may_be_new_and_needs_its_entry_in_the_poli
 async fn nobody_knows_what_a_policy_that_cannot_be_read_lists() {
     let rig = Rig::start().await;
     rig.app.with_fleet(|fleet, now| {
-        let none = millwright_decision::Policy::unreadable("read the policy: line 3", "mw".parse().unwrap());
+        let none = millwright_decision::Policy::unreadable("line 3: no", "mw".parse().unwrap());
         fleet.set_policy(none.into(), now)
     });
     for action in ["drain", "reboot", "rebuild", "delete", "create"] {

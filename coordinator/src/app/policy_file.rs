@@ -4,7 +4,8 @@
 //! and the reason names what is wrong; the next good file ends that without a restart.
 
 use crate::{policy, words};
-use millwright_decision::Policy;
+use jiff::Timestamp;
+use millwright_decision::{Policy, Unreadable};
 use millwright_protocol::NodeName;
 use std::{
     io,
@@ -19,6 +20,8 @@ pub struct PolicyFile {
     host: NodeName,
     /// What was read last, good or bad.
     read: Option<io::Result<Vec<u8>>>,
+    /// Since when what was read is bad.
+    bad_since: Option<Timestamp>,
 }
 
 /// The policy names another host for the coordinator.
@@ -37,18 +40,24 @@ pub struct OtherHost {
 impl PolicyFile {
     /// The file at `path`; its last good copy is kept in `state_dir`.
     pub fn new(path: &Path, state_dir: &Path, host: NodeName) -> Self {
-        Self { path: path.to_owned(), last_good: state_dir.join("policy.last-good.toml"), host, read: None }
+        Self {
+            path: path.to_owned(),
+            last_good: state_dir.join("policy.last-good.toml"),
+            host,
+            read: None,
+            bad_since: None,
+        }
     }
 
     /// The policy to start with.
     ///
     /// # Errors
     /// When it, or the last good one in its place, names another host.
-    pub fn first(&mut self) -> Result<Policy, OtherHost> {
+    pub fn first(&mut self, now: Timestamp) -> Result<Policy, OtherHost> {
         let read = std::fs::read(&self.path);
         let policy = match policy::check(&read, &self.path) {
             Ok(policy) => policy,
-            Err(errors) => self.fallen_back(errors.to_string()),
+            Err(errors) => self.fallen_back(errors.in_one_line(), now),
         };
         Self::check_host(&self.path, &policy, &self.host)?;
         if policy.unreadable.is_none() {
@@ -59,28 +68,33 @@ impl PolicyFile {
     }
 
     /// The policy to go on with, when the file is not what it was.
-    pub fn changed(&mut self) -> Option<Policy> {
-        self.take(std::fs::read(&self.path))
+    pub fn changed(&mut self, now: Timestamp) -> Option<Policy> {
+        self.take(std::fs::read(&self.path), now)
     }
 
     /// Judges, remembers and keeps the same bytes: the file may be written to between two looks, and what was not
     /// judged must neither count as known nor as good.
-    fn take(&mut self, read: io::Result<Vec<u8>>) -> Option<Policy> {
+    fn take(&mut self, read: io::Result<Vec<u8>>, now: Timestamp) -> Option<Policy> {
         if !self.is_news(&read) {
             return None;
         }
-        let good = policy::check(&read, &self.path).map_err(|errors| errors.to_string()).and_then(|policy| {
-            match Self::check_host(&self.path, &policy, &self.host) {
-                Ok(()) => Ok(policy),
-                Err(other) => Err(other.to_string()),
-            }
-        });
+        let good =
+            policy::check(&read, &self.path).map_err(|errors| errors.in_one_line()).and_then(|policy| {
+                match Self::check_host(&self.path, &policy, &self.host) {
+                    Ok(()) => Ok(policy),
+                    Err(other) => Err(format!(
+                        "it names {} as the coordinator's host, and this host is {}",
+                        other.named, other.host
+                    )),
+                }
+            });
         let policy = match good {
             Ok(policy) => {
                 self.keep_as_good(&read);
+                self.bad_since = None;
                 policy
             }
-            Err(why) => self.fallen_back(why),
+            Err(why) => self.fallen_back(why, now),
         };
         self.read = Some(read);
         Some(policy)
@@ -107,19 +121,24 @@ impl PolicyFile {
     }
 
     /// The last good policy with everything protected; without one, an empty fleet.
-    fn fallen_back(&self, why: String) -> Policy {
-        let policy = match policy::load(&self.last_good) {
-            Ok(good) => Policy { unreadable: Some(why), ..good },
-            Err(_) => Policy::unreadable(why, self.host.clone()),
-        };
-        log::error!(
-            "{}\neverything is protected until the file is right; {} by the last good policy",
-            policy.unreadable.as_deref().unwrap_or_default(),
-            match policy.nodes.len() {
-                0 => "no node is listed".to_owned(),
-                many => format!("{} listed", words::count(many, "node")),
+    fn fallen_back(&mut self, why: String, now: Timestamp) -> Policy {
+        let since = Some(*self.bad_since.get_or_insert(now));
+        let unreadable = Unreadable { why, path: Some(self.path.display().to_string()), since };
+        let sentence = unreadable.to_string();
+        let (policy, meanwhile) = match policy::load(&self.last_good) {
+            Ok(good) => {
+                let listed = words::count(good.nodes.len(), "node");
+                (
+                    Policy { unreadable: Some(unreadable), ..good },
+                    format!("the last good policy lists {listed}"),
+                )
             }
-        );
+            Err(_) => (
+                Policy::unreadable(unreadable, self.host.clone()),
+                "there has never been a good policy here".to_owned(),
+            ),
+        };
+        log::error!("{sentence}; everything is protected until the file is right; {meanwhile}");
         policy
     }
 
@@ -158,6 +177,10 @@ mod tests {
 
     const GOOD: &str = "protections = \"none\"\n[cluster]\nname = \"c\"\ncoordinator = \"mw\"\n[[nodes]]\nclass = \"agent\"\nnames = [\"n01\"]\n";
 
+    fn now() -> Timestamp {
+        "2026-01-31T10:00:00Z".parse().unwrap()
+    }
+
     struct Desk {
         folder: tempfile::TempDir,
         file: PolicyFile,
@@ -183,73 +206,97 @@ mod tests {
     #[test]
     fn a_file_that_is_broken_later_leaves_the_nodes_listed_and_everything_protected() {
         let mut desk = Desk::with(GOOD);
-        assert!(desk.file.first().unwrap().unreadable.is_none());
-        assert!(desk.file.changed().is_none(), "nothing has changed");
+        assert!(desk.file.first(now()).unwrap().unreadable.is_none());
+        assert!(desk.file.changed(now()).is_none(), "nothing has changed");
         desk.write("nonsense");
-        let broken = desk.file.changed().unwrap();
+        let broken = desk.file.changed(now()).unwrap();
         assert_eq!(broken.nodes.len(), 1);
-        assert!(broken.unreadable.unwrap().contains("policy.toml"));
+        assert!(broken.unreadable.unwrap().path.unwrap().ends_with("policy.toml"));
         desk.write(GOOD);
-        assert!(desk.file.changed().unwrap().unreadable.is_none(), "the next good file ends it");
+        assert!(desk.file.changed(now()).unwrap().unreadable.is_none(), "the next good file ends it");
     }
 
     #[test]
     fn a_start_with_a_broken_file_takes_the_last_good_one() {
         let mut desk = Desk::with(GOOD);
-        desk.file.first().unwrap();
+        desk.file.first(now()).unwrap();
         desk.write("nonsense");
-        let policy = Desk::open(desk.folder.path()).first().unwrap();
+        let policy = Desk::open(desk.folder.path()).first(now()).unwrap();
         assert!(policy.nodes.len() == 1 && policy.unreadable.is_some());
     }
 
     #[test]
     fn a_start_with_a_broken_file_and_nothing_before_it_is_an_empty_fleet() {
-        let policy = Desk::with("nonsense").file.first().unwrap();
+        let policy = Desk::with("nonsense").file.first(now()).unwrap();
         assert!(policy.nodes.is_empty() && policy.unreadable.is_some());
     }
 
     #[test]
     fn a_file_that_is_written_to_while_it_is_taken_in_is_taken_in_again() {
         let mut desk = Desk::with(GOOD);
-        desk.file.first().unwrap();
+        desk.file.first(now()).unwrap();
         let more = GOOD.replace("\"n01\"", "\"n01\", \"n02\"");
         desk.write("written after the look");
-        assert_eq!(desk.file.take(Ok(more.clone().into_bytes())).unwrap().nodes.len(), 2);
+        assert_eq!(desk.file.take(Ok(more.clone().into_bytes()), now()).unwrap().nodes.len(), 2);
         let kept = std::fs::read_to_string(desk.folder.path().join("policy.last-good.toml")).unwrap();
         assert_eq!(kept, more, "only what was judged is good");
-        let now = desk.file.changed().unwrap();
+        let now = desk.file.changed(now()).unwrap();
         assert!(now.nodes.len() == 2 && now.unreadable.is_some());
     }
 
     #[test]
     fn a_file_seen_half_written_is_seen_whole_at_the_next_look() {
         let mut desk = Desk::with(GOOD);
-        desk.file.first().unwrap();
-        assert!(desk.file.take(Ok(Vec::new())).unwrap().unreadable.is_some());
-        assert!(desk.file.changed().unwrap().unreadable.is_none());
+        desk.file.first(now()).unwrap();
+        assert!(desk.file.take(Ok(Vec::new()), now()).unwrap().unreadable.is_some());
+        assert!(desk.file.changed(now()).unwrap().unreadable.is_none());
     }
 
     #[test]
     fn a_file_that_goes_away_is_a_broken_file() {
         let mut desk = Desk::with(GOOD);
-        desk.file.first().unwrap();
+        desk.file.first(now()).unwrap();
         std::fs::remove_file(desk.folder.path().join("policy.toml")).unwrap();
-        assert!(desk.file.changed().unwrap().unreadable.is_some());
-        assert!(desk.file.changed().is_none(), "and is told once");
+        assert!(desk.file.changed(now()).unwrap().unreadable.is_some());
+        assert!(desk.file.changed(now()).is_none(), "and is told once");
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_with_the_file_and_the_time_it_was_first_seen_until_it_is_mended() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first(now()).unwrap();
+        let later = |minutes| now() + jiff::SignedDuration::from_mins(minutes);
+        desk.write("a = [1\nb = ]\n");
+        let broken = desk.file.changed(later(1)).unwrap().unreadable.unwrap();
+        let sentence = broken.to_string();
+        let path = desk.folder.path().join("policy.toml");
+        assert!(
+            sentence.starts_with(&format!("the policy {} cannot be read: line 2: ", path.display())),
+            "{sentence}"
+        );
+        assert!(!sentence.contains('\n'), "{sentence}");
+        desk.write(&GOOD.replace("names", "nmes").replace("coordinator =", "cordinator ="));
+        let again = desk.file.changed(later(2)).unwrap().unreadable.unwrap();
+        assert_eq!(again.since, Some(later(1)), "another fault in a file that was already bad");
+        assert!(again.why.starts_with("line 2: ") && again.why.contains("; line 7: "), "{}", again.why);
+        desk.write(GOOD);
+        desk.file.changed(later(3)).unwrap();
+        desk.write("nonsense");
+        assert_eq!(desk.file.changed(later(4)).unwrap().unreadable.unwrap().since, Some(later(4)));
     }
 
     #[test]
     fn another_host_is_refused_with_what_to_do() {
         let other = GOOD.replace("\"mw\"", "\"alimesos01\"");
-        let message = Desk::with(&other).file.first().unwrap_err().to_string();
+        let message = Desk::with(&other).file.first(now()).unwrap_err().to_string();
         for part in ["names alimesos1", "this host is mw", "copy its state directory", "coordinator.toml"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         let mut desk = Desk::with(GOOD);
-        desk.file.first().unwrap();
+        desk.file.first(now()).unwrap();
         desk.write(&other);
         assert!(
-            desk.file.changed().unwrap().unreadable.unwrap().contains("names alimesos1"),
+            desk.file.changed(now()).unwrap().unreadable.unwrap().why.contains("names alimesos1"),
             "while running it protects"
         );
     }

@@ -99,14 +99,15 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let mut wish = Wish::watch().map_err(StartError::Signals)?;
     let host = this_host(config.host.as_ref()).map_err(StartError::Host)?;
     let _state = own_state(&config.state_dir)?;
+    let clock = Arc::new(SystemClock::new());
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
-    let policy = policy_file.first()?;
+    let policy = policy_file.first(clock.now())?;
     for wrong in unanswered(&config, &policy) {
         log::warn!("{wrong}");
     }
     let identity = config.tls.as_ref().map(tls::Identity::load).transpose()?.map(Arc::new);
     let (listeners, announcement) = Listeners::bind(&config).await?;
-    let app = build(config, policy)?;
+    let app = build(config, policy, clock)?;
 
     let (driver, mut remember) = background::start(&app)?;
     listeners.serve(&app, identity.as_ref());
@@ -139,8 +140,11 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     Ok(())
 }
 
-fn build(config: Config, policy: millwright_decision::Policy) -> Result<Arc<App>, StartError> {
-    let clock = Arc::new(SystemClock::new());
+fn build(
+    config: Config,
+    policy: millwright_decision::Policy,
+    clock: Arc<SystemClock>,
+) -> Result<Arc<App>, StartError> {
     let retention = Retention {
         changes: SignedDuration::try_from(config.retention.transitions).unwrap_or(SignedDuration::MAX),
         audit: SignedDuration::try_from(config.retention.audit).unwrap_or(SignedDuration::MAX),

@@ -30,7 +30,7 @@ pub(super) fn policy(app: &Arc<App>, mut file: PolicyFile) {
     let shutdown = app.shutdown.clone();
     shutdown.spawn(async move {
         while app.pause(POLICY).await {
-            let Some(policy) = file.changed() else { continue };
+            let Some(policy) = file.changed(app.clock.now()) else { continue };
             // What is wrong with a bad file, and what holds meanwhile, has been said where it was read.
             if policy.unreadable.is_none() {
                 let nodes = words::count(policy.nodes.len(), "node");

@@ -12,7 +12,7 @@ use super::PageData;
 use crate::view::*;
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Action, Class, Policy, Protection, Request, Source, TaskClass, TaskMatch, Verdict,
+    Action, Class, Policy, Protection, Request, Source, TaskClass, TaskMatch, Unreadable, Verdict,
     example::ExampleFleet,
     fleet::{Brake, Listing, Pause, SshProbe, WarmUp},
     judge,
@@ -86,10 +86,12 @@ impl Example {
     /// A policy with a fault in it.
     pub fn unreadable() -> Self {
         let mut story = Story::new();
-        story.fleet.policy.unreadable = Some(
-            "read the policy /etc/millwright/policy.toml\n  line 14: `protectoins`: unknown key; known keys are `cluster`, `hints`, `protections`"
+        story.fleet.policy.unreadable = Some(Unreadable {
+            why: "line 14: `protectoins`: unknown key; known keys are `cluster`, `hints`, `protections`"
                 .to_owned(),
-        );
+            path: Some("/etc/millwright/policy.toml".to_owned()),
+            since: Some(story.ago(SignedDuration::from_mins(3))),
+        });
         story.told()
     }
 
@@ -410,7 +412,8 @@ impl Story {
             .collect(),
             policy: PolicyView {
                 version: "9f86d081884c7d65".to_owned(),
-                unreadable: self.fleet.policy.unreadable.clone(),
+                unreadable: self.fleet.policy.unreadable.as_ref().map(ToString::to_string),
+                unreadable_since: self.fleet.policy.unreadable.as_ref().and_then(|policy| policy.since),
                 listed: 55,
             },
             not_configured: vec![Source::Jenkins, Source::Marathon, Source::Aurora, Source::OpenStack],

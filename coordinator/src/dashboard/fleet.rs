@@ -171,7 +171,7 @@ impl FleetPage {
             policy_version: fleet.policy.version.chars().take(12).collect(),
             policy_story: policy_story(&fleet.policy),
             is_policy_readable: fleet.policy.unreadable.is_none(),
-            is_policy_known: is_known(&fleet.policy),
+            is_policy_known: fleet.policy.is_known(),
             started_at: Moment::new(fleet.started_at, now),
             is_empty: fleet.nodes().next().is_none(),
             shows_all: show == Show::All,
@@ -357,16 +357,11 @@ fn short(severity: Severity) -> &'static str {
     }
 }
 
-/// A policy that was read has a version.
-fn is_known(policy: &PolicyView) -> bool {
-    policy.unreadable.is_none() || !policy.version.is_empty()
-}
-
 fn policy_story(policy: &PolicyView) -> String {
     let listed = words::count(usize::try_from(policy.listed).unwrap_or(usize::MAX), "node");
     match &policy.unreadable {
         None => format!("lists {listed}"),
-        Some(_) if is_known(policy) => format!("cannot be read; the last one that could lists {listed}"),
+        Some(_) if policy.is_known() => format!("cannot be read; the last one that could lists {listed}"),
         Some(_) => "cannot be read, and none is known from before".to_owned(),
     }
 }

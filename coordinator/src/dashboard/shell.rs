@@ -92,12 +92,12 @@ fn banners(fleet: &FleetView) -> Vec<Banner> {
     let moment = |at: Timestamp| Some(Moment::new(at, now));
     let mut banners = Vec::new();
     if let Some(why) = &fleet.policy.unreadable {
-        let sentence = format!("Everything is protected and nothing is started until it can be read: {why}");
+        let sentence = format!("Everything is protected and nothing is started: {why}");
         banners.push(Banner::new(
             BAD,
             "The policy cannot be read",
             sentence,
-            None,
+            fleet.policy.unreadable_since.and_then(moment),
             Some("policy_unreadable"),
         ));
     }

@@ -95,7 +95,7 @@ fn class_view(fleet: &Fleet, class: Class, now: Timestamp) -> Option<ClassView> 
 
 /// Sources that no class requires; none where no policy says which those are.
 fn not_configured(fleet: &Fleet) -> Vec<Source> {
-    if fleet.policy.unreadable.is_some() && fleet.policy.classes.is_empty() {
+    if !fleet.policy.is_known() {
         return Vec::new();
     }
     let is_required = |source: &Source| {
@@ -108,7 +108,11 @@ fn not_configured(fleet: &Fleet) -> Vec<Source> {
     Source::ALL.iter().copied().filter(|source| !is_required(source)).collect()
 }
 
+/// Sources that some class requires; none where no policy says which those are.
 fn sources(fleet: &Fleet, now: Timestamp) -> Vec<SourceView> {
+    if !fleet.policy.is_known() {
+        return Vec::new();
+    }
     let missing = not_configured(fleet);
     Source::ALL
         .iter()

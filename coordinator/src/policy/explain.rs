@@ -7,6 +7,9 @@ use std::fmt::Write;
 
 /// What the policy means, in the order a person would ask.
 pub fn explain(policy: &Policy) -> String {
+    if !policy.is_known() {
+        return "There has never been a good policy here; everything is protected.\n".to_owned();
+    }
     let mut text = String::new();
     write_all(&mut text, policy).map_or_else(|_| String::new(), |()| text)
 }

@@ -65,7 +65,8 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
 }
 
 fn policy() -> Value {
-    json!({ "version": text("a digest of the file"), "unreadable": maybe(text("why the file is not in force")),
+    json!({ "version": text("a digest of the file"), "unreadable": maybe(text("that the file cannot be read and why")),
+        "unreadable_since": maybe(time("when that was first seen")),
         "listed": number("nodes it lists") })
 }
 

@@ -44,8 +44,8 @@ fn about_fleet(fleet: &Fleet, view: &FleetView, lines: &mut Lines) {
     if let Some(why) = &view.policy.unreadable {
         add(
             Status::Crit,
-            format!("the policy cannot be read, so everything is protected: {why}"),
-            None,
+            format!("everything is protected, because {why}"),
+            view.policy.unreadable_since,
             &format!("see `millwright policy check {}`", fleet.policy_path.display()),
         );
     }
@@ -128,7 +128,7 @@ fn about_node(fleet: &Fleet, summary: &NodeSummary, now: Timestamp, lines: &mut 
             return;
         }
         NodeState::Stale => return,
-        NodeState::Unlisted if summary.report_age_seconds.is_some() => {
+        NodeState::Unlisted if fleet.policy.is_known() && summary.report_age_seconds.is_some() => {
             let next = "add it to policy.toml, or stop its agent";
             lines.push((
                 Urgency::Unlisted,

@@ -221,6 +221,9 @@ fn cannot_see(
     let mut add = |what: &str, not_configured, sentence: &str| {
         list.push(CannotSee { what: what.to_owned(), not_configured, sentence: sentence.to_owned() });
     };
+    if !fleet.policy.is_known() {
+        add("sources", false, "which sources are required is not known, as no policy could ever be read");
+    }
     let class = fleet.policy.nodes.get(name).map(|listed| listed.class);
     let Some(agent) = node.and_then(|node| node.agent.as_ref()) else {
         if class != Some(Class::Physical) {

@@ -55,13 +55,28 @@ fn what_needs_a_human_comes_worst_first_and_what_was_seen_by_one_is_left_out() {
 fn a_policy_that_cannot_be_read_is_named_with_its_file_and_says_nothing_of_sources() {
     let mut story = Story::new(1);
     let now = story.now();
+    let unreadable = millwright_decision::Unreadable {
+        why: "line 3: no; line 8: no".to_owned(),
+        path: Some("/srv/policy.toml".to_owned()),
+        since: Some(now - SignedDuration::from_mins(5)),
+    };
     story.fleet = crate::fleet::Fleet::new(
-        millwright_decision::Policy::unreadable("line 3: no", name("coordinator")).into(),
+        millwright_decision::Policy::unreadable(unreadable, name("coordinator")).into(),
         now,
     )
     .with_policy_path("/srv/policy.toml".as_ref());
+    story.fleet.take_report(&name("alibuild01"), crate::fleet::testing::report("alibuild01", 1), now);
     let view = story.fleet.fleet_view(now, Vec::new());
-    assert_eq!(view.not_configured, []);
+    assert_eq!((view.not_configured, view.sources), (vec![], vec![]));
+    assert_eq!(view.attention.len(), 1, "{:#?}", view.attention);
+    assert_eq!(
+        view.attention[0].sentence,
+        "everything is protected, because the policy /srv/policy.toml cannot be read: line 3: no; line 8: no"
+    );
+    assert_eq!(view.attention[0].since, Some(now - SignedDuration::from_mins(5)));
+    let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
+    let sources = detail.cannot_see.iter().find(|line| line.what == "sources").unwrap();
+    assert!(sources.sentence.starts_with("which sources are required is not known"));
     assert_eq!(view.attention[0].next.as_deref(), Some("see `millwright policy check /srv/policy.toml`"));
 }
 
