@@ -166,6 +166,7 @@ fn healthy_agent(class: Class, takes_tasks: bool, images: Vec<String>, now: Time
     let has_volume = matches!(class, Class::Master | Class::Agent);
     let volume = AttachedVolume {
         mount: if class == Class::Master { "/data" } else { "/build" }.to_owned(),
+        mounted: true,
         uuid: Some("11111111-2222-3333-4444-555555555555".to_owned()),
         serial: None,
         size_bytes: 500_000_000_000,

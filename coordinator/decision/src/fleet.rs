@@ -145,11 +145,13 @@ pub struct SshProbe {
     pub story: Box<str>,
 }
 
-/// A data volume that the node has mounted.
+/// A data volume that the node has mounted, or should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachedVolume {
     /// Where.
     pub mount: String,
+    /// Whether it is mounted there; one that is not may be attached all the same.
+    pub mounted: bool,
     /// File-system UUID.
     pub uuid: Option<String>,
     /// Disk serial.
@@ -206,7 +208,7 @@ pub struct AgentView {
     pub tasks: View<Vec<NodeTask>>,
     /// Running containers of tasks, and strays; `Known` when Docker answered.
     pub containers: View<Containers>,
-    /// Mounted data volumes.
+    /// Data volumes, mounted or expected.
     pub volumes: Vec<AttachedVolume>,
     /// Images it should have.
     pub images: Vec<Image>,

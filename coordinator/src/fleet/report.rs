@@ -391,9 +391,10 @@ fn attached(facts: &Facts) -> Vec<AttachedVolume> {
     let mut volumes: Vec<AttachedVolume> = facts
         .volumes
         .iter()
-        .filter(|volume| volume.mounted && !volume.is_root)
+        .filter(|volume| !volume.is_root)
         .map(|volume| AttachedVolume {
             mount: volume.mount.clone(),
+            mounted: volume.mounted,
             uuid: volume.uuid.clone(),
             serial: volume.serial.clone(),
             size_bytes: volume.size_bytes,

@@ -4,6 +4,7 @@ use crate::{
     action::{Action, Volumes},
     case::{Case, Subject},
     code::Code,
+    fleet::AttachedVolume,
     policy::Source,
     verdict::Note,
 };
@@ -32,8 +33,8 @@ pub(crate) fn about(case: &Case<'_>, subject: &Subject<'_>, notes: &mut Vec<Note
             Code::RebuildInstead,
             format!("a rebuild of {name} repairs as well and keeps its name, volumes and place"),
         );
-        let mounts: Vec<&str> =
-            agent.into_iter().flat_map(|agent| &agent.volumes).map(|volume| volume.mount.as_str()).collect();
+        let mounts: Vec<String> =
+            agent.into_iter().flat_map(|agent| &agent.volumes).map(spell_volume).collect();
         if case.request.volumes == Volumes::Keep && !mounts.is_empty() {
             note(Code::VolumesLeft, format!("the volumes of {name} stay behind: {}", mounts.join(", ")));
         }
@@ -46,6 +47,14 @@ pub(crate) fn about(case: &Case<'_>, subject: &Subject<'_>, notes: &mut Vec<Note
             Code::Attested,
             format!("{} vouches for {} about {name} until {}", given.by, given.source, given.until),
         );
+    }
+}
+
+/// A volume that is not mounted is not forgotten: it may be attached, and whoever deletes the node should look.
+fn spell_volume(volume: &AttachedVolume) -> String {
+    match volume.mounted {
+        true => volume.mount.clone(),
+        false => format!("{} (not mounted; its disk may be attached)", volume.mount),
     }
 }
 
@@ -62,5 +71,24 @@ pub(crate) fn about_all(case: &Case<'_>, notes: &mut Vec<Note>) {
     }
     for check in &case.snapshot.counts.blamed {
         note(Code::OutsideBlamed, format!("many nodes fail {check} at once, so the trouble is outside them"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_is_not_mounted_is_not_forgotten() {
+        let mut volume = AttachedVolume {
+            mount: "/build".to_owned(),
+            mounted: true,
+            uuid: None,
+            serial: None,
+            size_bytes: 0,
+        };
+        assert_eq!(spell_volume(&volume), "/build");
+        volume.mounted = false;
+        assert_eq!(spell_volume(&volume), "/build (not mounted; its disk may be attached)");
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn volumes(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<
         reasons.push(protected_volume(subject, &volume.name, "listed for this node"));
     }
     let attached = subject.node.and_then(|node| node.agent.as_ref()).map_or(&[][..], |agent| &agent.volumes);
-    for volume in attached {
+    for volume in attached.iter().filter(|volume| volume.mounted) {
         let (uuid, serial) = (volume.uuid.as_deref(), volume.serial.as_deref());
         let seen = format!("uuid {}, serial {}", uuid.unwrap_or("unknown"), serial.unwrap_or("unknown"));
         // Every entry that fits is asked: two entries for one volume must not hide its protection.

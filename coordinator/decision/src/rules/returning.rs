@@ -177,7 +177,8 @@ pub(crate) fn spec_mismatch(case: &Case<'_>, subject: &Subject<'_>, reasons: &mu
     let Some(node) = subject.node.filter(|_| returns(case)) else { return };
     let mut differences = Vec::new();
     if let (Some(wanted), Some(agent)) = (subject.class.volume_bytes, &node.agent) {
-        let largest = agent.volumes.iter().map(|volume| volume.size_bytes).max().unwrap_or(0);
+        let mounted = agent.volumes.iter().filter(|volume| volume.mounted);
+        let largest = mounted.map(|volume| volume.size_bytes).max().unwrap_or(0);
         // File systems keep a part for themselves: a tenth is allowed for (domain.md 13.2).
         if largest < wanted / 10 * 9 {
             differences.push(("volume_bytes", largest.to_string(), format!("at least {wanted}")));

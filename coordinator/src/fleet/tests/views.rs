@@ -81,6 +81,20 @@ fn a_policy_that_cannot_be_read_is_named_with_its_file_and_says_nothing_of_sourc
 }
 
 #[test]
+fn a_delete_forgets_no_volume_that_is_not_mounted() {
+    let mut story = Story::new(1);
+    story.twist("alibuild01", |report| report.facts.volumes[0].mounted = false).rounds(2);
+    let now = story.now();
+    let request = millwright_decision::Request::one(millwright_decision::Action::Delete, name("alibuild01"));
+    let notes = story.fleet.judge(&request, now).unwrap().notes;
+    let left = notes.iter().find(|note| note.code.as_str() == "volumes_left").unwrap();
+    assert_eq!(
+        left.sentence,
+        "the volumes of alibuild01 stay behind: /build (not mounted; its disk may be attached)"
+    );
+}
+
+#[test]
 fn a_source_that_is_not_heard_is_named_in_what_to_do() {
     let mut story = Story::new(1);
     let now = story.now();
