@@ -14,13 +14,14 @@ use std::{collections::BTreeMap, path::Path, str::FromStr};
 use toml::{Table, Value};
 
 /// Codes that are notes only and so never object.
-pub const NOTES: [Code; 8] = [
+pub const NOTES: [Code; 9] = [
     Code::IsLeader,
     Code::VolumesLeft,
     Code::RebuildInstead,
     Code::RebootHint,
     Code::RightsNeeded,
     Code::OutsideBlamed,
+    Code::LastOfClass,
     Code::KnownDead,
     Code::Attested,
 ];

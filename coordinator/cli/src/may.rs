@@ -10,7 +10,7 @@ use millwright_coordinator::words;
 use millwright_decision::Action;
 use serde::Deserialize;
 use serde_json::Value;
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 /// What is asked.
 pub struct Question {
@@ -71,6 +71,16 @@ struct Cost {
     tasks_lost: Vec<TaskLost>,
     #[serde(default)]
     images_to_pull_bytes: u64,
+    #[serde(default)]
+    capacity_left: BTreeMap<String, Capacity>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Capacity {
+    #[serde(default)]
+    listed: u32,
+    #[serde(default)]
+    in_service: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,6 +182,15 @@ fn would_end(task: &TaskLost) -> String {
     format!("  would end: {} ({}{ran}{cost})", task.id, task.class)
 }
 
+/// Classes of which less than half would be left.
+fn little_left(cost: &Cost) -> impl Iterator<Item = String> {
+    cost.capacity_left.iter().filter(|(_, left)| left.in_service < left.listed.div_ceil(2)).map(
+        |(class, left)| {
+            format!("  {} of {} {class} nodes would stay in service", left.in_service, left.listed)
+        },
+    )
+}
+
 fn print_cost(output: &Output, cost: &Cost) -> Result<()> {
     for task in &cost.tasks_lost {
         output.line(clean(&would_end(task)))?;
@@ -179,6 +198,9 @@ fn print_cost(output: &Output, cost: &Cost) -> Result<()> {
     if cost.images_to_pull_bytes > 0 {
         let gigabytes = cost.images_to_pull_bytes / 1_000_000_000;
         output.line(format!("  would pull again: {gigabytes} GB of images"))?;
+    }
+    for line in little_left(cost) {
+        output.line(clean(&line))?;
     }
     Ok(())
 }
@@ -197,5 +219,17 @@ mod tests {
         );
         let unknown = json!({ "id": "t", "class": "protected" });
         assert_eq!(would_end(&TaskLost::deserialize(unknown).unwrap()), "  would end: t (protected)");
+    }
+
+    #[test]
+    fn what_is_left_of_a_class_is_told_when_it_is_less_than_half() {
+        let told = |listed: u32, in_service: u32| -> Vec<String> {
+            let left =
+                json!({ "capacity_left": { "agent": { "listed": listed, "in_service": in_service } } });
+            little_left(&Cost::deserialize(left).unwrap()).collect()
+        };
+        assert_eq!(told(2, 0), ["  0 of 2 agent nodes would stay in service"]);
+        assert_eq!(told(3, 1), ["  1 of 3 agent nodes would stay in service"]);
+        assert!(told(2, 1).is_empty() && told(40, 39).is_empty() && told(0, 0).is_empty());
     }
 }

@@ -142,6 +142,8 @@ codes! {
     RightsNeeded = "rights_needed",
     /// Many nodes fail the same outside check.
     OutsideBlamed = "outside_blamed",
+    /// No node of the class would stay in service.
+    LastOfClass = "last_of_class",
     /// A person has said that the node is dead.
     KnownDead = "known_dead",
     /// A person has vouched for a source.

@@ -40,7 +40,8 @@ pub fn judge(request: &Request, snapshot: &Snapshot, policy: &Policy, now: Times
         rules::notes::about(&case, subject, &mut notes);
     }
     rules::ask_about_all(&case, &subjects, &mut reasons);
-    rules::notes::about_all(&case, &mut notes);
+    let cost = cost(&case, &subjects);
+    rules::notes::about_all(&case, &cost, &mut notes);
     notes.sort();
     notes.dedup();
     let (reasons, verdict) = keep_the_worst(reasons);
@@ -58,7 +59,7 @@ pub fn judge(request: &Request, snapshot: &Snapshot, policy: &Policy, now: Times
         waits: waits.into_iter().collect(),
         notes,
         not_configured: not_configured(&subjects),
-        cost: cost(&case, &subjects),
+        cost,
         reasons,
     }
 }

@@ -72,6 +72,7 @@ pages! {
     "reboot_hint",
     "rights_needed",
     "outside_blamed",
+    "last_of_class",
     "known_dead",
     "attested",
 }

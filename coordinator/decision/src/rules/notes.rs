@@ -6,7 +6,7 @@ use crate::{
     code::Code,
     fleet::AttachedVolume,
     policy::Source,
-    verdict::Note,
+    verdict::{Cost, Note},
 };
 
 /// Notes about one node.
@@ -59,7 +59,7 @@ fn spell_volume(volume: &AttachedVolume) -> String {
 }
 
 /// Notes about the request as a whole.
-pub(crate) fn about_all(case: &Case<'_>, notes: &mut Vec<Note>) {
+pub(crate) fn about_all(case: &Case<'_>, cost: &Cost, notes: &mut Vec<Note>) {
     let mut note = |code, sentence| notes.push(Note { code, node: None, sentence });
     let action = case.action();
     if let Some(hint) = case.policy.reboot_hint.as_ref().filter(|_| action == Action::Reboot) {
@@ -68,6 +68,9 @@ pub(crate) fn about_all(case: &Case<'_>, notes: &mut Vec<Note>) {
     let of_the_cloud = matches!(action, Action::Rebuild | Action::Delete | Action::Create);
     if let Some(hint) = case.policy.rights_hint.as_ref().filter(|_| of_the_cloud) {
         note(Code::RightsNeeded, hint.clone());
+    }
+    for (class, _) in cost.capacity_left.iter().filter(|(_, left)| left.in_service == 0) {
+        note(Code::LastOfClass, format!("no {class} node would stay in service"));
     }
     for check in &case.snapshot.counts.blamed {
         note(Code::OutsideBlamed, format!("many nodes fail {check} at once, so the trouble is outside them"));
