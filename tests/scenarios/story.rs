@@ -129,7 +129,9 @@ fn compare(expected: &str, answer: &Verdict) -> Result<(), String> {
         let holds = match word.split_once('=') {
             Some(("start", severity)) => answer.may_start.as_str() == severity,
             Some(("note", code)) => answer.notes.iter().any(|note| note.code.as_str() == code),
-            Some(("not", code)) => !codes.contains(code),
+            Some(("not", code)) => {
+                !codes.contains(code) && !answer.notes.iter().any(|note| note.code.as_str() == code)
+            }
             Some(("beside", code)) => codes.contains(code),
             Some(("rule", rule)) => answer.reasons.iter().any(|reason| reason.rule == Some(rule)),
             Some(("expected_at", moment)) => {
