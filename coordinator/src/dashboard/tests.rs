@@ -120,6 +120,11 @@ async fn a_policy_that_cannot_be_read_is_loud_and_every_verdict_refused() {
         words(banner.first().unwrap())
             .contains("protectoins: unknown key; known keys are cluster, hints, protections. What to do")
     );
+    assert!(
+        words(banner.first().unwrap())
+            .contains("nothing is started: the policy /etc/millwright/policy.toml cannot be read: line 14")
+    );
+    assert!(banner.first().unwrap().contains("<time"), "since when: {}", banner.first().unwrap());
     assert!(words(&page).contains("The policy cannot be read"));
     assert!(page.contains("⊘") && !between(&page, "<tbody>", "</tbody>").concat().contains("allowed"));
 }
