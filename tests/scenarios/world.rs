@@ -222,7 +222,7 @@ impl World {
             "volume" => {
                 let volume = AttachedVolume {
                     mount: line.value("mount").unwrap_or("/build").to_owned(),
-                    mounted: true,
+                    mounted: !line.words.contains(&"unmounted".to_owned()),
                     uuid: line.value("uuid").map(str::to_owned),
                     serial: line.value("serial").map(str::to_owned),
                     size_bytes: line.read_value("bytes").unwrap_or(500_000_000_000),

@@ -367,6 +367,13 @@ impl Volume {
                 hours_to_full: fact.hours_to_full.filter(|_| sight.is_some()),
                 ..fact_of(&self.name, seen.mount.as_ref(), sight)
             };
+            // Attached is attached, mounted or not: a volume must be known by its name before anybody deletes it.
+            if seen.mount.is_none()
+                && let Some(disk) = &seen.expected_at
+            {
+                fact.device = Some(disk.display().to_string());
+                fact.uuid.clone_from(&self.expected.uuid);
+            }
         });
         let root_disk =
             seen.mount.as_ref().and_then(|mount| device::disk_of(&self.config.paths, mount.device));

@@ -158,6 +158,20 @@ async fn facts_name_the_volume_the_root_and_every_other_disk() {
 }
 
 #[tokio::test]
+async fn a_volume_that_hangs_there_unmounted_is_told_by_its_name() {
+    let node = Node::new("").expecting(|volume| volume.uuid = Some("1b4e28ba".into()));
+    let by_uuid = node.folder.path().join("dev/disk/by-uuid");
+    fs::create_dir_all(&by_uuid).unwrap();
+    fs::write(node.folder.path().join("dev/vdb"), "").unwrap();
+    std::os::unix::fs::symlink("../../vdb", by_uuid.join("1b4e28ba")).unwrap();
+    let looks = LocalSet::new().run_until(node.look()).await;
+    let Some(FactPart::Volumes(volumes)) = looks.last().unwrap().facts.first() else { panic!("no volumes") };
+    let build = volumes.iter().find(|volume| volume.mount == "/build").unwrap();
+    assert_eq!((build.mounted, build.uuid.as_deref()), (false, Some("1b4e28ba")));
+    assert!(build.device.as_ref().unwrap().ends_with("vdb"), "{build:?}");
+}
+
+#[tokio::test]
 async fn space_speaks_of_a_mounted_volume_and_is_silent_about_a_missing_one() {
     let local = LocalSet::new();
     let space = local.run_until(Node::new(&mounted("/dev/vdb", "253:16", "rw")).look()).await.remove(1);

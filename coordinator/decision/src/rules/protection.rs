@@ -41,18 +41,25 @@ pub(crate) fn volumes(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<
         reasons.push(protected_volume(subject, &volume.name, "listed for this node"));
     }
     let attached = subject.node.and_then(|node| node.agent.as_ref()).map_or(&[][..], |agent| &agent.volumes);
-    for volume in attached.iter().filter(|volume| volume.mounted) {
+    // One that is expected and not mounted may hang there all the same.
+    for volume in attached {
         let (uuid, serial) = (volume.uuid.as_deref(), volume.serial.as_deref());
         let seen = format!("uuid {}, serial {}", uuid.unwrap_or("unknown"), serial.unwrap_or("unknown"));
         // Every entry that fits is asked: two entries for one volume must not hide its protection.
         let mut known = case.policy.volumes.iter().filter(|listed| listed.is(uuid, serial)).peekable();
         if known.peek().is_none() {
+            let (state, unblocked_by) = match volume.mounted {
+                true => ("", "an entry for the volume in policy.toml, by Cinder id or file-system UUID"),
+                false => {
+                    (", which is not mounted", "the volume mounted again, so that it can be told which it is")
+                }
+            };
             reasons.push(
                 Reason::new(
                     Code::VolumeUnknown,
                     Severity::NeedsPeople,
-                    format!("nobody knows the volume at {} of {}", volume.mount, subject.display()),
-                    "an entry for the volume in policy.toml, by Cinder id or file-system UUID",
+                    format!("nobody knows the volume at {} of {}{state}", volume.mount, subject.display()),
+                    unblocked_by,
                 )
                 .rule("R10")
                 .owner("policy")
