@@ -166,9 +166,9 @@ pub(crate) fn last_of_label(case: &Case<'_>, subject: &Subject<'_>, reasons: &mu
     if !case.action().is_disruptive() || subject.listed.labels.is_empty() {
         return;
     }
-    let in_service = subject.node.is_some_and(|node| node.is_proven_healthy(case.now))
-        && !case.snapshot.is_taken(subject.name);
-    if !in_service || super::protection::granted(case, Code::LastOfLabel) {
+    // What is known to be out serves nobody; what is merely not proven to serve may be all there is.
+    let serves_nobody = subject.is_known_out || subject.is_silent;
+    if serves_nobody || super::protection::granted(case, Code::LastOfLabel) {
         return;
     }
     for label in &subject.listed.labels {
