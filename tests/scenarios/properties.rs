@@ -209,7 +209,7 @@ fn answer(fleet: ExampleFleet, request: &Request) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), max_global_rejects: 1 << 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// S6, S7: unknown is never idle and never healthy.
     #[test]
