@@ -147,14 +147,15 @@ impl Way {
 impl Protected {
     /// The client, built anew when a file has changed.
     fn client(&mut self) -> Result<Client, String> {
-        let files = self.files.files()?;
+        let advised = |why: String| format!("{why}; the manual's page on certificates says what to do");
+        let files = self.files.files().map_err(advised)?;
         let print = tls::Print::of(&files);
         if let Some((before, client)) = &self.built
             && *before == print
         {
             return Ok(client.clone());
         }
-        let config = tls::config(&files, &self.certname)?;
+        let config = tls::config(&files, &self.certname).map_err(advised)?;
         let client = http::client(self.timeout).tls_backend_preconfigured(config).build();
         let client = client.map_err(|error| format!("prepare TLS: {}", innermost(&error)))?;
         self.built = Some((print, client.clone()));

@@ -29,6 +29,18 @@ class = "agent"
 names = ["n01"]
 "#;
 
+/// Looks until there is what is waited for.
+fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < LIMIT, "no {what} within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A folder with everything a coordinator needs.
 struct Place(tempfile::TempDir);
 
@@ -225,12 +237,7 @@ fn why_not_last_night_is_answered_also_by_the_next_one() {
     };
     let place = Place::new();
     let running = place.start();
-    let oldest = loop {
-        if let Some(change) = earlier(&running) {
-            break change;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let oldest = wait_for("an earlier answer", || earlier(&running));
     assert_eq!(oldest["verdict"], "wait", "{oldest}");
     assert!(oldest["codes"].to_string().contains("warming_up"), "{oldest}");
     assert_eq!(running.stop(), Some(0));
@@ -377,11 +384,5 @@ fn a_copy_is_made_while_it_runs_and_put_back_only_while_it_does_not() {
     let running = place.start();
     assert!(running.get("/healthz").contains("200 OK"));
     // The first copy is made at the start.
-    let has_copies =
-        || std::fs::read_dir(place.path("state/backups")).is_ok_and(|mut copies| copies.next().is_some());
-    let started = Instant::now();
-    while !has_copies() {
-        assert!(started.elapsed() < LIMIT, "no copy within {LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("a copy", || std::fs::read_dir(place.path("state/backups")).ok()?.next()).unwrap();
 }

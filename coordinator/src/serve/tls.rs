@@ -13,7 +13,7 @@ use rustls::{
 };
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -42,15 +42,18 @@ pub enum TlsError {
     Together(String),
 }
 
-/// The files as they were read last, and what they make.
+/// What the files make, as they were read last.
 #[derive(Debug)]
 struct Loaded {
-    bytes: Vec<Vec<u8>>,
+    print: Print,
     server: Arc<ServerConfig>,
     /// When the first of the revocation lists should have been replaced.
     crl_until: Option<Timestamp>,
     certificate_until: Option<Timestamp>,
 }
+
+/// Which content the files have, without reading them: inode, time and length of each, or why it cannot be told.
+type Print = [Result<(u64, i64, i64, u64), io::ErrorKind>; 4];
 
 /// Makes handshakes with the files of `[tls]`, whatever they are now.
 #[derive(Debug)]
@@ -75,7 +78,7 @@ impl Identity {
     /// # Errors
     /// One is missing, unreadable, or does not hold what it should; the key can be read by everybody.
     pub fn load(files: &Tls) -> Result<Self, TlsError> {
-        let loaded = load(files, read_all(files)?)?;
+        let loaded = load(files)?;
         Ok(Self {
             files: files.clone(),
             loaded: Mutex::new(Arc::new(loaded)),
@@ -88,11 +91,10 @@ impl Identity {
     /// # Errors
     /// As [`Self::load`].
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let bytes = read_all(&self.files)?;
-        if bytes == self.now().bytes {
+        if print_of(&self.files) == self.now().print {
             return Ok(false);
         }
-        let loaded = load(&self.files, bytes)?;
+        let loaded = load(&self.files)?;
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         self.changes.send_replace(());
         Ok(true)
@@ -130,7 +132,8 @@ pub fn certname(certificate: &CertificateDer<'_>) -> Result<String, String> {
     match (names.next(), names.next()) {
         (Some(name), None) if !name.is_empty() => Ok(name.to_owned()),
         (None, _) => Err("names no host".to_owned()),
-        _ => Err("names several hosts, or none".to_owned()),
+        (Some(_), None) => Err("names a host without a name".to_owned()),
+        (Some(_), Some(_)) => Err("names several hosts".to_owned()),
     }
 }
 
@@ -149,50 +152,51 @@ pub fn node_of(certname: &str, domains: &[String]) -> Result<NodeName, String> {
     certname.parse().map_err(|error| format!("the certificate is that of {certname}: {error}"))
 }
 
-fn read_all(files: &Tls) -> Result<Vec<Vec<u8>>, TlsError> {
-    let mode = fs::metadata(&files.key).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o007 != 0 {
-        let why = format!("everybody on this host can read it (mode {:o}); `chmod o= ` it", mode & 0o777);
-        return Err(wrong(&files.key, "our key", why));
-    }
-    [
-        (&files.certificate, "our certificate"),
-        (&files.key, "our key"),
-        (&files.ca, "the authorities' certificates"),
-        (&files.crl, "the list of what is revoked"),
-    ]
-    .into_iter()
-    .map(|(path, what)| read(path).map_err(|error| wrong(path, what, error.to_string())))
-    .collect()
+fn print_of(files: &Tls) -> Print {
+    [&files.certificate, &files.key, &files.ca, &files.crl].map(|path| {
+        let file = fs::metadata(path).map_err(|error| error.kind())?;
+        Ok((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+    })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() > LARGEST {
-        return Err(io::Error::other("larger than 16 MiB"));
+/// The bytes of a file that is not too large.
+fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
+    let bytes = fs::metadata(path).and_then(|file| match file.len() {
+        0..=LARGEST => fs::read(path),
+        _ => Err(io::Error::other("larger than 16 MiB")),
+    });
+    bytes.map_err(|error| wrong(path, what, error.to_string()))
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let what = "our key";
+    let mode = fs::metadata(path).map_err(|error| wrong(path, what, error.to_string()))?.permissions().mode();
+    if mode & 0o007 != 0 {
+        let found = format!("everybody on this host can read it (mode {:o})", mode & 0o777);
+        return Err(wrong(path, what, format!("{found}; take that away with `chmod o= {}`", path.display())));
     }
-    fs::read(path)
+    PrivateKeyDer::from_pem_slice(&read(path, what)?)
+        .map_err(|error| wrong(path, what, format!("no private key in PEM: {error}")))
 }
 
 fn wrong(path: &Path, what: &'static str, why: impl Into<String>) -> TlsError {
     TlsError::File { path: path.to_owned(), what, why: why.into() }
 }
 
-fn load(files: &Tls, bytes: Vec<Vec<u8>>) -> Result<Loaded, TlsError> {
-    let [certificate, key, ca, crl] = bytes.as_slice() else {
-        return Err(TlsError::Together("there are not four files".to_owned()));
-    };
-    let chain = certificates(&files.certificate, "our certificate", certificate)?;
+fn load(files: &Tls) -> Result<Loaded, TlsError> {
+    // Before they are read: what is replaced meanwhile differs at the next look.
+    let print = print_of(files);
+    let chain = certificates(&files.certificate, "our certificate")?;
     let certificate_until = chain.first().and_then(expiry);
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| wrong(&files.key, "our key", format!("no private key in PEM: {error}")))?;
+    let key = read_key(&files.key)?;
     let mut roots = RootCertStore::empty();
-    for authority in certificates(&files.ca, "the authorities' certificates", ca)? {
+    for authority in certificates(&files.ca, "the authorities' certificates")? {
         roots
             .add(authority)
             .map_err(|error| wrong(&files.ca, "the authorities' certificates", error.to_string()))?;
     }
     let revoked = "the list of what is revoked";
-    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(crl)
+    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&read(&files.crl, revoked)?)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(&files.crl, revoked, error.to_string()))?;
     if lists.is_empty() {
@@ -216,15 +220,11 @@ fn load(files: &Tls, bytes: Vec<Vec<u8>>) -> Result<Loaded, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| together(&error))?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Loaded { bytes, server: Arc::new(server), crl_until, certificate_until })
+    Ok(Loaded { print, server: Arc::new(server), crl_until, certificate_until })
 }
 
-fn certificates(
-    path: &Path,
-    what: &'static str,
-    bytes: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(bytes)
+fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&read(path, what)?)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(path, what, error.to_string()))?;
     if found.is_empty() { Err(wrong(path, what, "no PEM block CERTIFICATE in it")) } else { Ok(found) }

@@ -70,7 +70,10 @@ async fn hand_on(program: &[String], copy: &Path) -> Result<(), String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next_back().unwrap_or("and said nothing");
-    Err(format!("hand {copy} on: {program} ended with {}: {said}", output.status))
+    let found = format!("{program} ended with {}: {said}", output.status);
+    Err(format!(
+        "hand {copy} on: {found}; the copy is there, run what backup.hand_on says by hand to see why"
+    ))
 }
 
 #[cfg(test)]

@@ -43,8 +43,15 @@ pub(crate) fn budget_spent(case: &Case<'_>, subjects: &[Subject<'_>], reasons: &
             continue;
         }
         // A broken node may be repaired whatever the budget; one that nobody knows to be broken may not.
-        let is_doubtful = costly.iter().any(|subject| counts.out.contains(subject.name));
-        let doubt = if is_doubtful { ", this one among them, which is not known to be broken" } else { "" };
+        let doubtful: Vec<&str> = costly
+            .iter()
+            .filter(|subject| counts.out.contains(subject.name))
+            .map(|subject| subject.display())
+            .collect();
+        let doubt = match doubtful.join(", ") {
+            none if none.is_empty() => none,
+            names => format!("; {names} among them, not known to be broken"),
+        };
         reasons.push(
             Reason::new(
                 Code::BudgetSpent,
