@@ -5,12 +5,14 @@
 //! [`Store::trouble`] says so. What a person said is confirmed only once it is on the disk.
 
 pub mod backup;
+mod incarnation;
 mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use incarnation::Incarnation;
 pub use schema::OpenError;
 pub use write::StoreError;
 
@@ -61,6 +63,7 @@ pub struct AuditEntry {
 /// The open store.
 pub struct Store {
     path: PathBuf,
+    incarnation: Incarnation,
     // Closed before the writer, which as the last one tidies up the write-ahead log.
     reader: Mutex<Connection>,
     writer: Writer,
@@ -74,10 +77,13 @@ impl Store {
     /// been changed, and the error says what to do.
     pub fn open(path: &Path, retention: Retention) -> Result<(Self, Remembered), OpenError> {
         let connection = schema::open(path)?;
+        let incarnation =
+            incarnation::of(&connection).map_err(|source| OpenError::unreadable(path, source))?;
         let reader = schema::open_reader(path)?;
         let remembered = read::remembered(&reader).map_err(|source| OpenError::unreadable(path, source))?;
         let writer = Writer::start(connection, path, retention)?;
-        Ok((Self { path: path.to_owned(), writer, reader: Mutex::new(reader) }, remembered))
+        let reader = Mutex::new(reader);
+        Ok((Self { path: path.to_owned(), incarnation, writer, reader }, remembered))
     }
 
     /// Whether [`Store::open`] would refuse the file; nothing is changed. `is_in_use` when a coordinator has it open.
@@ -91,6 +97,11 @@ impl Store {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which one it is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     /// Keeps changes. Never waits: when the queue is full they are dropped and counted.

@@ -212,6 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_of_the_same_cluster_and_a_new_store_of_another() {
+        let desk = Desk::new();
+        let first = desk.open().incarnation();
+        assert_eq!(first.generation, 1);
+        assert_eq!(desk.open().incarnation(), first, "opened again");
+        copy(&desk.path("store"), &desk.path("copy")).unwrap();
+        fs::remove_file(desk.path("store")).unwrap();
+        assert_ne!(desk.open().incarnation().cluster, first.cluster);
+        restore(&desk.path("copy"), &desk.path("store"), at("2026-01-31T11:00:00Z")).unwrap();
+        assert_eq!(desk.open().incarnation().cluster, first.cluster);
+    }
+
+    #[test]
     fn what_root_puts_back_belongs_to_whom_the_folder_belongs() {
         if !nix::unistd::geteuid().is_root() {
             // Nobody else can make a folder somebody else's.

@@ -15,7 +15,8 @@ use std::{
 const APPLICATION_ID: u32 = 0x4D57_434F;
 
 /// One step a version; a step is never changed once released, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_meta.sql")];
 
 /// How long to wait for another connection of ours.
 const BUSY: Duration = Duration::from_secs(5);
