@@ -11,13 +11,16 @@ mod body;
 mod events;
 mod guard;
 mod health;
+mod identify;
+mod me;
 mod nodes;
 mod openapi;
 mod operations;
 mod parameters;
+mod person;
 mod policy;
+mod tokens;
 mod verdicts;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +77,10 @@ pub fn for_operators() -> Routes {
         .get("/api/v1/acknowledgements", acknowledgements::list)
         .post("/api/v1/acknowledgements", acknowledgements::add)
         .get("/api/v1/audit", audit::list)
+        .get("/api/v1/me", me::show)
+        .get("/api/v1/tokens", tokens::list)
+        .post("/api/v1/tokens", tokens::make)
+        .post("/api/v1/tokens/revoke", tokens::revoke)
         .get("/api/v1/events", events::stream)
         .get("/openapi.json", openapi::document)
         .get("/metrics", health::metrics)

@@ -3,12 +3,14 @@
 mod background;
 mod backup;
 mod check;
+mod people;
 mod policy_file;
 mod start;
 mod watch;
 
 pub use backup::{HandlingError, backup, restore};
 pub use check::check;
+pub use people::{DoorError, USUAL_TOKEN, Wanted, Which};
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
 
@@ -63,14 +65,24 @@ pub struct App {
     refusals: Refusals,
     /// What is wrong with the coordinator itself.
     pub troubles: Arc<Troubles>,
+    door: people::Door,
     fleet: Mutex<Fleet>,
 }
 
 impl App {
     /// With everything it needs; nothing runs yet.
-    pub fn new(config: Config, clock: Arc<dyn Clock>, fleet: Fleet, store: Store) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// Nobody could be recognised.
+    pub fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        fleet: Fleet,
+        store: Store,
+    ) -> Result<Arc<Self>, DoorError> {
         let run = clock.now().as_millisecond().to_string();
-        Arc::new(Self {
+        Ok(Arc::new(Self {
+            door: people::Door::new(&config, &store)?,
             clock,
             config,
             shutdown: Shutdown::default(),
@@ -81,7 +93,7 @@ impl App {
             refusals: Refusals::default(),
             troubles: Arc::default(),
             fleet: Mutex::new(fleet),
-        })
+        }))
     }
 
     /// Looks at the fleet, or changes it, at this moment. The closure must be quick: everybody else waits.
@@ -93,7 +105,7 @@ impl App {
     /// Somebody was not let in.
     pub fn refused(&self, from: std::net::IpAddr, why: &str) {
         self.metrics.handshakes_refused.increment();
-        if self.refusals.is_news(from, why, self.clock.now()) {
+        if self.refusals.is_news(&from.to_string(), why, self.clock.now()) {
             log::warn!("did not let {from} in: {why}");
         }
     }
@@ -232,7 +244,7 @@ impl App {
 
     /// What operators reach: API and dashboard, on loopback and on the Unix socket.
     pub fn operators(self: &Arc<Self>) -> Router {
-        api::operators(self, dashboard::routes::<Self>())
+        api::operators(self, dashboard::routes::<Self>().merge(dashboard::people::routes()))
     }
 
     /// What agents reach.

@@ -8,11 +8,13 @@
 
 mod fragment;
 mod length;
+mod people;
 #[cfg(test)]
 mod shipped;
 mod tls;
 
 pub use length::{InvalidLength, parse_length};
+pub use people::{People, Proxy, Roles};
 pub use tls::{Tls, domain_of};
 
 use crate::written::{Complaint, Written};
@@ -40,6 +42,8 @@ pub struct Config {
     pub listen: Listen,
     /// How agents prove who they are; `None` lets them come over loopback only.
     pub tls: Option<Tls>,
+    /// Who may do what.
+    pub people: People,
     /// The Mesos masters we ask; empty where policy marks `mesos_master` as `none`.
     pub mesos: Mesos,
     /// How silent nodes are probed.

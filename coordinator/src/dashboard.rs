@@ -11,6 +11,7 @@ mod fleet;
 mod manual;
 mod markdown;
 mod node;
+pub mod people;
 mod render;
 mod shell;
 mod verdict;

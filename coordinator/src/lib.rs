@@ -11,6 +11,7 @@ pub mod events;
 pub mod fleet;
 pub mod integrations;
 pub mod notice;
+pub mod people;
 pub mod policy;
 pub mod store;
 pub mod tasks;

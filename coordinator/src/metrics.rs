@@ -57,6 +57,8 @@ pub struct Metrics {
     pub reports_late: Counter,
     /// Handshakes that did not let anybody in.
     pub handshakes_refused: Counter,
+    /// Tokens that were wrong, expired or revoked.
+    pub strangers: Counter,
     /// Polls for orders begun.
     pub polls: Counter,
     /// Verdicts given.
@@ -91,6 +93,11 @@ impl Metrics {
                 "millwright_handshakes_refused_total",
                 "Handshakes that did not let anybody in.",
                 &self.handshakes_refused,
+            ),
+            (
+                "millwright_tokens_refused_total",
+                "Tokens that were wrong, expired or revoked.",
+                &self.strangers,
             ),
             ("millwright_order_polls_total", "Polls for orders begun.", &self.polls),
             ("millwright_verdicts_total", "Verdicts given.", &self.verdicts),

@@ -43,6 +43,9 @@ pub enum Peer {
     },
 }
 
+/// The cookie of a browser's session. Its prefix binds it to this host, over TLS or on loopback only (RFC 6265bis, 4.1.3).
+pub const COOKIE: &str = "__Host-millwright";
+
 /// A request's head must be complete after this; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(30);
 /// Somebody who has not said who they are after this is let go.
@@ -257,4 +260,14 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 /// The peer of a request; requests that came through no listener of ours have none.
 pub fn peer_of(request: &Request) -> Option<Peer> {
     request.extensions().get().cloned()
+}
+
+/// Where a request comes from, for the audit and for counting.
+pub fn address(peer: Option<&Peer>) -> String {
+    match peer {
+        Some(Peer::Loopback(address)) => address.ip().to_string(),
+        Some(Peer::Unix { uid }) => format!("user {uid} on the socket"),
+        Some(Peer::Host { certname }) => certname.to_string(),
+        None => "nowhere".to_owned(),
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod backup;
 mod incarnation;
+mod people;
 mod read;
 mod schema;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use write::StoreError;
 
 use crate::{
     fleet::{NodeRecord, Remembered},
+    people::{Digest, Session, Token},
     view::{Acknowledgement, OwnTrouble, Transition, VerdictChange},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -28,7 +30,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
-use write::{Write, Writer};
+use write::{Word, Write, Writer};
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +135,12 @@ impl Store {
     /// # Errors
     /// It is not: the disk is full, broken, or too slow.
     pub async fn keep_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        self.writer.confirm(|reply| Write::Audit(entry, reply)).await
+        self.writer.confirm(Word::Audit(entry)).await
+    }
+
+    /// Keeps what nobody waits for, such as that somebody signed in. Never waits.
+    pub fn keep_audit_later(&self, entry: AuditEntry) {
+        self.writer.offer(Write::Word(Box::new(Word::Audit(entry)), None));
     }
 
     /// Keeps an acknowledgement, and returns once it is on the disk.
@@ -141,7 +148,7 @@ impl Store {
     /// # Errors
     /// As [`Store::keep_audit`].
     pub async fn keep_acknowledgement(&self, given: Acknowledgement) -> Result<(), StoreError> {
-        self.writer.confirm(|reply| Write::Acknowledgement(given, reply)).await
+        self.writer.confirm(Word::Acknowledgement(given)).await
     }
 
     /// Drops a node's last known state, and returns once it is gone. Its history stays.
@@ -149,7 +156,41 @@ impl Store {
     /// # Errors
     /// As [`Store::keep_audit`].
     pub async fn forget_node(&self, name: NodeName) -> Result<(), StoreError> {
-        self.writer.confirm(|reply| Write::Forget(name, reply)).await
+        self.writer.confirm(Word::Forget(name)).await
+    }
+
+    /// Keeps a token, new or changed, and returns once it is on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::keep_audit`].
+    pub async fn keep_token(&self, token: Token) -> Result<(), StoreError> {
+        self.writer.confirm(Word::Token(token)).await
+    }
+
+    /// Keeps when a token was used. Never waits.
+    pub fn keep_token_use(&self, token: Token) {
+        self.writer.offer(Write::Word(Box::new(Word::Token(token)), None));
+    }
+
+    /// Keeps a session, new or used. Never waits: one that is lost has somebody sign in again.
+    pub fn keep_session(&self, session: Session) {
+        self.writer.offer(Write::Word(Box::new(Word::Session(session)), None));
+    }
+
+    /// Drops a session, and returns once it is gone.
+    ///
+    /// # Errors
+    /// As [`Store::keep_audit`].
+    pub async fn end_session(&self, digest: Digest) -> Result<(), StoreError> {
+        self.writer.confirm(Word::EndSession(digest)).await
+    }
+
+    /// Every token and every session.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn people(&self) -> Result<(Vec<Token>, Vec<Session>), StoreError> {
+        self.read(|reader| Ok((people::tokens(reader)?, people::sessions(reader)?)))
     }
 
     /// Drops what is older than the retention. Never waits.

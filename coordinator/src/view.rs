@@ -4,12 +4,14 @@
 //! Times are RFC 3339, ages are whole seconds, words are snake_case.
 
 mod node;
+mod people;
 mod verdict_change;
 
 pub use node::{
     Acknowledgement, AgentFacts, BootView, CannotSee, ChecklistItem, ChecklistState, ContainersView,
     FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
 };
+pub use people::{MeView, TokenView, token_of};
 pub use verdict_change::{VerdictChange, digest};
 
 use jiff::Timestamp;

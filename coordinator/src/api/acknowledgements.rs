@@ -1,12 +1,7 @@
 //! Acknowledgements: a person has seen a finding and does not want to hear of it until a date. Never changes a gate.
 
-use super::{
-    body,
-    error::Refusal,
-    nodes::LONGEST_WORD,
-    writer::{Writer, author},
-};
-use crate::{app::App, view::Acknowledgement};
+use super::{body, error::Refusal, nodes::LONGEST_WORD, person::Person};
+use crate::{app::App, people::Role, view::Acknowledgement};
 use axum::{
     Json,
     extract::{Request, State},
@@ -44,12 +39,17 @@ struct Word {
 
 /// `POST /api/v1/acknowledgements`.
 pub async fn add(
-    _: Writer,
+    person: Person,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<Acknowledgement>, Refusal> {
     let word: Word = body::json(request, LONGEST_WORD).await?;
-    let by = author(word.by.as_deref());
+    let node = word.finding.split('/').next().unwrap_or_default();
+    match node.parse() {
+        Ok(node) => person.must_for(Role::Operate, &node, &app)?,
+        Err(_) => person.must(Role::Operate, None)?,
+    }
+    let by = person.author(word.by.as_deref());
     let given = app.with_fleet(|fleet, now| fleet.acknowledge(&word.finding, word.until, &by, now))?;
     app.keep_acknowledgement(&given).await?;
     app.record(&by, "acknowledge", &given.finding, word.reason.trim()).await?;

@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use jiff::SignedDuration;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal / $status:ident,)+) => {
@@ -53,14 +54,22 @@ codes! {
     BadRequest = "bad_request" / BAD_REQUEST,
     /// The path names one node and the report another.
     NotYourNode = "not_your_node" / FORBIDDEN,
-    /// Only root on the Unix socket may write.
-    RootOnSocketOnly = "root_on_socket_only" / FORBIDDEN,
+    /// Nobody has said who sent it.
+    NotSignedIn = "not_signed_in" / UNAUTHORIZED,
+    /// The token is nobody's, or no longer.
+    BadToken = "bad_token" / UNAUTHORIZED,
+    /// Whoever sent it may not.
+    NotAllowed = "not_allowed" / FORBIDDEN,
+    /// No page of ours has sent it.
+    CrossSite = "cross_site" / FORBIDDEN,
     /// The request was meant for another host.
     HostNotAllowed = "host_not_allowed" / MISDIRECTED_REQUEST,
     /// No such node.
     UnknownNode = "unknown_node" / NOT_FOUND,
     /// No such finding.
     UnknownFinding = "unknown_finding" / NOT_FOUND,
+    /// No such token, or none of the caller's.
+    UnknownToken = "unknown_token" / NOT_FOUND,
     /// No such page.
     NotFound = "not_found" / NOT_FOUND,
     /// Not with this method.
@@ -79,6 +88,8 @@ codes! {
     BodyTooLarge = "body_too_large" / PAYLOAD_TOO_LARGE,
     /// The body must be announced as JSON.
     UnsupportedMediaType = "unsupported_media_type" / UNSUPPORTED_MEDIA_TYPE,
+    /// Too often.
+    TooManyRequests = "too_many_requests" / TOO_MANY_REQUESTS,
     /// Our fault.
     Internal = "internal" / INTERNAL_SERVER_ERROR,
     /// The store does not take it now.
@@ -111,12 +122,24 @@ pub struct Refusal {
     pub message: String,
     /// For the log only.
     pub details: Option<String>,
+    /// So long until it makes sense to ask again.
+    pub retry_after: Option<SignedDuration>,
 }
 
 impl Refusal {
     /// A refusal with its sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: None }
+        Self { code, message: message.into(), details: None, retry_after: None }
+    }
+
+    /// Too often; `wait` says for how long not to ask.
+    pub fn too_many(wait: SignedDuration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let message = format!("that was too often; ask again in {seconds} s");
+        Self {
+            retry_after: Some(SignedDuration::from_secs(seconds)),
+            ..Self::new(ErrorCode::TooManyRequests, message)
+        }
     }
 
     /// Our own fault; `details` go to the log.

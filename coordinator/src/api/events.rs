@@ -6,8 +6,10 @@
 use crate::{
     app::App,
     events::{Event, Listening},
+    people::{Caller, How},
 };
 use axum::{
+    Extension,
     extract::State,
     http::HeaderMap,
     response::sse::{self, KeepAlive, Sse},
@@ -19,11 +21,17 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 /// How often a silent stream says that it lives, so that proxies keep it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether the listener's time is over; who is revoked is out at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Whoever comes through a proxy listens for so long at a time.
+const PROXIED: Duration = Duration::from_secs(600);
+
 type Item = Result<sse::Event, Infallible>;
 
 /// The stream.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Item> + Send + 'static> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
@@ -31,10 +39,28 @@ pub async fn stream(
     let greeting = if complete { "hello" } else { "reset" };
     let first = (missed.is_empty()).then(|| sse::Event::default().id(position).event(greeting).data("{}"));
     let begun = stream::iter(first.map(Ok)).chain(stream::iter(missed).map(|event| Ok(written(&event))));
-    let stop = app.shutdown.token();
     let going_on = stream::unfold((coming, Arc::clone(&app)), next);
-    Sse::new(begun.chain(going_on).take_until(stop.cancelled_owned()))
+    Sse::new(begun.chain(going_on).take_until(Box::pin(end(app, caller))))
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// Until the coordinator stops, or whoever listens would not be let in any more.
+async fn end(app: Arc<App>, caller: Caller) {
+    let mut changes = app.changes_of_people();
+    // Only a proxy knows whether it still vouches for somebody: the browser comes back by itself and asks it.
+    let longest = matches!(caller.how, How::Proxy { .. }).then_some(PROXIED);
+    let mut looked = Duration::ZERO;
+    while app.is_still(&caller) && longest.is_none_or(|longest| looked < longest) {
+        tokio::select! {
+            _ = changes.changed() => {}
+            goes_on = app.pause(LOOK_AGAIN) => {
+                if !goes_on {
+                    return;
+                }
+                looked += LOOK_AGAIN;
+            }
+        }
+    }
 }
 
 /// The next change; the end for a reader that lags.

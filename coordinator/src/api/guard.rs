@@ -2,17 +2,21 @@
 //!
 //! Refusals get their body here, so that each one has the one shape and the id under which the log knows it.
 
-use super::error::{ErrorCode, Refusal};
+use super::{
+    error::{ErrorCode, Refusal},
+    identify, person,
+};
 use crate::{
     app::App,
+    people::Caller,
     serve::{Peer, peer_of},
 };
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{Html, IntoResponse, Response},
 };
 use futures_util::FutureExt;
 use millwright_protocol::ErrorBody;
@@ -33,7 +37,7 @@ pub async fn agents(State(app): State<Arc<App>>, request: Request, next: Next) -
     let what = What::of(&request);
     let mut response = match meant_for_us(&request, &app.config.listen.host_names) {
         Ok(()) => run(next, request).await,
-        Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+        Err(refusal) => refusal.into_response(),
     };
     app.metrics.to_agents.count(response.status().as_u16());
     if is_error(response.status()) {
@@ -48,9 +52,9 @@ pub async fn agents(State(app): State<Arc<App>>, request: Request, next: Next) -
 pub async fn operators(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let what = What::of(&request);
     let id = new_id();
-    let mut response = match meant_for_us(&request, &app.config.listen.host_names) {
-        Ok(()) => run(next, request).await,
-        Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+    let mut response = match admit(&app, request) {
+        Ok(request) => run(next, request).await,
+        Err(response) => *response,
     };
     app.metrics.to_operators.count(response.status().as_u16());
     if is_error(response.status()) {
@@ -58,6 +62,69 @@ pub async fn operators(State(app): State<Arc<App>>, request: Request, next: Next
     }
     decorate(response.headers_mut(), &id);
     response
+}
+
+/// Lets a request in with its caller, or answers it.
+fn admit(app: &App, mut request: Request) -> Result<Request, Box<Response>> {
+    let peer = peer_of(&request);
+    let refused = |refusal: Refusal| Box::new(refusal.into_response());
+    meant_for_us(&request, &app.config.listen.host_names).map_err(refused)?;
+    let caller = identify::caller(app, peer.as_ref(), &request).map_err(refused)?;
+    if let Some(of) = identify::counted(&caller, peer.as_ref()) {
+        app.count_request(&of).map_err(refused)?;
+    }
+    identify::ours(&request, &caller, &app.config.listen.host_names).map_err(refused)?;
+    if !caller.rights.may_look() && !is_for_everybody(request.uri().path()) {
+        return Err(Box::new(unseen(app, &request, peer.as_ref(), &caller)));
+    }
+    request.extensions_mut().insert(caller);
+    Ok(request)
+}
+
+/// What may be seen by somebody who has not said who they are: whether we live, and where to say it.
+fn is_for_everybody(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/sign-in" | "/sign-out") || path.starts_with("/assets/")
+}
+
+/// Sends a person to where they can sign in, and tells a program what it lacks.
+fn unseen(app: &App, request: &Request, peer: Option<&Peer>, caller: &Caller) -> Response {
+    if caller.is_somebody() {
+        let message = format!(
+            "{} may do nothing here; an administrator gives roles in [people.roles] of coordinator.toml, or a token",
+            caller.name
+        );
+        return Refusal::new(ErrorCode::NotAllowed, message).into_response();
+    }
+    let headers = request.headers();
+    let says = |name: HeaderName, what: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what))
+    };
+    let is_page = request.method() == Method::GET && says(header::ACCEPT, "text/html");
+    if !is_page || request.uri().path().starts_with("/api/") {
+        return person::nobody(peer, &app.config.listen.socket).into_response();
+    }
+    // A link from elsewhere comes without our cookie, which is for our own pages only. The same page asked for by a page
+    // of ours has it.
+    let is_followed = says(HeaderName::from_static("sec-fetch-site"), "cross-site");
+    if is_followed {
+        return Html("<!doctype html><meta http-equiv=\"refresh\" content=\"0\"><title>Millwright</title>")
+            .into_response();
+    }
+    let asked = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
+    let place = form_urlencoded(asked);
+    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("/sign-in?next={place}"))]).into_response()
+}
+
+/// A path as the value of a parameter.
+fn form_urlencoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
 
 /// What was asked, for the log.
@@ -77,7 +144,7 @@ async fn run(next: Next, request: Request) -> Response {
         Ok(Err(_)) => Refusal::internal("the handler panicked"),
         Err(_) => Refusal::internal(format!("no answer within {ANSWER:?}")),
     };
-    axum::response::IntoResponse::into_response(refusal)
+    refusal.into_response()
 }
 
 /// Refuses what a foreign web page could have a browser send here under a name of its own (DNS rebinding).
@@ -139,6 +206,14 @@ fn explained(response: Response, what: &What, id: &str, elsewhere: &str) -> Resp
         Some(details) => log::error!("request.id" = id; "answer {}: {details}", what.0),
         None => log::debug!("request.id" = id; "refused {}: {}", what.0, refusal.message),
     }
+    if refusal.code.status() == StatusCode::UNAUTHORIZED {
+        parts
+            .headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"millwright\""));
+    }
+    if let Some(wait) = refusal.retry_after {
+        parts.headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(0).unsigned_abs()));
+    }
     let body = ErrorBody {
         code: refusal.code.as_str().to_owned(),
         message: refusal.message,
@@ -178,6 +253,7 @@ fn decorate(headers: &mut HeaderMap, id: &str) {
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

@@ -4,11 +4,12 @@ use super::{
     body,
     error::{ErrorCode, Refusal},
     parameters::node_name,
-    writer::{Writer, author},
+    person::Person,
 };
 use crate::{
     app::App,
     fleet::{Fleet, NotTaken, UnknownNode},
+    people::Role,
     view::{FleetView, NodeDetail, Transition},
     words,
 };
@@ -65,39 +66,39 @@ type Say = fn(&mut Fleet, &NodeName, &str, &str, Timestamp) -> Result<Vec<Transi
 
 /// `POST /api/v1/nodes/{node}/accept`: a changed identity, or a node missing in warm-up, is as it should be.
 pub async fn accept(
-    writer: Writer,
+    person: Person,
     app: State<Arc<App>>,
     node: Path<String>,
     request: Request,
 ) -> Result<Json<Done>, Refusal> {
-    say(writer, app, node, request, "accept", Fleet::accept).await
+    say(person, app, node, request, "accept", Fleet::accept).await
 }
 
 /// `POST /api/v1/nodes/{node}/forget`: the node is gone for good.
 pub async fn forget(
-    writer: Writer,
+    person: Person,
     app: State<Arc<App>>,
     node: Path<String>,
     request: Request,
 ) -> Result<Json<Done>, Refusal> {
     let name = node_name(&node)?;
-    let done = say(writer, State(Arc::clone(&app)), node, request, "forget", Fleet::forget).await?;
+    let done = say(person, State(Arc::clone(&app)), node, request, "forget", Fleet::forget).await?;
     app.drop_stored(&name).await?;
     Ok(done)
 }
 
 /// `POST /api/v1/nodes/{node}/dead`: the node leaves every count until somebody accepts it.
 pub async fn dead(
-    writer: Writer,
+    person: Person,
     app: State<Arc<App>>,
     node: Path<String>,
     request: Request,
 ) -> Result<Json<Done>, Refusal> {
-    say(writer, app, node, request, "dead", Fleet::dead).await
+    say(person, app, node, request, "dead", Fleet::dead).await
 }
 
 async fn say(
-    _: Writer,
+    person: Person,
     State(app): State<Arc<App>>,
     Path(node): Path<String>,
     request: Request,
@@ -105,6 +106,7 @@ async fn say(
     say: Say,
 ) -> Result<Json<Done>, Refusal> {
     let name = node_name(&node)?;
+    person.must_for(Role::Operate, &name, &app)?;
     let word: Word = body::optional_json(request, LONGEST_WORD).await?;
     let reason = word.reason.trim();
     if what == "dead" && reason.is_empty() {
@@ -115,7 +117,7 @@ async fn say(
             ),
         ));
     }
-    let by = author(word.by.as_deref());
+    let by = person.author(word.by.as_deref());
     let (transitions, spelled, heard) = app.with_fleet(|fleet, now| {
         let transitions = say(fleet, &name, reason, &by, now).map_err(|why| match why {
             NotTaken::UnknownNode(unknown) => unknown.as_asked([node.as_str()]).into(),

@@ -57,7 +57,8 @@ impl Operation {
             operation.insert("requestBody".to_owned(), json!({ "content": content }));
             operation.insert(
                 "description".to_owned(),
-                json!("Only root on the coordinator's Unix socket may change something; others get 403 root_on_socket_only."),
+                json!("Takes somebody with a name and the role: a token, a proxy that vouches for them, or root on the Unix socket. \
+                       Others get 401 not_signed_in or 403 not_allowed."),
             );
         }
         operation
@@ -99,6 +100,7 @@ fn operations() -> Vec<Operation> {
             json!({ "operations": list(json!({ "type": "null", "description": "this version has none" })) }),
         ))
     };
+    let tokens = || of_json(shape(json!({ "tokens": list(schemas::of("Token")) })));
     let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
     vec![
         Operation::get("/api/v1/nodes", "The whole fleet: what needs a human first, then every node by class.", answer("Fleet")),
@@ -121,6 +123,16 @@ fn operations() -> Vec<Operation> {
             shape(json!({ "finding": text("node/check[/item]"), "until": text("RFC 3339"), "reason?": text("why"), "by?": text("who") })), answer("Acknowledgement")),
         Operation::get("/api/v1/audit", "Who said what, newest first.", of_json(shape(json!({ "audit": list(schemas::of("AuditEntry")) }))))
             .with(json!([{ "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 } }])),
+        Operation::get("/api/v1/me", "Who you are taken for, and what you may do.", answer("Me")),
+        Operation::get("/api/v1/tokens", "Your tokens; an administrator's answer has everybody's.", tokens()),
+        Operation::post("/api/v1/tokens", "Make a token. Its secret is in this answer only.",
+            shape(json!({ "person?": text("whose; without it your own"), "label?": text("what it is for"),
+                "may": list(json!({ "type": "string", "description": "view, operate, approve, admin, or one of them with a class such as operate:agent" })),
+                "expires_at?": text("RFC 3339; 90 days without it"), "by?": text("who, where root speaks for somebody") })),
+            of_json(shape(json!({ "secret": text("to be sent as Authorization: Bearer"), "token": schemas::of("Token") })))),
+        Operation::post("/api/v1/tokens/revoke", "Withdraw one token, or all of somebody's. Their sessions end as well.",
+            shape(json!({ "id?": text("one token"), "person?": text("all of theirs"), "reason?": text("why; kept in the audit"),
+                "by?": text("who, where root speaks for somebody") })), tokens()),
         Operation::get("/api/v1/events", "Changes as they happen, as server-sent events: hello, reset, node (a Transition), verdict (a VerdictChange).", of("text/event-stream", json!({ "type": "string" })))
             .with(json!([{ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string" }, "description": "go on after this event" }])),
         Operation::get("/openapi.json", "This document.", of_json(json!({ "type": "object" }))),

@@ -4,10 +4,10 @@ use super::{
     body,
     error::{ErrorCode, Refusal},
     nodes::LONGEST_WORD,
+    person::Person,
     verdicts,
-    writer::Writer,
 };
-use crate::{app::App, fleet::UnknownNode};
+use crate::{app::App, fleet::UnknownNode, people::Role};
 use axum::{
     Json,
     extract::{Request, State},
@@ -40,7 +40,7 @@ struct Wanted {
 /// `POST /api/v1/operations`: refused in mode `observe`, and in the other modes by this version.
 pub async fn start(
     State(app): State<Arc<App>>,
-    writer: Result<Writer, Refusal>,
+    person: Result<Person, Refusal>,
     request: Request,
 ) -> Result<Json<Operations>, Refusal> {
     let wanted: Wanted = body::json(request, LONGEST_WORD).await?;
@@ -58,7 +58,10 @@ pub async fn start(
             ),
         ));
     }
-    writer?;
+    let person = person?;
+    for node in &nodes {
+        person.must_for(Role::Operate, node, &app)?;
+    }
     Err(Refusal::new(
         ErrorCode::NoOperations,
         format!(

@@ -2,7 +2,9 @@
 
 mod described;
 mod errors;
+mod people;
 mod rig;
+mod sign_in;
 mod streams;
 mod words;
 

@@ -60,6 +60,9 @@ pub enum StartError {
     /// The coordinator cannot prove who it is.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// Nobody could be recognised.
+    #[error(transparent)]
+    Door(#[from] super::DoorError),
     /// An address cannot be listened on.
     #[error(
         "listen for {whom} on {address}: {why}; see what else listens there, or choose another address in coordinator.toml"
@@ -152,7 +155,7 @@ fn build(
     let (store, remembered) = Store::open(&config.state_dir.join(STORE), retention)?;
     let mut fleet = Fleet::new(Arc::new(policy), clock.now()).with_policy_path(&config.policy);
     fleet.restore(remembered, clock.now());
-    Ok(App::new(config, clock, fleet, store))
+    Ok(App::new(config, clock, fleet, store)?)
 }
 
 /// Makes the state directory ours alone, for as long as the lock lives.

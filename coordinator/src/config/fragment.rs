@@ -1,6 +1,10 @@
 //! The file as written: every key optional, every default here, every unknown key refused.
 
-use super::{Backup, Config, Listen, Mesos, Notice, Probe, Retention, Tls, parse_length, tls::PUPPET};
+use super::{
+    Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, parse_length,
+    tls::PUPPET,
+};
+use crate::people::Role;
 use millwright_protocol::NodeName;
 use serde::Deserialize;
 use std::{
@@ -19,6 +23,7 @@ pub(super) struct Fragment {
     policy: Option<Spanned<PathBuf>>,
     listen: ListenFragment,
     tls: TlsFragment,
+    people: PeopleFragment,
     mesos: MesosFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
@@ -45,6 +50,35 @@ struct TlsFragment {
     ca: Option<Spanned<PathBuf>>,
     crl: Option<Spanned<PathBuf>>,
     domains: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PeopleFragment {
+    look_without_name: Option<bool>,
+    idle: Option<Length>,
+    session: Option<Length>,
+    token: Option<Length>,
+    proxy: ProxyFragment,
+    roles: RolesFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ProxyFragment {
+    users: Vec<Spanned<String>>,
+    hosts: Vec<Spanned<String>>,
+    person_header: Option<Spanned<String>>,
+    groups_header: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RolesFragment {
+    view: Vec<Spanned<String>>,
+    operate: Vec<Spanned<String>>,
+    approve: Vec<Spanned<String>>,
+    admin: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +136,7 @@ impl Fragment {
             policy: absolute(self.policy, "/etc/millwright/policy.toml")?,
             listen: self.listen.checked(self.tls != TlsFragment::default())?,
             tls: self.tls.checked()?,
+            people: self.people.checked()?,
             mesos: Mesos {
                 masters: web_addresses(self.mesos.masters)?,
                 every: length(self.mesos.every, 10),
@@ -144,6 +179,38 @@ impl ListenFragment {
             agents,
             socket: absolute(self.socket, "/run/millwright/coordinator.sock")?,
             host_names: self.host_names.into_iter().map(host_name).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl PeopleFragment {
+    fn checked(self) -> Result<People, Wrong> {
+        let mut roles = Roles::default();
+        let lists = [self.roles.view, self.roles.operate, self.roles.approve, self.roles.admin];
+        for (role, list) in Role::ALL.into_iter().zip(lists) {
+            for entry in list {
+                let offset = entry.span().start;
+                roles.add(role, entry.get_ref()).map_err(|message| Wrong { offset, message })?;
+            }
+        }
+        Ok(People {
+            look_without_name: self.look_without_name.unwrap_or(true),
+            idle: length(self.idle, 8 * 3600),
+            session: length(self.session, 7 * 86_400),
+            token: length(self.token, 366 * 86_400),
+            proxy: self.proxy.checked()?,
+            roles,
+        })
+    }
+}
+
+impl ProxyFragment {
+    fn checked(self) -> Result<Proxy, Wrong> {
+        Ok(Proxy {
+            users: self.users.into_iter().map(Spanned::into_inner).collect(),
+            hosts: self.hosts.into_iter().map(host_name).collect::<Result<_, _>>()?,
+            person_header: header(self.person_header, "x-remote-user")?,
+            groups_header: header(self.groups_header, "x-remote-groups")?,
         })
     }
 }
@@ -280,6 +347,20 @@ fn host_name(given: Spanned<String>) -> Result<String, Wrong> {
     })
 }
 
+fn header(given: Option<Spanned<String>>, default: &str) -> Result<String, Wrong> {
+    let Some(name) = given else { return Ok(default.to_owned()) };
+    match name.get_ref().parse::<axum::http::HeaderName>() {
+        Ok(header) => Ok(header.as_str().to_owned()),
+        Err(_) => Err(Wrong {
+            offset: name.span().start,
+            message: format!(
+                "{:?} cannot be the name of a header; write one such as {default:?}",
+                name.get_ref()
+            ),
+        }),
+    }
+}
+
 fn length(given: Option<Length>, default_secs: u64) -> Duration {
     given.map_or(Duration::from_secs(default_secs), |Length(length)| length)
 }
@@ -311,6 +392,15 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "listen.agents" => r#""127.0.0.1:8482""#,
         "listen.socket" => r#""/run/millwright/coordinator.sock""#,
         "listen.host_names" => r#"["mw.cern.ch"]"#,
+        "people.look_without_name" => "true",
+        "people.idle" | "people.session" | "people.token" => r#""8h""#,
+        "people.proxy.users" => r#"["www-data"]"#,
+        "people.proxy.hosts" => r#"["alibuild-frontend01.cern.ch"]"#,
+        "people.proxy.person_header" => r#""x-remote-user""#,
+        "people.proxy.groups_header" => r#""x-remote-groups""#,
+        "people.roles.view" | "people.roles.operate" | "people.roles.approve" | "people.roles.admin" => {
+            r#"["jane", "group:alice-vm-admin", "joe on agent"]"#
+        }
         "mesos.masters" => r#"["http://alimesos01.cern.ch:5050"]"#,
         "mesos.every" | "mesos.timeout" | "probe.timeout" => r#""10s""#,
         "probe.domain" => r#""cern.ch""#,

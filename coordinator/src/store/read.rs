@@ -10,7 +10,7 @@ use millwright_decision::{Action, Class, fleet::Brake};
 use millwright_protocol::NodeName;
 use rusqlite::{Connection, Row, params};
 
-fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(super) fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     let milliseconds: i64 = row.get(column)?;
     Ok(Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH))
 }

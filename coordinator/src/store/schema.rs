@@ -15,8 +15,11 @@ use std::{
 const APPLICATION_ID: u32 = 0x4D57_434F;
 
 /// One step a version; a step is never changed once released, only added to.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_meta.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_meta.sql"),
+    include_str!("migrations/0003_people.sql"),
+];
 
 /// How long to wait for another connection of ours.
 const BUSY: Duration = Duration::from_secs(5);

@@ -3,9 +3,10 @@
 //! It takes whatever has queued up into one transaction. When that fails it keeps what it has, tells whoever waits for
 //! a confirmation, and tries again each second; meanwhile the queue fills and what is offered on top is dropped.
 
-use super::{AuditEntry, OpenError, Retention};
+use super::{AuditEntry, OpenError, Retention, people};
 use crate::{
     fleet::NodeRecord,
+    people::{Digest, Session, Token},
     view::{Acknowledgement, BrakeView, OwnTrouble, Transition, VerdictChange},
 };
 use jiff::Timestamp;
@@ -54,10 +55,19 @@ pub(super) enum Write {
     Nodes(Vec<NodeRecord>),
     Verdicts(Vec<VerdictChange>),
     Brakes(Vec<BrakeView>),
-    Audit(AuditEntry, Reply),
-    Acknowledgement(Acknowledgement, Reply),
-    Forget(NodeName, Reply),
+    /// With somebody who waits until it is on the disk, or with nobody.
+    Word(Box<Word>, Option<Reply>),
     Prune(Timestamp),
+}
+
+/// What people said, and who they are.
+pub(super) enum Word {
+    Audit(AuditEntry),
+    Acknowledgement(Acknowledgement),
+    Forget(NodeName),
+    Token(Token),
+    Session(Session),
+    EndSession(Digest),
 }
 
 /// The handle of the thread.
@@ -106,9 +116,9 @@ impl Writer {
     }
 
     /// Queues and waits until it is on the disk.
-    pub async fn confirm(&self, make: impl FnOnce(Reply) -> Write) -> Result<(), StoreError> {
+    pub async fn confirm(&self, word: Word) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        if !self.offer(make(reply)) {
+        if !self.offer(Write::Word(Box::new(word), Some(reply))) {
             return Err(StoreError::new(&self.path, &"too much is waiting to be written"));
         }
         match tokio::time::timeout(PATIENCE, answer).await {
@@ -229,16 +239,11 @@ fn fill(batch: &mut Vec<Write>, waiting: &Receiver<Write>) -> bool {
 impl Write {
     /// Whether somebody waited for it and has been told that it failed.
     fn is_given_up(&self) -> bool {
-        match self {
-            Self::Audit(_, reply) | Self::Acknowledgement(_, reply) | Self::Forget(_, reply) => {
-                reply.is_closed()
-            }
-            _ => false,
-        }
+        matches!(self, Self::Word(_, Some(reply)) if reply.is_closed())
     }
 
     fn is_confirmed(&self) -> bool {
-        matches!(self, Self::Audit(..) | Self::Acknowledgement(..) | Self::Forget(..))
+        matches!(self, Self::Word(_, Some(_)))
     }
 }
 
@@ -246,10 +251,8 @@ fn answer(batch: &mut Vec<Write>, result: &Result<(), StoreError>) {
     let mut rest = Vec::with_capacity(batch.len());
     for write in batch.drain(..) {
         match write {
-            Write::Audit(_, reply) | Write::Acknowledgement(_, reply) | Write::Forget(_, reply) => {
-                // A caller that no longer waits has its answer: none.
-                drop(reply.send(result.clone()));
-            }
+            // A caller that no longer waits has its answer: none.
+            Write::Word(_, Some(reply)) => drop(reply.send(result.clone())),
             other => rest.push(other),
         }
     }
@@ -296,16 +299,25 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, retention: Retention)
             let mut insert =
                 transaction.prepare_cached("INSERT INTO brake (class, since, why) VALUES (?1, ?2, ?3)")?;
             brakes.iter().try_for_each(|brake| {
-                insert.execute(params![brake.class.as_str(), brake.since.as_millisecond(), brake.why]).map(drop)
+                insert
+                    .execute(params![brake.class.as_str(), brake.since.as_millisecond(), brake.why])
+                    .map(drop)
             })
         }
-        Write::Audit(entry, _) => transaction
+        Write::Word(word, _) => write_word(transaction, word),
+        Write::Prune(now) => prune(transaction, *now, retention),
+    }
+}
+
+fn write_word(transaction: &Transaction<'_>, word: &Word) -> rusqlite::Result<()> {
+    match word {
+        Word::Audit(entry) => transaction
             .prepare_cached(
                 "INSERT INTO audit (at, by_whom, what, about, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![entry.at.as_millisecond(), entry.by, entry.what, entry.about, entry.reason])
             .map(drop),
-        Write::Acknowledgement(given, _) => transaction
+        Word::Acknowledgement(given) => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO acknowledgement (finding, by_whom, at, until) VALUES (?1, ?2, ?3, ?4)",
             )?
@@ -316,10 +328,12 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, retention: Retention)
                 given.until.as_millisecond()
             ])
             .map(drop),
-        Write::Forget(name, _) => {
+        Word::Forget(name) => {
             transaction.execute("DELETE FROM node WHERE name = ?1", [name.as_str()]).map(drop)
         }
-        Write::Prune(now) => prune(transaction, *now, retention),
+        Word::Token(token) => people::write_token(transaction, token),
+        Word::Session(session) => people::write_session(transaction, session),
+        Word::EndSession(digest) => people::end_session(transaction, digest),
     }
 }
 
@@ -380,5 +394,6 @@ fn prune(transaction: &Transaction<'_>, now: Timestamp, retention: Retention) ->
         [before(retention.changes)],
     )?;
     transaction.execute("DELETE FROM audit WHERE at < ?1", [before(retention.audit)])?;
+    people::prune(transaction, before(retention.audit))?;
     transaction.execute("DELETE FROM acknowledgement WHERE until < ?1", [now.as_millisecond()]).map(drop)
 }

@@ -20,6 +20,14 @@ pub(super) fn all() -> Value {
         "Acknowledgement": acknowledgement(),
         "AuditEntry": shape(json!({ "at": time("when"), "by": text("who"), "what": text("a word such as accept, forget, dead, acknowledge"),
             "about": text("a node, a finding, a class"), "reason": text("why") })),
+        "Me": shape(json!({ "name": maybe(text("absent for nobody in particular")),
+            "how": json!({ "enum": ["root", "token", "session", "proxy", "nobody"] }),
+            "rights": list(text("such as view or operate:agent")), "token": maybe(of("Token")) })),
+        "Token": shape(json!({ "id": text("names it"), "person": text("whose it is"), "label": text("what it is for"),
+            "rights": list(text("such as view or operate:agent")), "state": json!({ "enum": ["good", "expired", "revoked"] }),
+            "made_at": time("since when"), "made_by": text("who made it"), "expires_at": time("good until then"),
+            "revoked_at": maybe(time("when it was withdrawn")), "revoked_by": maybe(text("by whom")),
+            "used_at": maybe(time("its last use, to within an hour")), "used_from": maybe(text("from where")) })),
         "Health": shape(json!({ "status": text("alive or ready"), "version": text("of the coordinator") })),
     })
 }

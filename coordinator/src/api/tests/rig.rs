@@ -1,10 +1,11 @@
 //! A coordinator for tests: real listeners, a fleet of three listed nodes, a client for each way in.
 
 use crate::{
-    app::App,
+    app::{App, Wanted},
     clock::SystemClock,
     config::Config,
     fleet::Fleet,
+    people::{Caller, Rights},
     policy, serve,
     store::{Retention, Store},
 };
@@ -43,13 +44,19 @@ pub struct Answer {
 
 impl Rig {
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more sections of the configuration.
+    pub async fn start_with(sections: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::parse("[listen]\nhost_names = [\"mw.cern.ch\"]\n", Path::new("c.toml")).unwrap();
+        let config = format!("[listen]\nhost_names = [\"mw.cern.ch\"]\n{sections}");
+        let config = Config::parse(&config, Path::new("c.toml")).unwrap();
         let policy = Arc::new(policy::parse(POLICY, Path::new("policy.toml")).unwrap());
         let clock = Arc::new(SystemClock::new());
         let fleet = Fleet::new(policy, crate::clock::Clock::now(clock.as_ref()));
         let (store, _) = Store::open(&folder.path().join("store.sqlite"), Retention::default()).unwrap();
-        let app = App::new(config, clock, fleet, store);
+        let app = App::new(config, clock, fleet, store).unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let agents = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = serve::bind_unix(&folder.path().join("s")).unwrap();
@@ -111,8 +118,29 @@ impl Rig {
     /// As whoever runs the test, on the Unix socket.
     pub async fn post_on_socket(&self, path: &str, body: &Value) -> Answer {
         let head = format!("POST {path} HTTP/1.1\r\nhost: mw\r\ncontent-type: application/json\r\n");
+        self.on_socket(&head, &body.to_string()).await
+    }
+
+    /// The same with any first line and headers.
+    pub async fn on_socket(&self, head: &str, body: &str) -> Answer {
         let stream = UnixStream::connect(self.folder.path().join("s")).await.unwrap();
-        exchange(stream, &head, body.to_string().as_bytes()).await.unwrap()
+        exchange(stream, head, body.as_bytes()).await.unwrap()
+    }
+
+    /// The secret of a new token of Jane's, and its id.
+    pub async fn token(&self, may: &str) -> (String, String) {
+        let rights = Rights::of_words(may.split_whitespace()).unwrap();
+        let wanted = Wanted { person: Some("jane"), label: "test", rights, expires_at: None };
+        let (secret, token) = self.app.make_token(&Caller::root(), "root", wanted).await.unwrap();
+        (secret.text().to_owned(), token.id)
+    }
+
+    /// With a token, over TCP.
+    pub async fn with_token(&self, secret: &str, first: &str, body: Option<&Value>) -> Answer {
+        let head = format!(
+            "{first} HTTP/1.1\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\n"
+        );
+        self.tcp(self.operators, &head, body.map(Value::to_string).unwrap_or_default().as_bytes()).await
     }
 
     /// One request; `head` is its first line and headers, without Host when it names one itself.

@@ -1,4 +1,4 @@
-//! What people say: only root on the socket, recorded, and refused with the reason otherwise.
+//! What people say: root on the socket and nobody without a name, recorded, and refused with the reason otherwise.
 
 use super::rig::Rig;
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn nobody_writes_over_tcp() {
         "/api/v1/acknowledgements",
     ] {
         let answer = rig.post(path, &json!({ "reason": "x" })).await;
-        assert_eq!((answer.status, &answer.body["code"]), (403, &json!("root_on_socket_only")), "{path}");
+        assert_eq!((answer.status, &answer.body["code"]), (401, &json!("not_signed_in")), "{path}");
         assert!(answer.body["message"].as_str().unwrap().contains("sudo"));
     }
 }
@@ -30,7 +30,7 @@ async fn on_the_socket_root_writes_and_nobody_else() {
     let said = json!({ "reason": "its disk controller burned", "by": "jane" });
     let answer = rig.post_on_socket("/api/v1/nodes/N1.cern.ch/dead", &said).await;
     if !is_root() {
-        assert_eq!(answer.body["code"], "root_on_socket_only", "{}", answer.body);
+        assert_eq!(answer.body["code"], "not_signed_in", "{}", answer.body);
         return;
     }
     assert_eq!((answer.status, &answer.body["node"]), (200, &json!("n01")), "{}", answer.body);

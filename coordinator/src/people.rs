@@ -1,0 +1,298 @@
+//! Who somebody is and what they may do: personal tokens, sessions of browsers, people whom a proxy vouches for.
+//!
+//! Everything here is plain data with the time as an argument; what has to outlive the process is handed back to whoever
+//! called, to be kept. Of a secret only its digest is known.
+
+mod allowance;
+mod caller;
+mod rights;
+mod secret;
+mod session;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use allowance::Allowance;
+pub use caller::{Caller, How};
+pub use rights::{Grant, Rights, Role, WrongGrant};
+pub use secret::{Digest, NoRandomness, Seal, Secret};
+pub use session::Session;
+pub use token::{Revoked, Token, Used};
+
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, HashMap};
+
+/// A token's last use is kept this often, from the same address.
+const USE_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// A session's last use is kept this often.
+const SEEN_KEPT: SignedDuration = SignedDuration::from_mins(1);
+/// Somebody whom a proxy vouches for signs in anew after this, for the audit.
+const PROXY_ANEW: SignedDuration = SignedDuration::from_hours(12);
+/// Names from proxies that are remembered; with more all are forgotten, so that nobody can fill our memory.
+const PROXY_MOST: usize = 10_000;
+/// Letters of a name, at most.
+pub const LONGEST_NAME: usize = 64;
+/// Sessions one token may have at a time; the oldest ends for another.
+const SESSIONS_EACH: usize = 10;
+
+/// Whether a text can be the name of a person, a group or a token. Such a name can stand anywhere: in the audit, in a log,
+/// on a page, on a terminal.
+pub fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@+".contains(&byte))
+}
+
+/// How long things last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A session ends when it has not been used for so long.
+    pub idle: SignedDuration,
+    /// A session ends after so long, used or not.
+    pub session: SignedDuration,
+    /// No token lasts longer.
+    pub token: SignedDuration,
+}
+
+/// Why somebody was not recognised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unrecognised {
+    /// No such token; never was, or so long ago that it is forgotten.
+    #[error(
+        "this coordinator knows no such token; ask for one with `millwright token make`, or copy it again as a whole"
+    )]
+    Unknown,
+    /// Its time is over.
+    #[error("the token {id} of {person} expired at {at:.0}; make a new one")]
+    Expired {
+        /// Which.
+        id: String,
+        /// Whose.
+        person: String,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Somebody withdrew it.
+    #[error(
+        "the token {id} of {person} was revoked at {at:.0} by {by}; make a new one if that was not meant"
+    )]
+    Revoked {
+        /// Which.
+        id: String,
+        /// Whose.
+        person: String,
+        /// Since when.
+        at: Timestamp,
+        /// By whom.
+        by: String,
+    },
+}
+
+impl Unrecognised {
+    /// Whose token it was, and which, where it was one.
+    pub fn token(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Unknown => None,
+            Self::Expired { id, person, .. } | Self::Revoked { id, person, .. } => Some((person, id)),
+        }
+    }
+}
+
+/// Somebody recognised.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Recognised<T> {
+    /// Who.
+    pub caller: Caller,
+    /// What has to be kept, since it changed.
+    pub keep: Option<T>,
+    /// Whether they come from an address from which they did not come before.
+    pub from_elsewhere: bool,
+}
+
+/// Everybody who has a token or a session.
+#[derive(Debug)]
+pub struct People {
+    limits: Limits,
+    seal: Seal,
+    tokens: BTreeMap<String, Token>,
+    by_digest: HashMap<Digest, String>,
+    sessions: HashMap<Digest, Session>,
+    /// Whom a proxy has vouched for, and when that was told last.
+    proxied: HashMap<String, Timestamp>,
+}
+
+impl People {
+    /// With what was kept before.
+    pub fn new(limits: Limits, seal: Seal, tokens: Vec<Token>, sessions: Vec<Session>) -> Self {
+        let mut people = Self {
+            limits,
+            seal,
+            tokens: BTreeMap::new(),
+            by_digest: HashMap::new(),
+            sessions: sessions.into_iter().map(|session| (session.digest, session)).collect(),
+            proxied: HashMap::new(),
+        };
+        for token in tokens {
+            people.put(token);
+        }
+        people
+    }
+
+    /// How long things last.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What a form of this caller must carry, so that no foreign page can send one.
+    pub fn form_seal(&self, caller: &Caller) -> String {
+        self.seal.of(&caller.how.identity(&caller.name))
+    }
+
+    /// Whether a form carries the seal of this caller.
+    pub fn is_form_of(&self, caller: &Caller, seal: &str) -> bool {
+        self.seal.fits(&caller.how.identity(&caller.name), seal)
+    }
+
+    /// A token that is new, or not what it was.
+    pub fn put(&mut self, token: Token) {
+        self.by_digest.insert(token.digest, token.id.clone());
+        self.tokens.insert(token.id.clone(), token);
+    }
+
+    /// A token by its id.
+    pub fn token(&self, id: &str) -> Option<&Token> {
+        self.tokens.get(id)
+    }
+
+    /// Every token, the youngest first.
+    pub fn tokens(&self) -> Vec<&Token> {
+        let mut tokens: Vec<&Token> = self.tokens.values().collect();
+        tokens.sort_by(|one, other| other.made_at.cmp(&one.made_at).then_with(|| one.id.cmp(&other.id)));
+        tokens
+    }
+
+    /// Who holds this secret.
+    ///
+    /// # Errors
+    /// Nobody, any more.
+    pub fn by_token(
+        &mut self,
+        secret: &str,
+        from: &str,
+        now: Timestamp,
+    ) -> Result<Recognised<Token>, Unrecognised> {
+        let id = self.by_digest.get(&Digest::of(secret)).ok_or(Unrecognised::Unknown)?;
+        let token = self.tokens.get_mut(id).ok_or(Unrecognised::Unknown)?;
+        token.good(now)?;
+        let before = token.used.as_ref();
+        let from_elsewhere = before.is_none_or(|used| used.from != from);
+        let is_news = from_elsewhere || before.is_none_or(|used| now.duration_since(used.at) >= USE_KEPT);
+        if is_news {
+            token.used = Some(Used { at: now, from: from.to_owned() });
+        }
+        let caller = Caller {
+            name: token.person.clone(),
+            rights: token.rights.clone(),
+            how: How::Token { id: token.id.clone() },
+        };
+        Ok(Recognised { caller, keep: is_news.then(|| token.clone()), from_elsewhere })
+    }
+
+    /// Begins a session for whoever holds this secret; `cookie` is the session's own.
+    ///
+    /// # Errors
+    /// As [`Self::by_token`].
+    pub fn begin(
+        &mut self,
+        secret: &str,
+        cookie: &Secret,
+        from: &str,
+        now: Timestamp,
+    ) -> Result<Recognised<Session>, Unrecognised> {
+        let recognised = self.by_token(secret, from, now)?;
+        let How::Token { id } = recognised.caller.how else { return Err(Unrecognised::Unknown) };
+        let session = Session { digest: Digest::of(cookie.text()), token: id, begun_at: now, seen_at: now };
+        self.make_room(&session.token, now);
+        self.sessions.insert(session.digest, session.clone());
+        let how = How::Session { digest: session.digest, token: session.token.clone() };
+        let caller = Caller { how, ..recognised.caller };
+        Ok(Recognised { caller, keep: Some(session), from_elsewhere: recognised.from_elsewhere })
+    }
+
+    /// The sessions of a token that are left are fewer than it may have.
+    fn make_room(&mut self, token: &str, now: Timestamp) {
+        let limits = self.limits;
+        self.sessions.retain(|_, session| session.is_good(&limits, now));
+        let mut own: Vec<(Timestamp, Digest)> = self
+            .sessions
+            .values()
+            .filter(|session| session.token == token)
+            .map(|session| (session.seen_at, session.digest))
+            .collect();
+        own.sort();
+        for (_, digest) in own.iter().take((own.len() + 1).saturating_sub(SESSIONS_EACH)) {
+            self.sessions.remove(digest);
+        }
+    }
+
+    /// Whose session this cookie is; `None` when it is nobody's any more. `is_use` is false for what a page does by
+    /// itself: a screen that nobody looks at is no use.
+    pub fn by_cookie(&mut self, cookie: &str, is_use: bool, now: Timestamp) -> Option<Recognised<Session>> {
+        let digest = Digest::of(cookie);
+        let session = self.sessions.get_mut(&digest)?;
+        let token = self.tokens.get(&session.token)?;
+        if !session.is_good(&self.limits, now) || token.good(now).is_err() {
+            self.sessions.remove(&digest);
+            return None;
+        }
+        let is_news = is_use && now.duration_since(session.seen_at) >= SEEN_KEPT;
+        if is_news {
+            session.seen_at = now;
+        }
+        let caller = Caller {
+            name: token.person.clone(),
+            rights: token.rights.clone(),
+            how: How::Session { digest, token: token.id.clone() },
+        };
+        Some(Recognised { caller, keep: is_news.then(|| session.clone()), from_elsewhere: false })
+    }
+
+    /// Ends a session; `false` when there was none.
+    pub fn end(&mut self, digest: &Digest) -> bool {
+        self.sessions.remove(digest).is_some()
+    }
+
+    /// Whether it is news that a proxy vouches for somebody: the first time in a while.
+    pub fn is_new_at_proxy(&mut self, name: &str, now: Timestamp) -> bool {
+        if self.proxied.get(name).is_some_and(|at| now.duration_since(*at).abs() < PROXY_ANEW) {
+            return false;
+        }
+        if self.proxied.len() >= PROXY_MOST {
+            self.proxied.clear();
+        }
+        self.proxied.insert(name.to_owned(), now);
+        true
+    }
+
+    /// Whether somebody recognised a while ago would still be.
+    pub fn is_still(&self, caller: &Caller, now: Timestamp) -> bool {
+        let is_good = |id: &String| self.tokens.get(id).is_some_and(|token| token.good(now).is_ok());
+        match &caller.how {
+            How::Token { id } => is_good(id),
+            How::Session { digest, token } => {
+                let session = self.sessions.get(digest);
+                is_good(token) && session.is_some_and(|session| session.is_good(&self.limits, now))
+            }
+            How::Root | How::Proxy { .. } | How::Nobody { .. } => true,
+        }
+    }
+
+    /// Withdraws a token, and with it its sessions; hands it back to be kept. `None` when there is nothing to withdraw.
+    pub fn revoke(&mut self, id: &str, by: &str, now: Timestamp) -> Option<Token> {
+        let token = self.tokens.get_mut(id).filter(|token| token.good(now).is_ok())?;
+        token.revoked = Some(Revoked { at: now, by: by.to_owned() });
+        let token = token.clone();
+        self.sessions.retain(|_, session| session.token != id);
+        Some(token)
+    }
+}
