@@ -136,7 +136,7 @@ fn only_root_on_the_unix_socket_may_write_and_what_was_written_outlives_the_coor
     let id = "alibuild10/volume/no/such/volume";
     let word = json!({"finding": id, "until": "2099-01-31T10:00:00Z", "reason": "the disk is on order", "by": "giulio"});
     let (status, refusal) = coordinator.post_over_tcp("acknowledgements", &word).unwrap();
-    assert_eq!((status, &refusal["code"]), (403, &json!("root_on_socket_only")), "{refusal:#}");
+    assert_eq!((status, &refusal["code"]), (401, &json!("not_signed_in")), "{refusal:#}");
     let nothing = coordinator.ask("acknowledgements").unwrap();
     assert_eq!(nothing["acknowledgements"], json!([]));
 

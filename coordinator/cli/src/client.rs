@@ -36,6 +36,24 @@ impl Server {
     }
 }
 
+impl Server {
+    fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Address(address) if address.starts_with("https://"))
+    }
+
+    /// Whether others could read along: plain HTTP to another machine.
+    fn is_exposed(&self) -> bool {
+        let Self::Address(address) = self else { return false };
+        let Some(host) = address.strip_prefix("http://") else { return false };
+        let host = host.split('/').next().unwrap_or_default();
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        name != "localhost" && !name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    }
+}
+
 impl FromStr for Server {
     type Err = String;
 
@@ -60,29 +78,48 @@ impl std::fmt::Display for Server {
     }
 }
 
+/// Where Puppet keeps the certificates of its authorities: most coordinators have theirs from it.
+const PUPPET: [&str; 3] = [
+    "/etc/puppetlabs/puppet/ssl/certs/ca.pem",
+    "/var/lib/puppet/ssl/certs/ca.pem",
+    "/etc/puppet/ssl/certs/ca.pem",
+];
+
 /// A connection to one coordinator.
 pub struct Client {
     server: Server,
     http: reqwest::Client,
+    token: Option<String>,
 }
 
 impl Client {
     /// Nothing is sent yet.
     ///
     /// # Errors
-    /// When the HTTP client cannot be built.
-    pub fn new(server: Server) -> Result<Self> {
+    /// When the authorities cannot be read, or a token would go over the network in plain text.
+    pub fn new(server: Server, token: Option<String>, ca: Option<&Path>) -> Result<Self> {
+        if token.is_some() && server.is_exposed() {
+            bail!(
+                "keep your token from everybody on the way to {server}: it speaks plain HTTP, and only loopback may; write \
+                 https://"
+            );
+        }
         // Fails only when one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
         if let Server::Socket(path) = &server {
             builder = builder.unix_socket(path.clone());
         }
-        if !matches!(&server, Server::Address(address) if address.starts_with("https:")) {
+        builder = match (server.is_encrypted(), ca) {
             // Where nothing is encrypted no authority is needed, and a host without a list of them is no obstacle.
-            builder = builder.tls_certs_only([]);
-        }
-        Ok(Self { http: builder.build().context("make an HTTP client")?, server })
+            (false, _) => builder.tls_certs_only([]),
+            (true, Some(ca)) => builder.tls_certs_only(authorities(ca)?),
+            (true, None) => {
+                let puppet = PUPPET.iter().map(Path::new).find(|ca| ca.exists());
+                builder.tls_certs_merge(puppet.map(authorities).transpose()?.unwrap_or_default())
+            }
+        };
+        Ok(Self { http: builder.build().context("make an HTTP client")?, server, token })
     }
 
     /// Reads a resource.
@@ -91,7 +128,7 @@ impl Client {
     /// When nobody answers, the answer is a refusal, or it is not what we think it is.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
         let url = self.url(path);
-        self.answer(path, self.http.get(url).query(query).send().await).await
+        self.answer(path, self.named(self.http.get(url).query(query)).send().await).await
     }
 
     /// Says something.
@@ -99,7 +136,14 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        self.answer(path, self.http.post(self.url(path)).json(body).send().await).await
+        self.answer(path, self.named(self.http.post(self.url(path)).json(body)).send().await).await
+    }
+
+    fn named(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -134,8 +178,23 @@ impl Client {
             cause = deeper;
         }
         let next = match &self.server {
-            Server::Address(address) if address.starts_with("https://") && error.is_connect() => {
-                "the coordinator itself speaks plain HTTP, on loopback: write http://, unless a TLS proxy stands there"
+            server
+                if server.is_encrypted()
+                    && error.is_connect()
+                    && cause.to_string().contains("UnknownIssuer") =>
+            {
+                "name the authority that signed its certificate with --ca FILE, such as Puppet's certs/ca.pem"
+            }
+            server
+                if server.is_encrypted()
+                    && error.is_connect()
+                    && cause.to_string().contains("NotValidForName") =>
+            {
+                "write the URL with the name in its certificate, or give the coordinator a certificate with this name \
+                 (listen.operators_certificate of coordinator.toml)"
+            }
+            server if server.is_encrypted() && error.is_connect() => {
+                "on loopback the coordinator speaks plain HTTP: write http://, unless a TLS proxy stands there"
             }
             _ => {
                 "is the coordinator running here (`systemctl status millwright-coordinator`)? else name it with --server"
@@ -143,6 +202,17 @@ impl Client {
         };
         anyhow!("ask the coordinator at {}: {cause}; {next}", self.server)
     }
+}
+
+/// Every certificate in a file.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>> {
+    let what = || format!("read {} as the authorities of the coordinator's certificate", path.display());
+    let text = std::fs::read(path).with_context(what)?;
+    let found = reqwest::Certificate::from_pem_bundle(&text).with_context(what)?;
+    if found.is_empty() {
+        bail!("{}: no PEM block CERTIFICATE in it", what());
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -168,15 +238,32 @@ mod tests {
                 .await
                 .unwrap();
         });
-        let client = Client::new(server.parse().unwrap()).unwrap();
+        let client = Client::new(server.parse().unwrap(), None, None).unwrap();
         let error = client.get::<serde_json::Value>("/api/v1/nodes", &[]).await.unwrap_err().to_string();
         answering.await.unwrap();
         assert!(error.contains("speaks plain HTTP") && error.contains("write http://"), "{error}");
     }
 
+    #[test]
+    fn a_token_goes_over_no_network_in_plain_text() {
+        let client = |server: &str| Client::new(server.parse().unwrap(), Some("mwt_1".to_owned()), None);
+        for exposed in [
+            "http://mw.cern.ch:8480",
+            "http://10.0.0.1:8480",
+            "http://localhost.evil:1",
+            "http://[2001:db8::1]",
+        ] {
+            let error = client(exposed).err().unwrap().to_string();
+            assert!(error.contains("write https://"), "{exposed}: {error}");
+        }
+        for good in ["http://127.0.0.1:8480", "http://localhost:8480", "http://[::1]:8480", "unix:/run/x"] {
+            assert!(client(good).is_ok(), "{good}");
+        }
+    }
+
     #[tokio::test]
     async fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
-        let client = Client::new(Server::Socket("/nonexistent/coordinator.sock".into())).unwrap();
+        let client = Client::new(Server::Socket("/nonexistent/coordinator.sock".into()), None, None).unwrap();
         let error = client.get::<serde_json::Value>("/api/v1/nodes", &[]).await.unwrap_err().to_string();
         assert!(
             error.contains("unix:/nonexistent/coordinator.sock") && error.contains("--server"),

@@ -4,19 +4,23 @@
 //! contract: 0 done or allowed, 10 wait, 11 needs people, 12 refused, 1 failure, 2 usage.
 
 mod client;
+mod credentials;
 mod fleet;
+mod login;
 #[cfg(test)]
 mod manual;
 mod may;
 mod node;
 mod output;
 mod policy;
+mod token;
 mod trial;
 mod words;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use client::{Client, Server};
+use credentials::Credentials;
 use jiff::Timestamp;
 use millwright_decision::Action;
 use output::Output;
@@ -26,9 +30,12 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Debug, Parser)]
 #[command(name = "millwright", version, arg_required_else_help = true)]
 struct Arguments {
-    /// The coordinator: http://ADDRESS:PORT or unix:/PATH. Without it the Unix socket if there is one, else http://127.0.0.1:8480.
+    /// The coordinator: http(s)://ADDRESS:PORT or unix:/PATH. Without it the one signed in to last, else the Unix socket if there is one, else http://127.0.0.1:8480.
     #[arg(long, global = true, value_name = "URL", env = "MILLWRIGHT_SERVER")]
     server: Option<Server>,
+    /// Authorities, as PEM, that may have signed the certificate of an https coordinator, such as Puppet's.
+    #[arg(long, global = true, value_name = "FILE", env = "MILLWRIGHT_CA")]
+    ca: Option<PathBuf>,
     /// Print JSON, as the coordinator sends it.
     #[arg(long, global = true)]
     json: bool,
@@ -73,6 +80,15 @@ enum Command {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Have a name: give your personal token, which is kept for you alone. Read from the terminal or standard input.
+    Login,
+    /// Forget the token on this machine.
+    Logout,
+    /// Who the coordinator takes you for, and what you may do.
+    Whoami,
+    /// Personal tokens: make, list, revoke.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// The policy: check a file, see the one in force, draft a first one.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -87,6 +103,9 @@ enum Command {
         /// Taken and not needed, so that it is not offered.
         #[arg(long, hide = true)]
         server: Option<Server>,
+        /// The same.
+        #[arg(long, hide = true)]
+        ca: Option<PathBuf>,
     },
 }
 
@@ -104,9 +123,38 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The way to the coordinator, as far as it was given.
+struct Way {
+    server: Option<Server>,
+    ca: Option<PathBuf>,
+}
+
+impl Way {
+    fn server(&self) -> Result<Server> {
+        match &self.server {
+            Some(server) => Ok(server.clone()),
+            None => {
+                Ok(Credentials::read(credentials::path().as_deref())?.usual().unwrap_or_else(Server::usual))
+            }
+        }
+    }
+
+    /// With the token that is kept for that coordinator, or the one in `MILLWRIGHT_TOKEN`.
+    fn client(&self) -> Result<Client> {
+        let server = self.server()?;
+        let known = Credentials::read(credentials::path().as_deref())?;
+        let known = known.of(&server);
+        let given = std::env::var("MILLWRIGHT_TOKEN").ok().filter(|token| !token.is_empty());
+        let token = given.or_else(|| known.map(|known| known.token.clone()));
+        let ca = self.ca.as_deref().or_else(|| known?.ca.as_deref());
+        Client::new(server, token, ca)
+    }
+}
+
 async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
     let json = arguments.json;
-    let client = || Client::new(arguments.server.clone().unwrap_or_else(Server::usual));
+    let way = Way { server: arguments.server, ca: arguments.ca };
+    let client = || way.client();
     match arguments.command {
         Command::Nodes => fleet::show(&client()?, output, json).await,
         Command::Node { name: Some(name), history, .. } => {
@@ -123,6 +171,10 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Ack { finding, until, reason } => {
             words::acknowledge(&client()?, output, &finding, until, &reason, json).await
         }
+        Command::Login => login::login(way.server()?, way.ca.clone(), output).await,
+        Command::Logout => login::logout(&way.server()?, output),
+        Command::Whoami => login::whoami(&client()?, output, json).await,
+        Command::Token(command) => token::run(&client()?, output, command, json).await,
         Command::Policy(command) => policy::run(client, output, command, json).await,
         Command::Try { once, keep, .. } => trial::run(output, trial::Wish { once, json, keep }).await,
     }

@@ -60,7 +60,7 @@ pub async fn run(output: &Output, wish: Wish) -> Result<ExitCode> {
     setting.write_agent(&addresses.agents)?;
     let agent = Child::agent(&programs, &setting)?;
     let mut both = [coordinator, agent];
-    let client = Client::new(Server::Address(addresses.operators.clone()))?;
+    let client = Client::new(Server::Address(addresses.operators.clone()), None, None)?;
     let outcome = tokio::select! {
         outcome = tell(output, &wish, &setting, &client, &addresses.operators, &mut both) => outcome,
         _ = stop.0.recv() => Ok(ExitCode::SUCCESS),

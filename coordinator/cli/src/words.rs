@@ -1,4 +1,4 @@
-//! What people say: acknowledge a finding; accept, forget or declare dead a node. Written as root on the Unix socket.
+//! What people say: acknowledge a finding; accept, forget or declare dead a node. Takes somebody with a name.
 
 use crate::{
     client::Client,
@@ -86,7 +86,7 @@ pub async fn acknowledge(
 }
 
 /// Who is at the keyboard: whoever became root, for the audit.
-fn author() -> Option<String> {
+pub fn author() -> Option<String> {
     ["SUDO_USER", "LOGNAME", "USER"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())

@@ -81,9 +81,10 @@ fn admit(app: &App, mut request: Request) -> Result<Request, Box<Response>> {
     Ok(request)
 }
 
-/// What may be seen by somebody who has not said who they are: whether we live, and where to say it.
+/// What may be seen by somebody who has not said who they are: whether we live, where to say it, and how things are done.
 fn is_for_everybody(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/sign-in" | "/sign-out") || path.starts_with("/assets/")
+    matches!(path, "/healthz" | "/readyz" | "/sign-in" | "/sign-out" | "/manual")
+        || ["/assets/", "/manual/"].iter().any(|folder| path.starts_with(folder))
 }
 
 /// Sends a person to where they can sign in, and tells a program what it lacks.

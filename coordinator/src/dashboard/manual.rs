@@ -78,11 +78,12 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 4] = [
+const CHAPTERS: [(&str, &str); 5] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
+    ("people", include_str!("../../../packaging/manual/people.md")),
 ];
 
 const INDEX: &str = include_str!("../../../packaging/manual/README.md");

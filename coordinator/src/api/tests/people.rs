@@ -199,10 +199,10 @@ async fn a_foreign_page_does_nothing_in_the_name_of_whoever_looks_at_it() {
 #[tokio::test]
 async fn where_everybody_needs_a_name_the_rest_sees_that_it_lives_and_where_to_sign_in() {
     let rig = Rig::start_with("[people]\nlook_without_name = false\n").await;
-    for path in ["/api/v1/nodes", "/metrics", "/openapi.json", "/manual", "/", "/api/v1/events", "/nothing"] {
+    for path in ["/api/v1/nodes", "/metrics", "/openapi.json", "/me", "/", "/api/v1/events", "/nothing"] {
         is(&rig.get(path).await, 401, "not_signed_in");
     }
-    for path in ["/healthz", "/readyz", "/sign-in", "/assets/style.css"] {
+    for path in ["/healthz", "/readyz", "/sign-in", "/manual/people", "/assets/style.css"] {
         assert_eq!(rig.get(path).await.status, 200, "{path}");
     }
     let browser = "GET /nodes/n01?a=b HTTP/1.1\r\naccept: text/html\r\n";
