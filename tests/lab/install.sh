@@ -21,10 +21,11 @@ mesos_version=1.11.0
 #   chromium chromium-driver     the dashboard in a real browser, and a font to read it with; the headless shell
 #   chromium-headless-shell      is the same engine without a window, which would be at least 500 pixels wide
 #   libsvn1 libapr1 libsasl2-2   what the Mesos library links to and Debian still has
+#   apache2-bin                  the site's front end, which has people sign in; without its service
 #   openssl                      plays the authority of Puppet
 #   g++ binutils python3 python3-pip curl ca-certificates    to fetch that library and give it a main()
 packages="docker.io iptables docker-registry busybox-static zookeeper puppet-agent e2fsprogs xfsprogs mount
-  chromium chromium-driver chromium-headless-shell fonts-dejavu-core libsvn1 libapr1 libsasl2-2 g++ binutils
+  chromium chromium-driver chromium-headless-shell fonts-dejavu-core apache2-bin libsvn1 libapr1 libsasl2-2 g++ binutils
   python3 python3-pip curl ca-certificates openssl tar util-linux"
 
 say() { echo "lab: $*"; }

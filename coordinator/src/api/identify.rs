@@ -23,18 +23,21 @@ const MOST_GROUPS: usize = 500;
 pub fn caller(app: &App, peer: Option<&Peer>, request: &Request) -> Result<Caller, Refusal> {
     let headers = request.headers();
     let from = address(peer);
+    let proxy = proxy(app, peer);
     if let Some(given) = headers.get(header::AUTHORIZATION) {
-        let given = given.to_str().unwrap_or_default();
-        let token = match given.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        match given.to_str().unwrap_or_default().split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                return app.by_token(token.trim(), &from);
+            }
+            // By which somebody has signed in at the proxy: its business.
+            _ if proxy.is_some() => {}
             _ => {
                 let message = "the Authorization header is not \"Bearer TOKEN\"; nothing else is taken here";
                 return Err(Refusal::new(ErrorCode::BadToken, message));
             }
-        };
-        return app.by_token(token, &from);
+        }
     }
-    if let Some(proxy) = proxy(app, peer) {
+    if let Some(proxy) = proxy {
         return by_proxy(app, headers, &proxy);
     }
     if let Some(caller) = cookie(headers).and_then(|cookie| app.by_cookie(&cookie, is_use(request))) {

@@ -12,7 +12,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Status and body of a GET. Redirects are followed.
 pub fn get(url: &str) -> Result<(u16, String)> {
-    in_a_thread(&Asked { url, socket: None, body: None })
+    get_with(url, &[])
+}
+
+/// The same with these headers.
+pub fn get_with(url: &str, headers: &[(String, String)]) -> Result<(u16, String)> {
+    in_a_thread(&Asked { url, socket: None, body: None, headers })
 }
 
 /// The JSON body of a GET that answers 200.
@@ -26,13 +31,13 @@ pub fn get_json(url: &str) -> Result<Value> {
 
 /// Status and JSON body of a POST.
 pub fn post(url: &str, body: &Value) -> Result<(u16, Value)> {
-    as_json(in_a_thread(&Asked { url, socket: None, body: Some(body) })?)
+    as_json(in_a_thread(&Asked { url, socket: None, body: Some(body), headers: &[] })?)
 }
 
 /// Status and JSON body of a POST over a Unix socket.
 pub fn post_to_socket(socket: &Path, path: &str, body: &Value) -> Result<(u16, Value)> {
     let url = format!("http://localhost{path}");
-    as_json(in_a_thread(&Asked { url: &url, socket: Some(socket), body: Some(body) })?)
+    as_json(in_a_thread(&Asked { url: &url, socket: Some(socket), body: Some(body), headers: &[] })?)
 }
 
 /// An answer without a body is null.
@@ -45,6 +50,7 @@ struct Asked<'story> {
     url: &'story str,
     socket: Option<&'story Path>,
     body: Option<&'story Value>,
+    headers: &'story [(String, String)],
 }
 
 fn in_a_thread(asked: &Asked<'_>) -> Result<(u16, String)> {
@@ -68,6 +74,8 @@ fn in_this_thread(asked: &Asked<'_>) -> Result<(u16, String)> {
             Some(body) => client.post(asked.url).json(body),
             None => client.get(asked.url),
         };
+        let headers = asked.headers.iter();
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
         let response = request.send().await?;
         Ok((response.status().as_u16(), response.text().await?))
     })

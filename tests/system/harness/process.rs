@@ -1,7 +1,7 @@
 //! Processes: daemons that end with the test, and commands that end within a limit.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -121,9 +121,20 @@ impl Drop for Daemon {
 
 /// Runs a command to its end and returns everything about it. One that takes longer than `limit` is killed.
 pub fn output_of(command: &mut Command, limit: Duration) -> Result<Output> {
+    output_with(command.stdin(Stdio::null()), limit)
+}
+
+/// The same with this text on its standard input.
+pub fn output_fed(command: &mut Command, input: &str, limit: Duration) -> Result<Output> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    output_with(command.stdin(file), limit)
+}
+
+fn output_with(command: &mut Command, limit: Duration) -> Result<Output> {
     let name = format!("{command:?}");
     let child = command
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
