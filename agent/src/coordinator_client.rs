@@ -23,6 +23,8 @@ pub struct CoordinatorClient {
     url: Url,
     /// How people know it.
     shown: String,
+    /// The cluster it must be of.
+    cluster: Option<String>,
 }
 
 /// How it is reached.
@@ -63,6 +65,19 @@ pub enum ReportError {
     /// Whatever answered is no coordinator of ours.
     #[error("{0}; is this the port for agents of a millwright-coordinator?")]
     NotUnderstood(String),
+    /// It is the coordinator of another cluster, or does not say of which.
+    #[error(
+        "the coordinator at {shown} {found}, and coordinator.cluster is {pinned}: nothing of its answer is used; put \
+         coordinator.url right, or, if the store of this cluster was lost and made anew, coordinator.cluster"
+    )]
+    OtherCluster {
+        /// Where it is.
+        shown: String,
+        /// What it says about itself.
+        found: String,
+        /// Which it should be.
+        pinned: String,
+    },
 }
 
 /// Why there can be no connection.
@@ -100,7 +115,7 @@ impl CoordinatorClient {
         };
         let url =
             Url::parse(&format!("{base}/v1/agents/{node}/report")).map_err(|why| error(why.to_string()))?;
-        Ok(Self { way, url, shown: endpoint.to_string() })
+        Ok(Self { way, url, shown: endpoint.to_string(), cluster: config.cluster.clone() })
     }
 
     /// Sends one report.
@@ -123,7 +138,8 @@ impl CoordinatorClient {
         let unexpected =
             |what: String| ReportError::NotUnderstood(format!("{} answers {status}: {what}", self.shown));
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()));
+            let answer = serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+            return self.of_our_cluster(answer);
         }
         match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(error) => Err(ReportError::Refused { code: error.code, message: error.message, retry_after }),
@@ -132,6 +148,21 @@ impl CoordinatorClient {
             }
             Err(error) => Err(unexpected(error.to_string())),
         }
+    }
+
+    /// The answer, unless it comes from the coordinator of another cluster.
+    ///
+    /// Looked at after the report was sent, since to ask before would be a second request each time: whoever must not even
+    /// see a report is kept away by TLS, which comes before it. This finds the right host with a wrong store, such as one
+    /// that was set up anew or that serves a test, and keeps whatever it says from counting.
+    fn of_our_cluster(&self, answer: ReportAnswer) -> Result<ReportAnswer, ReportError> {
+        let Some(pinned) = &self.cluster else { return Ok(answer) };
+        let found = match &answer.cluster {
+            Some(cluster) if cluster.eq_ignore_ascii_case(pinned) => return Ok(answer),
+            Some(cluster) => format!("is of cluster {:?}", cluster.chars().take(36).collect::<String>()),
+            None => "does not say of which cluster it is".to_owned(),
+        };
+        Err(ReportError::OtherCluster { shown: self.shown.clone(), found, pinned: pinned.clone() })
     }
 }
 

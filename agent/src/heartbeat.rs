@@ -36,6 +36,8 @@ pub struct Contact {
     pub accepted: Option<Moment>,
     /// Whether the coordinator's policy lists this node, as of then.
     pub listed: Option<bool>,
+    /// The UUID of its cluster, as of then.
+    pub cluster: Option<String>,
     /// The coordinator's clock minus ours, in seconds, as of then.
     pub clock_offset_seconds: Option<f64>,
     /// The number of the last report.
@@ -133,7 +135,9 @@ impl Heartbeat {
     fn back_off(&self, failures: u32, error: &ReportError) -> Duration {
         let asked = match error {
             ReportError::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
-            ReportError::Away(_) | ReportError::NotUnderstood(_) => Duration::ZERO,
+            ReportError::Away(_) | ReportError::NotUnderstood(_) | ReportError::OtherCluster { .. } => {
+                Duration::ZERO
+            }
         };
         back_off(failures, self.config.retry_at_most, fraction()).max(asked.min(self.config.retry_at_most))
     }
@@ -147,6 +151,14 @@ impl Contact {
         if !answer.listed && self.listed != Some(false) {
             log::warn!("the coordinator's policy does not list this node: it is seen and never touched");
         }
+        if let (Some(before), Some(cluster)) = (&self.cluster, &answer.cluster)
+            && before != cluster
+        {
+            log::warn!(
+                "the coordinator was of cluster {before:?} and is now of {cluster:?}: its store is another one"
+            );
+        }
+        self.cluster.clone_from(&answer.cluster);
         self.accepted = Some(now);
         self.listed = Some(answer.listed);
         self.clock_offset_seconds = Some(answer.received_at.duration_since(now.wall).as_secs_f64());
@@ -215,7 +227,8 @@ mod tests {
         contact.refuse(&ReportError::Away("refused".into()), start);
         contact.refuse(&ReportError::Away("reset".into()), start.after(MINUTE));
         assert_eq!(contact.problem, Some(("reset".into(), start)));
-        let answer = ReportAnswer { protocol: 1, received_at: start.wall + MINUTE * 3, listed: true };
+        let received_at = start.wall + MINUTE * 3;
+        let answer = ReportAnswer { protocol: 1, received_at, listed: true, cluster: None, generation: None };
         contact.accept(&answer, start.after(2 * MINUTE));
         assert_eq!(
             (contact.problem, contact.listed, contact.clock_offset_seconds),

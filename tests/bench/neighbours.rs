@@ -59,7 +59,13 @@ fn router(port: u16) -> Router {
 
 /// What the coordinator answers, and nothing more: also the bare handler that the coordinator is measured beside.
 pub async fn take_report(Path(_): Path<String>, Json(report): Json<Report>) -> impl IntoResponse {
-    Json(ReportAnswer { protocol: PROTOCOL_VERSION, received_at: report.sent_at, listed: true })
+    Json(ReportAnswer {
+        protocol: PROTOCOL_VERSION,
+        received_at: report.sent_at,
+        listed: true,
+        cluster: None,
+        generation: None,
+    })
 }
 
 /// A busy agent: two tasks that live, and as many finished ones as it takes.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::harness::{Agent, Coordinator, Node, Pki, Setup, get, ready, wait_for};
+use super::harness::{Agent, Coordinator, Node, Pki, Setup, get, get_json, ready, wait_for};
 
 const COORDINATOR: &str = "millwright.lab.test";
 const POLICY: &str = "protections = \"none\"\n[cluster]\nname = \"lab\"\ncoordinator = \"lab\"\n\
@@ -87,6 +87,35 @@ fn an_ordinary_host_cannot_pose_as_the_coordinator() {
         &agent,
         &["the certificate of alibuild13.lab.test", "coordinator.certname is millwright.lab.test"],
     );
+}
+
+#[test]
+fn the_right_host_with_the_store_of_another_cluster_is_not_our_coordinator() {
+    let Some(pki) = ready(Pki::new()) else { return };
+    for host in [COORDINATOR, "alibuild10.lab.test"] {
+        pki.host(host).unwrap();
+    }
+    let coordinator = setup(&pki, COORDINATOR).start().unwrap();
+    let health = get_json(&format!("{}/healthz", coordinator.url())).unwrap();
+    let cluster = health["cluster"].as_str().unwrap();
+    let of_other = node("alibuild10", &pki, "alibuild10.lab.test", &coordinator)
+        .text("coordinator.cluster", "00000000-0000-4000-8000-000000000000")
+        .start()
+        .unwrap();
+    wait_problem(&of_other, &[cluster, "coordinator.cluster is 00000000-", "nothing of its answer is used"]);
+    let view = of_other.status().unwrap().coordinator;
+    assert!(view.accepted_at.is_none() && view.listed.is_none() && view.cluster.is_none(), "{view:?}");
+    let later = view.sequence + 2;
+    of_other.wait_for("two more tries", |view| (view.coordinator.sequence >= later).then_some(())).unwrap();
+    assert_eq!(of_other.log().matches("nothing of its answer is used").count(), 1, "{}", of_other.log());
+    drop(of_other);
+
+    let of_ours = node("alibuild10", &pki, "alibuild10.lab.test", &coordinator)
+        .text("coordinator.cluster", cluster)
+        .start()
+        .unwrap();
+    wait_accepted(&of_ours);
+    assert_eq!(of_ours.status().unwrap().coordinator.cluster.as_deref(), Some(cluster));
 }
 
 #[test]

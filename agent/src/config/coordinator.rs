@@ -12,6 +12,8 @@ pub struct CoordinatorConfig {
     pub url: Option<Endpoint>,
     /// The coordinator's name in its certificate; without it the host in `url`.
     pub certname: Option<String>,
+    /// The UUID of the coordinator's cluster; without it the name alone says who the coordinator is.
+    pub cluster: Option<String>,
     /// How often a report is sent.
     #[serde(with = "units::duration")]
     pub report_every: Duration,
@@ -28,6 +30,7 @@ impl Default for CoordinatorConfig {
         Self {
             url: None,
             certname: None,
+            cluster: None,
             report_every: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             retry_at_most: Duration::from_secs(60),
@@ -38,6 +41,15 @@ impl Default for CoordinatorConfig {
 impl CoordinatorConfig {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
+        if let Some(cluster) = self.cluster.as_ref().filter(|cluster| !is_uuid(cluster)) {
+            faults.push(Fault::new(
+                "coordinator.cluster",
+                format!(
+                    "{cluster:?} is no UUID; write the one that `curl http://127.0.0.1:8480/healthz` on the coordinator's host \
+                     says, such as \"9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f70\""
+                ),
+            ));
+        }
         if self.report_every < Duration::from_secs(1) {
             faults.push(Fault::new("coordinator.report_every", "is below 1s; accepted is 1s or more"));
         }
@@ -49,6 +61,12 @@ impl CoordinatorConfig {
         }
         faults
     }
+}
+
+/// Whether it is written as a UUID is: five runs of hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let is_hex = |run: &str| run.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(is_hex)
 }
 
 /// An address a report may be sent to: with TLS anywhere, in plain text on this machine only.
@@ -135,6 +153,17 @@ mod tests {
             ("unix:///run/x.sock", "unix:/run/x.sock"),
         ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_written_as_a_uuid() {
+        assert!(
+            is_uuid("9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f70")
+                && is_uuid("9B2F6C1E-4A57-4D38-8F10-2B3C4D5E6F70")
+        );
+        for text in ["", "lab", "9b2f6c1e4a574d388f102b3c4d5e6f70", "9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f7g"] {
+            assert!(!is_uuid(text), "{text}");
         }
     }
 

@@ -68,8 +68,12 @@ impl Coordinator {
 }
 
 fn client(endpoint: &Endpoint) -> CoordinatorClient {
+    client_of(endpoint, &CoordinatorConfig::default())
+}
+
+fn client_of(endpoint: &Endpoint, config: &CoordinatorConfig) -> CoordinatorClient {
     let node: NodeName = "ALIBUILD03.cern.ch".parse().unwrap();
-    CoordinatorClient::new(endpoint, &node, &CoordinatorConfig::default(), &TlsConfig::default()).unwrap()
+    CoordinatorClient::new(endpoint, &node, config, &TlsConfig::default()).unwrap()
 }
 
 fn report() -> Report {
@@ -138,6 +142,32 @@ async fn whatever_else_answers_is_told_as_what_it_is() {
         let error = answer(status, body).await.unwrap_err().to_string();
         assert!(error.contains(words), "{status}: {error}");
     }
+}
+
+/// What an agent with this `coordinator.cluster` makes of an answer that names that one.
+async fn pinned(pinned: Option<&str>, answered: Option<&str>) -> Result<ReportAnswer, ReportError> {
+    let cluster = answered.map(|cluster| format!(",\"cluster\":{cluster:?}")).unwrap_or_default();
+    let (coordinator, _heard) = Coordinator::new(200, ACCEPTED.replace(",\"later\":1", &cluster));
+    let config = CoordinatorConfig { cluster: pinned.map(str::to_owned), ..CoordinatorConfig::default() };
+    client_of(&coordinator.on_tcp().await, &config).report(&report()).await
+}
+
+#[tokio::test]
+async fn an_answer_of_another_cluster_or_of_none_does_not_count_where_one_is_pinned() {
+    let (ours, other) = ("9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f70", "00000000-4a57-4d38-8f10-2b3c4d5e6f70");
+    pinned(Some(ours), Some(&ours.to_uppercase())).await.unwrap();
+    pinned(None, Some(other)).await.unwrap();
+    pinned(None, None).await.unwrap();
+    for (answered, found) in
+        [(Some(other), "is of cluster \"00000000-"), (None, "does not say of which cluster")]
+    {
+        let error = pinned(Some(ours), answered).await.unwrap_err().to_string();
+        for part in [found, ours, "nothing of its answer is used", "coordinator.cluster"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    let huge = pinned(Some(ours), Some(&"x".repeat(60_000))).await.unwrap_err().to_string();
+    assert!(huge.len() < 1000, "{}", huge.len());
 }
 
 #[tokio::test]

@@ -59,6 +59,9 @@ pub struct ContactView {
     /// Whether its policy lists this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<bool>,
+    /// The UUID of its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Its clock minus ours, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_seconds: Option<f64>,
@@ -145,6 +148,7 @@ impl StatusSource {
             accepted_seconds_ago: contact.accepted.map(|accepted| now.since(accepted).as_secs()),
             accepted_at: contact.accepted.map(|accepted| accepted.wall),
             listed: contact.listed,
+            cluster: contact.cluster.clone(),
             clock_offset_seconds: contact.clock_offset_seconds,
             sequence: contact.sequence,
             problem: contact.problem.as_ref().map(|(problem, _)| problem.clone()),

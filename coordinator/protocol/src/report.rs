@@ -49,4 +49,10 @@ pub struct ReportAnswer {
     /// Whether the node stands in the policy; an unlisted node is seen, never touched.
     #[serde(default)]
     pub listed: bool,
+    /// The UUID of the coordinator's cluster, so that an agent that knows which is its own can tell another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// How often a person has put a copy of the coordinator's store in its place, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }

@@ -53,7 +53,14 @@ pub async fn report(
         ));
     }
     let taken = app.take_report(&name, report);
-    Ok(Json(ReportAnswer { protocol: PROTOCOL_VERSION, received_at: app.clock.now(), listed: taken.listed }))
+    let ours = app.store.incarnation();
+    Ok(Json(ReportAnswer {
+        protocol: PROTOCOL_VERSION,
+        received_at: app.clock.now(),
+        listed: taken.listed,
+        cluster: Some(ours.cluster.to_string()),
+        generation: Some(ours.generation),
+    }))
 }
 
 /// `GET /v1/agents/{node}/orders?wait=30s`. This version has no orders: the answer is an empty list, given when the

@@ -1,7 +1,7 @@
 //! For machines that watch the coordinator.
 
 use super::error::{ErrorCode, Refusal};
-use crate::app::App;
+use crate::{app::App, store::Incarnation};
 use axum::{
     Json,
     extract::State,
@@ -11,22 +11,26 @@ use axum::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// A word that all is well.
+/// A word that all is well, and which cluster's coordinator says it.
 #[derive(Debug, Serialize)]
 pub struct Health {
     status: &'static str,
     version: &'static str,
+    /// What agents may pin as `coordinator.cluster`.
+    cluster: String,
+    generation: u64,
 }
 
 impl Health {
-    fn new(status: &'static str) -> Json<Self> {
-        Json(Self { status, version: env!("CARGO_PKG_VERSION") })
+    fn new(status: &'static str, app: &App) -> Json<Self> {
+        let Incarnation { cluster, generation } = app.store.incarnation();
+        Json(Self { status, version: env!("CARGO_PKG_VERSION"), cluster: cluster.to_string(), generation })
     }
 }
 
 /// `GET /healthz`: the process answers.
-pub async fn healthz() -> Json<Health> {
-    Health::new("alive")
+pub async fn healthz(State(app): State<Arc<App>>) -> Json<Health> {
+    Health::new("alive", &app)
 }
 
 /// `GET /readyz`: it takes reports and gives verdicts. Warming up is ready: a verdict then says `warming_up`.
@@ -34,7 +38,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Refusal
     if app.shutdown.is_asked() {
         return Err(Refusal::new(ErrorCode::Stopping, "the coordinator is about to stop"));
     }
-    Ok(Health::new("ready"))
+    Ok(Health::new("ready", &app))
 }
 
 /// `GET /metrics`.

@@ -19,6 +19,8 @@ async fn a_report_is_taken_in_and_its_node_is_shown() {
     let rig = Rig::start().await;
     let answer = rig.report("n01", &rig.sample_report("n01")).await;
     assert_eq!((answer.status, &answer.body["listed"]), (200, &json!(true)), "{}", answer.body);
+    let cluster = rig.app.store.incarnation().cluster.to_string();
+    assert_eq!((&answer.body["cluster"], &answer.body["generation"]), (&json!(cluster), &json!(1)));
     let nodes = rig.get("/api/v1/nodes").await;
     assert_eq!(nodes.status, 200);
     let node = rig.get("/api/v1/nodes/N1.cern.ch").await;
@@ -152,7 +154,10 @@ async fn a_poll_for_orders_ends_when_the_coordinator_stops() {
 async fn machines_that_watch_get_their_words() {
     let rig = Rig::start().await;
     rig.report("n01", &rig.sample_report("n01")).await;
-    assert_eq!(rig.get("/healthz").await.body["status"], "alive");
+    let health = rig.get("/healthz").await.body;
+    assert_eq!((&health["status"], &health["generation"]), (&json!("alive"), &json!(1)));
+    let cluster = rig.app.store.incarnation().cluster.to_string();
+    assert_eq!(health["cluster"], json!(cluster), "what agents may pin");
     assert_eq!(rig.get("/readyz").await.body["status"], "ready");
     let metrics = rig.get_text("/metrics").await;
     assert!(metrics.contains("millwright_reports_total 1\n"), "{metrics}");

@@ -125,6 +125,8 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
         announcement.socket.display(),
         announcement.agents
     );
+    let ours = app.store.incarnation();
+    log::info!("this is the coordinator of cluster {}, generation {}", ours.cluster, ours.generation);
     announce(&announcement);
     tell_systemd(sd_notify::NotifyState::Ready);
 

@@ -28,7 +28,9 @@ pub(super) fn all() -> Value {
             "made_at": time("since when"), "made_by": text("who made it"), "expires_at": time("good until then"),
             "revoked_at": maybe(time("when it was withdrawn")), "revoked_by": maybe(text("by whom")),
             "used_at": maybe(time("its last use, to within an hour")), "used_from": maybe(text("from where")) })),
-        "Health": shape(json!({ "status": text("alive or ready"), "version": text("of the coordinator") })),
+        "Health": shape(json!({ "status": text("alive or ready"), "version": text("of the coordinator"),
+            "cluster": text("the UUID of this cluster's store, which agents may pin as coordinator.cluster"),
+            "generation": json!({ "type": "integer", "minimum": 1, "description": "how often a person has put a copy of the store in its place" }) })),
     })
 }
 

@@ -18,6 +18,9 @@
 #   Whether it starts with the machine.
 # @param coordinator
 #   Whom it reports to: the name under which Puppet knows that host, or a whole URL. Without it, it reports to nobody.
+# @param cluster
+#   The UUID of the coordinator's cluster, as its /healthz says; an answer of another one does not count. Without it the
+#   coordinator is known by its name alone.
 # @param node_class
 #   What kind of node this is; decides what is required of it. Without it 'agent'.
 # @param settings
@@ -30,6 +33,7 @@ class millwright::agent (
   Enum['running', 'stopped'] $service_ensure,
   Boolean $service_enable,
   Optional[Pattern[/\A(https?:\/\/|unix:\/)\S+\z/, /\A[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\z/]] $coordinator,
+  Optional[Pattern[/\A\h{8}-\h{4}-\h{4}-\h{4}-\h{12}\z/]] $cluster,
   Optional[Enum['master', 'agent', 'agent-no-volume', 'dedicated']] $node_class,
   Millwright::Settings $settings,
 ) {
@@ -49,7 +53,7 @@ class millwright::agent (
   }
   $basics = {
     'node'        => { 'class' => $node_class },
-    'coordinator' => { 'url' => $url },
+    'coordinator' => { 'url' => $url, 'cluster' => $cluster },
   }
 
   if $ensure == 'present' {
