@@ -15,7 +15,7 @@ mod tls;
 
 pub use length::{InvalidLength, parse_length};
 pub use people::{People, Proxy, Roles};
-pub use tls::{Tls, domain_of};
+pub use tls::{Authority, Tls, domain_of};
 
 use crate::written::{Complaint, Written};
 use fragment::Fragment;

@@ -9,6 +9,7 @@ mod observe_mesos;
 mod probe_ssh;
 mod prune;
 mod remember;
+mod renew_revoked;
 mod tick;
 mod watchdog;
 
@@ -19,6 +20,7 @@ pub use observe_mesos::ObserveMesosTask;
 pub use probe_ssh::ProbeSshTask;
 pub use prune::Prune;
 pub use remember::Remember;
+pub use renew_revoked::RenewRevokedTask;
 pub use tick::Tick;
 pub use watchdog::Watchdog;
 

@@ -249,6 +249,14 @@ agent_applied() {
         was agent 'start restart'
     done
 
+    own 'millwright::agent::cluster: 9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f70'
+    run agent
+    expect "$changed" "the agent: a pinned cluster"
+    grep -q '^cluster = "9b2f6c1e-4a57-4d38-8f10-2b3c4d5e6f70"$' "$scratch/etc/agent.toml" || fail "no cluster"
+    own 'millwright::agent::cluster: lab'
+    run agent
+    expect 1 "the agent: a cluster that is no UUID is refused"
+
     own "millwright::agent::settings: { checks: { mounts: { paths: ['/cvmfs/grid.cern.ch', '--/cvmfs/alice.cern.ch'] } } }"
     be alibuild10.cern.ch alibuild/mesos/slave
     run agent
@@ -317,9 +325,13 @@ coordinator_applied() {
     cmp "$scratch/etc/policy.toml" "$module/files/policy.alice.toml" || fail "policy.toml is not the ALICE policy"
     cmp "$scratch/etc/key.pem" "$scratch/ssl/private_keys/$certname.pem" || fail "key.pem is not the key"
 
-    own 'millwright::coordinator::settings: { retention: { audit: "500d" } }'
+    ! grep -q crl_url "$scratch/etc/coordinator.toml" || fail "crl_url where none is given"
+
+    own '{ "millwright::coordinator::settings": { "retention": { "audit": "500d" } },
+  "millwright::coordinator::crl_url": "https://puppet:8140/puppet-ca/v1/certificate_revocation_list/ca" }'
     run coordinator
     expect "$changed" "the coordinator: a changed setting"
+    grep -q '^crl_url = "https://puppet:8140/' "$scratch/etc/coordinator.toml" || fail "no crl_url"
     was coordinator 'start restart'
 
     keep coordinator.toml

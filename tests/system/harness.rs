@@ -13,6 +13,7 @@
 //! cleans up when it is dropped: processes by id, mounts, folders. Drop Mesos before its Docker; locals do so by
 //! themselves.
 
+mod authority;
 mod browser;
 mod coordinator;
 mod detour;
@@ -35,6 +36,7 @@ mod wait;
 mod window;
 mod zookeeper;
 
+pub use authority::Authority;
 pub use browser::{Browser, View};
 pub use coordinator::{Coordinator, Setup, codes};
 pub use detour::{DeafSocket, Gate};

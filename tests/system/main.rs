@@ -19,6 +19,7 @@ mod people;
 mod puppet;
 mod registry;
 mod reports;
+mod revocation;
 mod silence;
 mod tls;
 mod volumes;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::harness::{Agent, Coordinator, Node, Pki, Setup, get, get_json, ready, wait_for};
 
-const COORDINATOR: &str = "millwright.lab.test";
-const POLICY: &str = "protections = \"none\"\n[cluster]\nname = \"lab\"\ncoordinator = \"lab\"\n\
+pub const COORDINATOR: &str = "millwright.lab.test";
+pub const POLICY: &str = "protections = \"none\"\n[cluster]\nname = \"lab\"\ncoordinator = \"lab\"\n\
     [classes.agent]\nmode = \"observe\"\n[classes.agent.sources]\nagent = \"required\"\n\
     [[nodes]]\nclass = \"agent\"\nnames = [\"alibuild10\", \"alibuild11\"]\n";
 
@@ -17,7 +17,7 @@ fn setup(pki: &Pki, certname: &str) -> Setup {
 }
 
 /// An agent called `name` that shows the certificate of `certname`.
-fn node(name: &str, pki: &Pki, certname: &str, coordinator: &Coordinator) -> Node {
+pub fn node(name: &str, pki: &Pki, certname: &str, coordinator: &Coordinator) -> Node {
     Node::named(name)
         .unwrap()
         .with("system")
@@ -28,7 +28,7 @@ fn node(name: &str, pki: &Pki, certname: &str, coordinator: &Coordinator) -> Nod
         .text("tls.puppet_ssl", pki.ssl(certname).display())
 }
 
-fn wait_accepted(agent: &Agent) {
+pub fn wait_accepted(agent: &Agent) {
     agent
         .wait_for("a report to be accepted", |view| {
             let contact = &view.coordinator;
@@ -37,7 +37,7 @@ fn wait_accepted(agent: &Agent) {
         .unwrap();
 }
 
-fn wait_problem(agent: &Agent, words: &[&str]) {
+pub fn wait_problem(agent: &Agent, words: &[&str]) {
     agent
         .wait_for(&format!("a problem with the coordinator that says {words:?}"), |view| {
             let problem = view.coordinator.problem.as_ref()?;

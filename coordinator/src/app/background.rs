@@ -4,11 +4,16 @@ use super::App;
 use crate::{
     fleet::Fleet,
     integrations::{
+        authority::PuppetAuthority,
         mesos::{MesosError, MesosMasters},
         ssh::Ssh,
         webhook::{Webhook, WebhookError},
     },
-    tasks::{Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, Tick, Watchdog},
+    serve::tls::Identity,
+    tasks::{
+        Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, RenewRevokedTask, Tick,
+        Watchdog,
+    },
     view::Transition,
 };
 use jiff::Timestamp;
@@ -36,7 +41,10 @@ pub enum OutsideError {
 }
 
 /// Starts all of it; dropping the driver ends it. The second part hands over the last state of every node at the end.
-pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> {
+pub(super) fn start(
+    app: &Arc<App>,
+    identity: Option<&Arc<Identity>>,
+) -> Result<(Driver, Remember), OutsideError> {
     let hub: Arc<dyn Hub> = app.clone();
     let mut driver = Driver::new(hub.clone());
     driver.every(TICK, Tick { hub: hub.clone() });
@@ -53,6 +61,13 @@ pub(super) fn start(app: &Arc<App>) -> Result<(Driver, Remember), OutsideError> 
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
     if let Some(notice) = &app.config.notice {
         driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
+    }
+    if let Some(identity) = identity
+        && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())
+    {
+        let (every, url) = (config.every, config.url.clone());
+        let authority = Arc::new(PuppetAuthority::new(Arc::clone(identity), config));
+        driver.every(every, RenewRevokedTask::new(hub.clone(), app.troubles.clone(), authority, url));
     }
     driver.every(REMEMBER, Remember::new(hub.clone(), app.store.clone()));
     let backup = &app.config.backup;

@@ -112,7 +112,7 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let (listeners, announcement) = Listeners::bind(&config).await?;
     let app = build(config, policy, clock)?;
 
-    let (driver, mut remember) = background::start(&app)?;
+    let (driver, mut remember) = background::start(&app, identity.as_ref())?;
     listeners.serve(&app, identity.as_ref());
     if let Some(identity) = identity {
         watch::identity(&app, identity);

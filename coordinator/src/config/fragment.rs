@@ -1,8 +1,9 @@
 //! The file as written: every key optional, every default here, every unknown key refused.
 
 use super::{
-    Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, parse_length,
-    tls::PUPPET,
+    Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
+    parse_length,
+    tls::{PUPPET, PuppetFiles},
 };
 use crate::people::Role;
 use millwright_protocol::NodeName;
@@ -40,7 +41,7 @@ struct ListenFragment {
     host_names: Vec<Spanned<String>>,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct TlsFragment {
     puppet_ssl: Option<Spanned<PathBuf>>,
@@ -49,6 +50,10 @@ struct TlsFragment {
     key: Option<Spanned<PathBuf>>,
     ca: Option<Spanned<PathBuf>>,
     crl: Option<Spanned<PathBuf>>,
+    crl_url: Option<Spanned<String>>,
+    crl_certname: Option<String>,
+    crl_every: Option<Length>,
+    crl_grace: Option<Length>,
     domains: Option<Vec<String>>,
 }
 
@@ -132,10 +137,10 @@ impl Fragment {
         Ok(Config {
             host: self.host,
             backup: self.backup.checked(&state_dir)?,
+            listen: self.listen.checked(self.tls.is_given())?,
+            tls: self.tls.checked(&state_dir)?,
             state_dir,
             policy: absolute(self.policy, "/etc/millwright/policy.toml")?,
-            listen: self.listen.checked(self.tls != TlsFragment::default())?,
-            tls: self.tls.checked()?,
             people: self.people.checked()?,
             mesos: Mesos {
                 masters: web_addresses(self.mesos.masters)?,
@@ -239,12 +244,25 @@ impl BackupFragment {
 }
 
 impl TlsFragment {
+    /// Whether agents are to prove who they are: a key says with what. How the list is kept fresh says nothing about that.
+    fn is_given(&self) -> bool {
+        let files = [&self.puppet_ssl, &self.certificate, &self.key, &self.ca, &self.crl];
+        files.into_iter().any(Option::is_some)
+            || self.crl_url.is_some()
+            || self.certname.is_some()
+            || self.domains.is_some()
+    }
+
     /// The four files, from Puppet's folder where they are not named. Without any key there is no TLS.
-    fn checked(self) -> Result<Option<Tls>, Wrong> {
-        if self == Self::default() {
+    fn checked(self, state_dir: &Path) -> Result<Option<Tls>, Wrong> {
+        if !self.is_given() {
             return Ok(None);
         }
         let offset = self.offset();
+        let authority = match self.crl_url {
+            None => None,
+            Some(url) => Some(authority(&url, self.crl_certname, length(self.crl_every, 30))?),
+        };
         let certname = self.certname.unwrap_or_default().to_ascii_lowercase();
         let ssl = match self.puppet_ssl {
             Some(ssl) => absolute(Some(ssl), PUPPET[0])?,
@@ -252,7 +270,7 @@ impl TlsFragment {
                 PUPPET.map(PathBuf::from).into_iter().find(|ssl| ssl.is_dir()).unwrap_or(PUPPET[0].into())
             }
         };
-        let puppet = Tls::of_puppet(&ssl, &certname);
+        let puppet = PuppetFiles::of(&ssl, &certname);
         let file = |key: &str, given: Option<Spanned<PathBuf>>, of_puppet: PathBuf| match given {
             None if certname.is_empty() => {
                 let message = format!(
@@ -266,13 +284,16 @@ impl TlsFragment {
         };
         let domains = match self.domains {
             Some(domains) => domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
-            None => puppet.domains,
+            None => domain_of(&certname).into_iter().collect(),
         };
         Ok(Some(Tls {
             certificate: file("certificate", self.certificate, puppet.certificate)?,
             key: file("key", self.key, puppet.key)?,
             ca: file("ca", self.ca, puppet.ca)?,
             crl: file("crl", self.crl, puppet.crl)?,
+            fetched: state_dir.join("crl.fetched.pem"),
+            authority,
+            crl_grace: length(self.crl_grace, 7 * 86_400),
             domains,
         }))
     }
@@ -282,6 +303,22 @@ impl TlsFragment {
         let files = [&self.puppet_ssl, &self.certificate, &self.key, &self.ca, &self.crl];
         files.into_iter().flatten().map(|file| file.span().start).min().unwrap_or(0)
     }
+}
+
+/// Where the list comes from, and whose name is pinned there: the list is signed, but whoever may hold it back keeps
+/// revoked hosts in.
+fn authority(url: &Spanned<String>, certname: Option<String>, every: Duration) -> Result<Authority, Wrong> {
+    let text = url.get_ref();
+    let parsed = reqwest::Url::parse(text).ok().filter(|parsed| parsed.scheme() == "https");
+    let Some(host) = parsed.as_ref().and_then(reqwest::Url::host_str) else {
+        let message = format!(
+            "{text:?} is not an https:// address; write one such as \
+             \"https://puppet:8140/puppet-ca/v1/certificate_revocation_list/ca\""
+        );
+        return Err(Wrong { offset: url.span().start, message });
+    };
+    let certname = certname.unwrap_or_else(|| host.to_owned()).to_ascii_lowercase();
+    Ok(Authority { url: text.clone(), certname, every })
 }
 
 fn address(given: &Spanned<String>, port: u16) -> Result<SocketAddr, Wrong> {
@@ -401,6 +438,8 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "people.roles.view" | "people.roles.operate" | "people.roles.approve" | "people.roles.admin" => {
             r#"["jane", "group:alice-vm-admin", "joe on agent"]"#
         }
+        "tls.crl_url" => r#""https://puppet:8140/puppet-ca/v1/certificate_revocation_list/ca""#,
+        "tls.crl_every" | "tls.crl_grace" => r#""10s""#,
         "mesos.masters" => r#"["http://alimesos01.cern.ch:5050"]"#,
         "mesos.every" | "mesos.timeout" | "probe.timeout" => r#""10s""#,
         "probe.domain" => r#""cern.ch""#,

@@ -3,26 +3,31 @@
 //! Puppet's authority has given every host a certificate, and revokes it when the host goes. X3: without a list of what
 //! is revoked nothing starts, because without one rustls lets revoked certificates in.
 
+mod material;
+mod pinned;
+pub mod revoked;
+
 use crate::config::Tls;
 use jiff::Timestamp;
+pub use material::LARGEST;
+use material::{Material, Print, REVOKED, print_of, wrong};
 use millwright_protocol::NodeName;
+use pinned::Pinned;
 use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
+    ClientConfig, ServerConfig,
+    client::WebPkiServerVerifier,
+    crypto::CryptoProvider,
+    pki_types::CertificateDer,
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    fs,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
-
-/// No file of ours is larger; a revocation list of 100,000 certificates is about 4 MB.
-const LARGEST: u64 = 16 << 20;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +51,9 @@ pub enum TlsError {
 #[derive(Debug)]
 struct Loaded {
     print: Print,
+    material: Material,
     server: Arc<ServerConfig>,
-    /// When the first of the revocation lists should have been replaced.
-    crl_until: Option<Timestamp>,
-    certificate_until: Option<Timestamp>,
 }
-
-/// Which content the files have, without reading them: inode, time and length of each, or why it cannot be told.
-type Print = [Result<(u64, i64, i64, u64), io::ErrorKind>; 4];
 
 /// Makes handshakes with the files of `[tls]`, whatever they are now.
 #[derive(Debug)]
@@ -112,8 +112,55 @@ impl Identity {
 
     /// How long the files are good.
     pub fn until(&self) -> Until {
+        let material = &self.now().material;
+        Until { certificate: material.certificate_until(), crl: material.crl_until() }
+    }
+
+    /// For a request to the authority called `certname`: it must prove that, and we show who we are.
+    ///
+    /// # Errors
+    /// The files do not go together.
+    pub fn client(&self, certname: &str) -> Result<ClientConfig, TlsError> {
         let loaded = self.now();
-        Until { certificate: loaded.certificate_until, crl: loaded.crl_until }
+        let (material, provider) = (&loaded.material, provider());
+        let lists = material.lists.iter().map(revoked::RevocationList::der);
+        let roots = Arc::new(material.roots(&self.files)?);
+        let chain_of_trust = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .with_crls(lists)
+            .build()
+            .map_err(|error| together(&error))?;
+        let verifier = Pinned { chain_of_trust, certname: certname.to_ascii_lowercase() };
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| together(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_auth_cert(material.chain.clone(), material.key.clone_key())
+            .map_err(|error| together(&error))
+    }
+
+    /// Takes over lists that came over the network, and keeps them for the next start. Returns whether they say anything
+    /// new; on an error the old ones stay in force.
+    ///
+    /// # Errors
+    /// They are not of our authorities, or older than those in force, or cannot be kept.
+    pub fn take(&self, pem: &[u8]) -> Result<bool, String> {
+        let held = self.now();
+        let material = &held.material;
+        let lists =
+            revoked::read_signed(pem, &material.authorities, &provider().signature_verification_algorithms)?;
+        revoked::none_is_older(&lists, &material.lists)?;
+        let both = revoked::newest(material.lists.iter().cloned().chain(lists));
+        if both == material.lists {
+            return Ok(false);
+        }
+        // Handshakes look at more than we do; what they cannot use must not be kept.
+        server(&self.files, material, &both).map_err(|error| error.to_string())?;
+        let path = &self.files.fetched;
+        let draft = path.with_extension("new");
+        let kept = fs::write(&draft, pem).and_then(|()| fs::rename(&draft, path));
+        kept.map_err(|error| format!("keep it as {}: {error}", path.display()))?;
+        self.reload().map_err(|error| error.to_string())
     }
 
     fn now(&self) -> Arc<Loaded> {
@@ -152,92 +199,43 @@ pub fn node_of(certname: &str, domains: &[String]) -> Result<NodeName, String> {
     certname.parse().map_err(|error| format!("the certificate is that of {certname}: {error}"))
 }
 
-fn print_of(files: &Tls) -> Print {
-    [&files.certificate, &files.key, &files.ca, &files.crl].map(|path| {
-        let file = fs::metadata(path).map_err(|error| error.kind())?;
-        Ok((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
-    })
-}
-
-/// The bytes of a file that is not too large.
-fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
-    let bytes = fs::metadata(path).and_then(|file| match file.len() {
-        0..=LARGEST => fs::read(path),
-        _ => Err(io::Error::other("larger than 16 MiB")),
-    });
-    bytes.map_err(|error| wrong(path, what, error.to_string()))
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let what = "our key";
-    let mode = fs::metadata(path).map_err(|error| wrong(path, what, error.to_string()))?.permissions().mode();
-    if mode & 0o007 != 0 {
-        let found = format!("everybody on this host can read it (mode {:o})", mode & 0o777);
-        return Err(wrong(path, what, format!("{found}; take that away with `chmod o= {}`", path.display())));
-    }
-    PrivateKeyDer::from_pem_slice(&read(path, what)?)
-        .map_err(|error| wrong(path, what, format!("no private key in PEM: {error}")))
-}
-
-fn wrong(path: &Path, what: &'static str, why: impl Into<String>) -> TlsError {
-    TlsError::File { path: path.to_owned(), what, why: why.into() }
-}
-
 fn load(files: &Tls) -> Result<Loaded, TlsError> {
-    // Before they are read: what is replaced meanwhile differs at the next look.
     let print = print_of(files);
-    let chain = certificates(&files.certificate, "our certificate")?;
-    let certificate_until = chain.first().and_then(expiry);
-    let key = read_key(&files.key)?;
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(&files.ca, "the authorities' certificates")? {
-        roots
-            .add(authority)
-            .map_err(|error| wrong(&files.ca, "the authorities' certificates", error.to_string()))?;
-    }
-    let revoked = "the list of what is revoked";
-    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&read(&files.crl, revoked)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(&files.crl, revoked, error.to_string()))?;
-    if lists.is_empty() {
-        return Err(wrong(&files.crl, revoked, "no PEM block X509 CRL in it; fetch it from the authority"));
-    }
-    let crl_until = lists.iter().filter_map(next_update).min();
+    let material = Material::read(files, &provider())?;
+    let server = server(files, &material, &material.lists)?;
+    Ok(Loaded { print, material, server: Arc::new(server) })
+}
 
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let together = |error: &dyn std::fmt::Display| TlsError::Together(error.to_string());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .with_crls(lists)
+fn server(
+    files: &Tls,
+    material: &Material,
+    lists: &[revoked::RevocationList],
+) -> Result<ServerConfig, TlsError> {
+    let provider = provider();
+    let roots = Arc::new(material.roots(files)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .with_crls(lists.iter().map(revoked::RevocationList::der))
         .build()
         .map_err(|error| match error {
-            error @ VerifierBuilderError::InvalidCrl(_) => wrong(&files.crl, revoked, error.to_string()),
+            error @ VerifierBuilderError::InvalidCrl(_) => wrong(&files.crl, REVOKED, error.to_string()),
             other => together(&other),
         })?;
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| together(&error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
+        .with_single_cert(material.chain.clone(), material.key.clone_key())
         .map_err(|error| together(&error))?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Loaded { print, server: Arc::new(server), crl_until, certificate_until })
+    Ok(server)
 }
 
-fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&read(path, what)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(path, what, error.to_string()))?;
-    if found.is_empty() { Err(wrong(path, what, "no PEM block CERTIFICATE in it")) } else { Ok(found) }
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn expiry(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
-}
-
-fn next_update(list: &CertificateRevocationListDer<'static>) -> Option<Timestamp> {
-    let (_, list) = CertificateRevocationList::from_der(list.as_ref()).ok()?;
-    Timestamp::from_second(list.next_update()?.timestamp()).ok()
+fn together(error: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Together(error.to_string())
 }
 
 #[cfg(test)]

@@ -56,6 +56,11 @@ impl Setup {
         self.scratch.write("policy.toml", policy).map(drop)
     }
 
+    /// Where it keeps its state.
+    pub fn state(&self) -> PathBuf {
+        self.scratch.join("state")
+    }
+
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.scratch.join("state/coordinator.sqlite")

@@ -99,9 +99,19 @@ impl Pki {
 
     /// Revokes a host and hands the new list to `holder`, as Puppet does with its own host.
     pub fn revoke(&self, certname: &str, holder: &str) -> Result<()> {
-        self.run(&format!("ca -batch -config settings -revoke {certname}.crt"))?;
-        self.publish()?;
+        self.revoke_at_the_authority(certname)?;
         put(&self.scratch.join("crl.pem"), &self.ssl(holder).join("crl.pem"))
+    }
+
+    /// Revokes a host; nobody is told, as with old Puppets.
+    pub fn revoke_at_the_authority(&self, certname: &str) -> Result<()> {
+        self.run(&format!("ca -batch -config settings -revoke {certname}.crt"))?;
+        self.publish()
+    }
+
+    /// The authority's own list of what is revoked.
+    pub fn list(&self) -> PathBuf {
+        self.scratch.join("crl.pem")
     }
 
     /// The `ssl` folder of a host.

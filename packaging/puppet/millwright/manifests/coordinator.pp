@@ -30,6 +30,9 @@
 #   Whether agents of other hosts may report: with the certificates that Puppet has given every host.
 # @param puppet_ssl
 #   Puppet's folder on this host. The service is not root, so the key of this host is copied to /etc/millwright/key.pem.
+# @param crl_url
+#   Where the coordinator fetches the list of revoked certificates from, for Puppets that never fetch it again by
+#   themselves: 'https://PUPPET:8140/puppet-ca/v1/certificate_revocation_list/ca'. Without it Puppet's own file is all it has.
 # @param settings
 #   Any key of coordinator.toml, as tables: `{ 'mesos' => { 'masters' => ['http://alimesos01.cern.ch:5050'] } }`.
 #   They win over what this class sets. Several levels of hiera add up.
@@ -46,6 +49,7 @@ class millwright::coordinator (
   Optional[String[1]] $policy_content,
   Boolean $tls,
   Millwright::Path $puppet_ssl,
+  Optional[Pattern[/\Ahttps:\/\/\S+\z/]] $crl_url,
   Millwright::Settings $settings,
 ) {
   $fqdn = $facts['networking']['fqdn']

@@ -22,7 +22,12 @@ class millwright::coordinator::installed {
   $trust = $millwright::coordinator::tls ? {
     true    => {
       'listen' => { 'agents' => '0.0.0.0:8482' },
-      'tls'    => { 'certname' => $certname, 'puppet_ssl' => $millwright::coordinator::puppet_ssl, 'key' => $key },
+      'tls'    => {
+        'certname'   => $certname,
+        'puppet_ssl' => $millwright::coordinator::puppet_ssl,
+        'key'        => $key,
+        'crl_url'    => $millwright::coordinator::crl_url,
+      },
     },
     default => {},
   }
