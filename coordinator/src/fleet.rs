@@ -39,7 +39,8 @@ use crate::view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition
 use jiff::Timestamp;
 use master::Mesos;
 use millwright_decision::{
-    Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict, fleet::SourceState,
+    Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
+    fleet::{CrlExpired, SourceState},
 };
 use millwright_protocol::{NodeName, Report};
 use packed::Words;
@@ -179,6 +180,11 @@ impl Fleet {
         self.counts_stale = true;
         self.next_boundary = Some(now);
         self.tick(now)
+    }
+
+    /// Says whether the list of revoked certificates is too old to be relied on.
+    pub fn set_crl_expired(&mut self, expired: Option<CrlExpired>) {
+        self.snapshot.crl_expired = expired;
     }
 
     /// Sources that policy requires and nobody has heard yet are unknown since the start.

@@ -327,11 +327,9 @@ coordinator_applied() {
 
     ! grep -q crl_url "$scratch/etc/coordinator.toml" || fail "crl_url where none is given"
 
-    own '{ "millwright::coordinator::settings": { "retention": { "audit": "500d" } },
-  "millwright::coordinator::crl_url": "https://puppet:8140/puppet-ca/v1/certificate_revocation_list/ca" }'
+    own 'millwright::coordinator::settings: { retention: { audit: "500d" } }'
     run coordinator
     expect "$changed" "the coordinator: a changed setting"
-    grep -q '^crl_url = "https://puppet:8140/' "$scratch/etc/coordinator.toml" || fail "no crl_url"
     was coordinator 'start restart'
 
     keep coordinator.toml
@@ -355,6 +353,11 @@ coordinator_applied() {
     run coordinator
     expect "$changed" "the coordinator: a changed policy"
     was coordinator 'start restart'
+
+    own "millwright::coordinator::crl_url: 'https://puppet:8140/puppet-ca/v1/certificate_revocation_list/ca'"
+    run coordinator
+    expect "$changed" "the coordinator: the list of revoked certificates is fetched"
+    grep -q '^crl_url = "https://puppet:8140/' "$scratch/etc/coordinator.toml" || fail "no crl_url"
 
     own '{ millwright::coordinator::ensure: absent }'
     run coordinator

@@ -5,8 +5,8 @@ use millwright_decision::{
     Code, Policy, Snapshot, Source, TaskMatch,
     example::ExampleFleet,
     fleet::{
-        AttachedVolume, Attestation, Brake, EmptySpan, Grant, Hold, Listing, Operation, Pause, Progress,
-        PuppetRuns, SourceState, SshProbe, StrayContainer, View, WarmUp,
+        AttachedVolume, Attestation, Brake, CrlExpired, EmptySpan, Grant, Hold, Listing, Operation, Pause,
+        Progress, PuppetRuns, SourceState, SshProbe, StrayContainer, View, WarmUp,
     },
 };
 use millwright_protocol::NodeName;
@@ -373,6 +373,10 @@ impl World {
                     rounds: line.read_value("rounds").unwrap_or(1),
                     missing: missing.map(|name| name.parse().unwrap()).collect(),
                 });
+            }
+            "crl_expired" => {
+                let expired_at = self.fleet.ago(line.age(1));
+                self.fleet.snapshot.crl_expired = Some(CrlExpired { expired_at, since: self.fleet.now });
             }
             "leader_changed" => self.fleet.snapshot.leader_changed_at = Some(now - line.age(1)),
             _ => return false,

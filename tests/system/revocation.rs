@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::harness::{Authority, Coordinator, Pki, Setup, ready, wait_for};
+use super::harness::{Authority, Coordinator, Pki, Setup, codes, ready, wait_for};
 use super::tls::{COORDINATOR, POLICY, node, wait_accepted, wait_problem};
 
 const AUTHORITY: &str = "puppet.lab.test";
@@ -99,6 +99,39 @@ fn a_list_that_is_older_or_of_another_authority_or_none_at_all_is_refused_and_to
     wait_problem(&ten, &["the coordinator", "is away"]);
     authority.answer_truly();
     wait_no_trouble(&coordinator);
+}
+
+#[test]
+fn an_expired_list_is_told_and_long_after_nothing_may_be_done_until_there_is_a_new_one() {
+    let Some(pki) = ready(Pki::new()) else { return };
+    for host in [COORDINATOR, TEN] {
+        pki.host(host).unwrap();
+    }
+    let ssl = pki.ssl(COORDINATOR);
+    let setup = Setup::new(POLICY)
+        .unwrap()
+        .with(&format!("[tls]\ncertname = {COORDINATOR:?}\npuppet_ssl = {ssl:?}\n"));
+    pki.publish_expired(6, COORDINATOR).unwrap();
+    let coordinator = setup.start().unwrap();
+    let ten = node("alibuild10", &pki, TEN, &coordinator).start().unwrap();
+    wait_accepted(&ten);
+    wait_trouble(
+        &coordinator,
+        &["the list of revoked certificates expired", "it still holds", "crl_expired"],
+    );
+    let verdict = coordinator.verdict("drain", "alibuild10").unwrap();
+    assert!(!codes(&verdict).contains(&"crl_expired".to_owned()), "{verdict:#}");
+
+    pki.publish_expired(8, COORDINATOR).unwrap();
+    wait_trouble(&coordinator, &["nothing may be done with any node"]);
+    let verdict = coordinator.wait_verdict("drain", "alibuild10", "refused").unwrap();
+    assert_eq!(codes(&verdict), ["crl_expired"]);
+    wait_accepted(&ten);
+
+    pki.publish_expired(-30, COORDINATOR).unwrap();
+    wait_no_trouble(&coordinator);
+    let verdict = coordinator.verdict("drain", "alibuild10").unwrap();
+    assert!(!codes(&verdict).contains(&"crl_expired".to_owned()), "{verdict:#}");
 }
 
 #[test]

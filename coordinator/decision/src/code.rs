@@ -52,6 +52,8 @@ codes! {
     Paused = "paused",
     /// The storm brake is on.
     BrakeTripped = "brake_tripped",
+    /// The list of revoked certificates expired long ago: nobody knows whose reports can be trusted.
+    CrlExpired = "crl_expired",
     /// The coordinator has just started.
     WarmingUp = "warming_up",
     /// Mesos has just changed its leader.

@@ -403,6 +403,15 @@ pub struct Pause {
     pub reason: String,
 }
 
+/// The list of revoked certificates, when it should have been replaced longer ago than the site allows (X3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrlExpired {
+    /// When it should have been replaced.
+    pub expired_at: Timestamp,
+    /// When the site's patience with it ended.
+    pub since: Timestamp,
+}
+
 /// What a start still waits for (DESIGN section 4, warm-up).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarmUp {
@@ -433,6 +442,8 @@ pub struct Snapshot {
     pub brakes: BTreeMap<Class, Brake>,
     /// The off switch, when pressed.
     pub pause: Option<Pause>,
+    /// Set once the list of revoked certificates is too old to be relied on.
+    pub crl_expired: Option<CrlExpired>,
     /// The warm-up, until it is over.
     pub warm_up: Option<WarmUp>,
     /// When Mesos last changed its leader.
@@ -453,6 +464,7 @@ impl Snapshot {
             attestations: PerNode::default(),
             brakes: BTreeMap::new(),
             pause: None,
+            crl_expired: None,
             warm_up: None,
             leader_changed_at: None,
             counts: FleetCounts::default(),

@@ -68,6 +68,7 @@ const REPLACED_BY_SILENCE: &[NodeRule] = &[
 /// Rules about the fleet, asked once for the whole set.
 const FLEET: &[FleetRule] = &[
     start::paused,
+    start::crl_expired,
     start::warming_up,
     start::leader_changed,
     silent::silent_repair_running,

@@ -9,7 +9,7 @@ use crate::{
     words,
 };
 use jiff::{SignedDuration, Timestamp};
-use millwright_decision::{Action, Request};
+use millwright_decision::{Action, Request, fleet::CrlExpired};
 use millwright_protocol::NodeName;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -59,38 +59,64 @@ pub(super) fn identity(app: &Arc<App>, identity: Arc<Identity>) {
 
 fn look_at(app: &App, identity: &Identity) {
     let now = app.clock.now();
-    match identity.reload() {
-        Ok(true) => log::info!("the files of [tls] have changed: new connections go by them"),
-        Ok(false) => {}
-        Err(error) => {
-            let sentence = format!("the files of [tls] as they are now cannot be used: {error}");
-            if app.troubles.set("tls", sentence.clone(), now) {
-                log::error!("{sentence}; the old ones stay in force");
-            }
-            return;
-        }
-    }
+    let reloaded = identity.reload();
     let until = identity.until();
-    let mut troubles: Vec<String> = Vec::new();
-    for (what, until, early) in [
-        ("the coordinator's certificate", until.certificate, CERTIFICATE_EARLY),
-        ("the list of revoked certificates", until.crl, SignedDuration::ZERO),
-    ] {
-        let Some(until) = until.filter(|until| now + early >= *until) else { continue };
-        let day = until.strftime("%Y-%m-%d %H:%M UTC");
-        let verb = if now >= until { "expired" } else { "expires" };
-        troubles.push(format!("{what} {verb} on {day}"));
+    let trouble = match &reloaded {
+        Ok(_) => certificate_trouble(until.certificate, now),
+        Err(error) => Some(format!(
+            "the files of [tls] as they are now cannot be used: {error}; the old ones stay in force"
+        )),
+    };
+    if matches!(reloaded, Ok(true)) {
+        log::info!("the files of [tls] have changed: new connections go by them");
     }
-    if troubles.is_empty() {
-        if app.troubles.clear("tls") {
-            log::info!("the files of [tls] are good again");
+    tell(app, "tls", trouble, now);
+    let grace = app.config.tls.as_ref().map(|tls| tls.crl_grace).unwrap_or_default();
+    let expired = until.crl.filter(|until| now >= *until);
+    let beyond = expired.and_then(|expired_at| beyond_grace(expired_at, grace, now));
+    tell(app, "crl_expired", expired.map(|expired_at| crl_trouble(expired_at, grace, beyond.is_some())), now);
+    app.with_fleet(|fleet, _| fleet.set_crl_expired(beyond));
+}
+
+/// Sets the trouble or clears it; the log hears of either once.
+fn tell(app: &App, what: &'static str, trouble: Option<String>, now: Timestamp) {
+    match trouble {
+        Some(sentence) => {
+            if app.troubles.set(what, sentence.clone(), now) {
+                log::error!("{sentence}");
+            }
         }
-    } else {
-        let sentence = format!("{}; see the manual about certificates", troubles.join(", and "));
-        if app.troubles.set("tls", sentence.clone(), now) {
-            log::error!("{sentence}");
-        }
+        None if app.troubles.clear(what) => log::info!("the files of [tls] are good again ({what})"),
+        None => {}
     }
+}
+
+fn certificate_trouble(until: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let until = until.filter(|until| now + CERTIFICATE_EARLY >= *until)?;
+    let verb = if now >= until { "expired" } else { "expires" };
+    let at = until.strftime("%Y-%m-%d %H:%M UTC");
+    Some(format!("the coordinator's certificate {verb} on {at}; see the manual about certificates"))
+}
+
+/// X3: a list that is too old is an alarm first, and after the grace nothing may be done any more.
+fn beyond_grace(expired_at: Timestamp, grace: Duration, now: Timestamp) -> Option<CrlExpired> {
+    let since = expired_at.checked_add(grace).ok()?;
+    (now >= since).then_some(CrlExpired { expired_at, since })
+}
+
+fn crl_trouble(expired_at: Timestamp, grace: Duration, is_beyond: bool) -> String {
+    let shown = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let meanwhile = match expired_at.checked_add(grace) {
+        _ if is_beyond => "nothing may be done with any node until there is a new one".to_owned(),
+        Ok(limit) => {
+            format!("it still holds, and without a new one nothing may be done from {} on", shown(limit))
+        }
+        Err(_) => "it still holds".to_owned(),
+    };
+    format!(
+        "the list of revoked certificates expired on {}: {meanwhile}; see the manual about certificates",
+        shown(expired_at)
+    )
 }
 
 /// Tells which verdicts are not what they were, also over a restart.
@@ -175,6 +201,35 @@ mod tests {
         let news = said.news(&mut story.fleet, &[name("alibuild01")], now);
         let reboots = news.into_iter().filter(|change| change.action == "reboot");
         reboots.map(|change| format!("{}: {}", change.verdict, change.codes.join(" "))).collect()
+    }
+
+    #[test]
+    fn an_expired_list_is_an_alarm_first_and_after_the_grace_nothing_may_be_done() {
+        let expired_at: Timestamp = "2026-01-31T10:00:00Z".parse().unwrap();
+        let grace = Duration::from_secs(7 * 86_400);
+        let at = |hours| beyond_grace(expired_at, grace, expired_at + SignedDuration::from_hours(hours));
+        assert_eq!((at(0), at(7 * 24 - 1)), (None, None));
+        let since: Timestamp = "2026-02-07T10:00:00Z".parse().unwrap();
+        assert_eq!(at(7 * 24), Some(CrlExpired { expired_at, since }));
+        assert!(crl_trouble(expired_at, grace, false).contains("from 2026-02-07 10:00 UTC on"));
+        assert!(crl_trouble(expired_at, grace, true).contains("nothing may be done with any node"));
+        let forever = Duration::from_secs(u64::MAX);
+        assert_eq!(beyond_grace(expired_at, forever, expired_at), None);
+        assert!(crl_trouble(expired_at, forever, false).contains("still holds"));
+    }
+
+    #[test]
+    fn beyond_the_grace_every_answer_is_refused_and_a_new_list_ends_that() {
+        let mut story = Story::new(3);
+        let mut said = Said::default();
+        story.rounds(9);
+        assert_eq!(told(&mut story, &mut said), ["allowed: "]);
+        let expired_at = story.now() - SignedDuration::from_hours(8 * 24);
+        let beyond = beyond_grace(expired_at, Duration::from_secs(7 * 86_400), story.now());
+        story.fleet.set_crl_expired(beyond);
+        assert_eq!(told(&mut story, &mut said), ["refused: crl_expired"]);
+        story.fleet.set_crl_expired(None);
+        assert_eq!(told(&mut story, &mut said), ["allowed: "]);
     }
 
     #[test]

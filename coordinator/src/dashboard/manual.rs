@@ -27,6 +27,7 @@ pages! {
     "identity_changed",
     "paused",
     "brake_tripped",
+    "crl_expired",
     "warming_up",
     "leader_changed",
     "fact_stale",

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use jiff::{SignedDuration, Timestamp};
 
 use super::machine::needs_program;
 use super::process::output_of;
@@ -107,6 +108,16 @@ impl Pki {
     pub fn revoke_at_the_authority(&self, certname: &str) -> Result<()> {
         self.run(&format!("ca -batch -config settings -revoke {certname}.crt"))?;
         self.publish()
+    }
+
+    /// Hands `holder` a list that should have been replaced so many days ago.
+    pub fn publish_expired(&self, days_ago: i64, holder: &str) -> Result<()> {
+        let at = |days| (Timestamp::now() - SignedDuration::from_hours(24 * days)).strftime("%Y%m%d%H%M%SZ");
+        let (made, until) = (at(days_ago.max(0) + 30), at(days_ago));
+        self.run(&format!(
+            "ca -batch -config settings -gencrl -crl_lastupdate {made} -crl_nextupdate {until} -out crl.pem"
+        ))?;
+        put(&self.scratch.join("crl.pem"), &self.ssl(holder).join("crl.pem"))
     }
 
     /// The authority's own list of what is revoked.

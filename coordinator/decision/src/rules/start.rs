@@ -1,4 +1,4 @@
-//! When nothing is taken at all: paused, just started, Mesos just changed its leader.
+//! When nothing is taken at all: paused, nobody knows who is revoked, just started, Mesos just changed its leader.
 
 use crate::{
     action::Action,
@@ -23,6 +23,28 @@ pub(crate) fn paused(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reaso
         .owner(pause.by.clone())
         .since(Some(pause.since))
         .fact("pause", &pause.reason, "people", case.age(pause.since)),
+    );
+}
+
+/// X3: with a list of revoked certificates that is too old, a host that was revoked since may still report for its node,
+/// and every verdict rests on reports. Nobody can decide around that.
+pub(crate) fn crl_expired(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(expired) = case.snapshot.crl_expired.filter(|_| case.action() != Action::Prepull) else {
+        return;
+    };
+    let day = expired.expired_at.strftime("%Y-%m-%d");
+    reasons.push(
+        Reason::new(
+            Code::CrlExpired,
+            Severity::Refused,
+            format!(
+                "the list of revoked certificates expired on {day}, so reports may come from hosts that were revoked since"
+            ),
+            "a new list of revoked certificates; the manual's page on certificates says how it comes",
+        )
+        .owner("the certificate authority")
+        .since(Some(expired.since))
+        .fact("crl_expired", expired.expired_at, "tls", case.age(expired.expired_at)),
     );
 }
 
