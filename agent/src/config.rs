@@ -16,6 +16,7 @@ mod puppet;
 mod status;
 mod system;
 mod tls;
+mod trusted;
 pub mod units;
 mod volumes;
 mod zookeeper;

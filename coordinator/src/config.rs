@@ -17,7 +17,10 @@ pub use length::{InvalidLength, parse_length};
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
 
-use crate::written::{Complaint, Written};
+use crate::{
+    trusted::{self, ReadError},
+    written::{Complaint, Written},
+};
 use fragment::Fragment;
 use millwright_protocol::NodeName;
 use std::{
@@ -129,6 +132,14 @@ pub enum ConfigError {
         /// What the system says. Not called `source`: the message has it already.
         why: std::io::Error,
     },
+    /// Somebody else may have written it.
+    #[error("do not read {}: {why}", path.display())]
+    Untrusted {
+        /// Which file.
+        path: PathBuf,
+        /// Who, and what to do.
+        why: String,
+    },
     /// The file does not say what it should.
     #[error("{}:{line}: {message}", path.display())]
     Invalid {
@@ -145,10 +156,23 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// When it cannot be read, or says something it should not; the message names file, line, key and the accepted form.
+    /// When it cannot be read, others can change it, or it says something it should not; the message names file, line, key and the accepted form.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
+        let bytes = trusted::read(path).map_err(|error| match error {
+            ReadError::Io(why) => ConfigError::Read { path: path.to_owned(), why },
+            ReadError::Untrusted(why) => ConfigError::Untrusted { path: path.to_owned(), why },
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| ConfigError::Invalid {
+            path: path.to_owned(),
+            line: error
+                .as_bytes()
+                .iter()
+                .take(error.utf8_error().valid_up_to())
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1,
+            message: "is not UTF-8; save the file as UTF-8".to_owned(),
+        })?;
         Self::parse(&text, path)
     }
 

@@ -24,5 +24,6 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod troubles;
+pub mod trusted;
 pub mod words;
 mod written;

@@ -66,6 +66,9 @@ impl Place {
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
+        // Whatever the umask: configuration that a group could change is not read.
+        std::fs::set_permissions(self.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .unwrap();
     }
 
     fn command(&self) -> Command {

@@ -1,6 +1,16 @@
 //! The agent and a configuration that is wrong: it does not start, and says file, line, key and what to write.
 
-use super::harness::{Node, ready};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+
+use super::harness::{Node, Scratch, needs_binary, output_of, ready};
+use super::tls::POLICY;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_wrong_key_stops_the_agent_with_file_line_and_what_to_write_instead() {
@@ -29,6 +39,52 @@ fn a_wrong_key_stops_the_agent_with_file_line_and_what_to_write_instead() {
             assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
         }
     }
+}
+
+#[test]
+fn configuration_that_others_can_change_is_not_read_and_the_command_that_ends_it_is_said() {
+    let Some(folder) = ready(Scratch::new("owners")) else { return };
+    let policy = folder.write("policy.toml", POLICY).unwrap();
+    let settings = format!("policy = {policy:?}\nhost = \"lab\"\nstate_dir = {:?}\n", folder.join("state"));
+    for (program, file, text) in [
+        ("millwright-agent", "agent.toml", String::new()),
+        ("millwright-coordinator", "coordinator.toml", settings),
+    ] {
+        let path = folder.write(file, &text).unwrap();
+        let checked = || {
+            let mut command = Command::new(needs_binary(program).unwrap());
+            output_of(command.arg("--config").arg(&path).arg("--check-config"), LIMIT).unwrap()
+        };
+        assert!(checked().status.success(), "{}", String::from_utf8_lossy(&checked().stderr));
+        let refused = |words: &[&str]| {
+            let output = checked();
+            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{complaint}");
+            for word in words {
+                assert!(complaint.contains(word), "no {word:?} in {complaint}");
+            }
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        refused(&[file, "everybody on this host can write to it", "`chmod go-w /"]);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        refused(&[file, "the group ", "`chmod go-w /"]);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        if geteuid().is_root() {
+            chown(&path, Some(65534), None).unwrap();
+            refused(&[file, "it belongs to the user 65534", "`chown root /"]);
+            chown(&path, Some(0), None).unwrap();
+        }
+        let folder = folder.path();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        refused(&[file, "put another file in its place", "`chmod o-w /"]);
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o664)).unwrap();
+    let mut command = Command::new(needs_binary("millwright-coordinator").unwrap());
+    let output =
+        output_of(command.arg("--config").arg(folder.join("coordinator.toml")).arg("--check-config"), LIMIT);
+    let complaint = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(complaint.contains("policy.toml") && complaint.contains("chmod go-w"), "{complaint}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One piece of configuration as it was written, and errors that lead the reader to the line.
 
-use super::Fault;
+use super::{Fault, trusted};
 use serde::de::DeserializeOwned;
 use std::{fs, io::Read, path::Path};
 use toml::{
@@ -43,12 +43,16 @@ impl Fragment {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, is no text, or is larger than 1 MiB.
+    /// When it cannot be read, others can change it, it is no text, or is larger than 1 MiB.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
         let file = fs::File::open(path).map_err(|error| {
             unreadable(format!("{error}; name another file with --config, or install the shipped agent.toml"))
         })?;
+        let metadata = file.metadata().map_err(|error| unreadable(error.to_string()))?;
+        if let Some(why) = trusted::suspicion(path, &metadata) {
+            return Err(unreadable(why));
+        }
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
         if bytes.len() as u64 > LARGEST {

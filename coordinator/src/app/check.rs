@@ -4,10 +4,10 @@
 //! seen by a start only.
 
 use super::{PolicyFile, start::LOCK, start::STORE, this_host};
-use crate::{config::Config, policy, serve::tls::Identity, store::Store};
+use crate::{config::Config, policy, serve::tls::Identity, store::Store, trusted};
 use millwright_decision::{Class, Policy, Source};
 use nix::fcntl::{Flock, FlockArg};
-use std::{fs::File, path::Path};
+use std::{fs::File, io, path::Path};
 
 /// Everything that is wrong, a sentence each; or the policy that would be in force.
 ///
@@ -15,7 +15,8 @@ use std::{fs::File, path::Path};
 /// At least one sentence.
 pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
     let mut wrong = Vec::new();
-    let policy = policy::load(&config.policy).map_err(|errors| wrong.push(errors.to_string())).ok();
+    let read = trusted::read(&config.policy).map_err(io::Error::from);
+    let policy = policy::check(&read, &config.policy).map_err(|errors| wrong.push(errors.to_string())).ok();
     let host = this_host(config.host.as_ref()).map_err(|error| wrong.push(error)).ok();
     if let (Some(policy), Some(host)) = (&policy, &host) {
         wrong.extend(

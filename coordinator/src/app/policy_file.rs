@@ -3,7 +3,7 @@
 //! A file that does not pass is refused as a whole. Then the last good policy says who is listed, everything is protected,
 //! and the reason names what is wrong; the next good file ends that without a restart.
 
-use crate::{policy, words};
+use crate::{policy, trusted, words};
 use jiff::Timestamp;
 use millwright_decision::{Policy, Unreadable};
 use millwright_protocol::NodeName;
@@ -54,7 +54,7 @@ impl PolicyFile {
     /// # Errors
     /// When it, or the last good one in its place, names another host.
     pub fn first(&mut self, now: Timestamp) -> Result<Policy, OtherHost> {
-        let read = std::fs::read(&self.path);
+        let read = self.read_trusted();
         let policy = match policy::check(&read, &self.path) {
             Ok(policy) => policy,
             Err(errors) => self.fallen_back(errors.in_one_line(), now),
@@ -69,7 +69,12 @@ impl PolicyFile {
 
     /// The policy to go on with, when the file is not what it was.
     pub fn changed(&mut self, now: Timestamp) -> Option<Policy> {
-        self.take(std::fs::read(&self.path), now)
+        self.take(self.read_trusted(), now)
+    }
+
+    /// The bytes, unless somebody else may have written them: that is a broken file like any other.
+    fn read_trusted(&self) -> io::Result<Vec<u8>> {
+        Ok(trusted::read(&self.path)?)
     }
 
     /// Judges, remembers and keeps the same bytes: the file may be written to between two looks, and what was not
@@ -189,9 +194,9 @@ mod tests {
     impl Desk {
         fn with(text: &str) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("policy.toml"), text).unwrap();
-            let file = Self::open(folder.path());
-            Self { folder, file }
+            let desk = Self { file: Self::open(folder.path()), folder };
+            desk.write(text);
+            desk
         }
 
         fn open(folder: &Path) -> PolicyFile {
@@ -199,7 +204,10 @@ mod tests {
         }
 
         fn write(&self, text: &str) {
-            std::fs::write(self.folder.path().join("policy.toml"), text).unwrap();
+            let path = self.folder.path().join("policy.toml");
+            std::fs::write(&path, text).unwrap();
+            // Whatever the umask of whoever runs this.
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         }
     }
 
@@ -259,6 +267,27 @@ mod tests {
         std::fs::remove_file(desk.folder.path().join("policy.toml")).unwrap();
         assert!(desk.file.changed(now()).unwrap().unreadable.is_some());
         assert!(desk.file.changed(now()).is_none(), "and is told once");
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_to_is_a_broken_file_and_the_next_look_after_chmod_ends_it() {
+        let mut desk = Desk::with(GOOD);
+        desk.file.first(now()).unwrap();
+        let set = |desk: &Desk, mode| {
+            let path = desk.folder.path().join("policy.toml");
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        set(&desk, 0o666);
+        let broken = desk.file.changed(now()).unwrap();
+        assert_eq!(broken.nodes.len(), 1);
+        let why = broken.unreadable.unwrap().why;
+        assert!(
+            why.contains("everybody on this host can write to it") && why.contains("chmod go-w"),
+            "{why}"
+        );
+        assert!(desk.file.changed(now()).is_none(), "and is told once");
+        set(&desk, 0o644);
+        assert!(desk.file.changed(now()).unwrap().unreadable.is_none());
     }
 
     #[test]

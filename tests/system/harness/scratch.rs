@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,6 +55,8 @@ impl Scratch {
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.join(name);
         fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
+        // Whatever the umask: configuration that a group could change is not read.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
         Ok(path)
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -156,7 +157,10 @@ impl Setting {
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.folder.join(name);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        // Neither agent nor coordinator reads what a group could change, and some people's umask lets theirs.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+            .with_context(|| format!("set the mode of {}", path.display()))
     }
 }
 
