@@ -62,11 +62,11 @@ pub struct Config {
 /// Where we listen.
 #[derive(Debug, Clone)]
 pub struct Listen {
-    /// Operators: API and dashboard. Loopback only.
+    /// Operators: API and dashboard. Beyond loopback only with TLS, and only with a name.
     pub operators: SocketAddr,
     /// Agents. Beyond loopback only with TLS.
     pub agents: SocketAddr,
-    /// The Unix socket; the only way to write, and only for root.
+    /// The Unix socket, where the kernel vouches for root and for proxies.
     pub socket: PathBuf,
     /// Names beside `localhost` that a browser may have asked for.
     pub host_names: Vec<String>,

@@ -36,6 +36,8 @@ pub enum Peer {
         /// Their user id.
         uid: u32,
     },
+    /// Somebody elsewhere, over TLS, who shows no certificate.
+    Remote(SocketAddr),
     /// A host whose certificate we accepted.
     Host {
         /// The name in the certificate.
@@ -75,10 +77,10 @@ pub fn tcp(listener: TcpListener, router: Router, cap: usize, shutdown: &Shutdow
     });
 }
 
-/// Serves a TCP address with mutual TLS until shutdown. Whoever is not let in is told to `refused`, with the reason.
-pub fn mutual_tls(
+/// Serves a TCP address with TLS until shutdown. Whoever is not let in is told to `refused`, with the reason.
+pub fn over_tls(
     listener: TcpListener,
-    identity: Arc<tls::Identity>,
+    (identity, door): (Arc<tls::Identity>, tls::Door),
     router: Router,
     cap: usize,
     shutdown: &Shutdown,
@@ -101,7 +103,7 @@ pub fn mutual_tls(
                         _ = changes.changed() => {}
                     }
                 };
-                match greet(stream, &identity).await {
+                match greet(stream, from, &identity, door).await {
                     Ok((stream, peer)) => converse(stream, peer, router, end).await,
                     Err(why) => refused(from.ip(), &why),
                 }
@@ -114,14 +116,20 @@ pub fn mutual_tls(
 /// The handshake: who is there, or why they may not come in.
 async fn greet(
     stream: TcpStream,
+    from: SocketAddr,
     identity: &tls::Identity,
+    door: tls::Door,
 ) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Peer), String> {
-    let handshake = tokio::time::timeout(HANDSHAKE, identity.acceptor().accept(stream)).await;
+    let handshake = tokio::time::timeout(HANDSHAKE, identity.acceptor(door).accept(stream)).await;
     let stream = handshake
         .map_err(|_| format!("no handshake within {HANDSHAKE:?}"))?
         .map_err(|error| error.to_string())?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let certificate = certificates.first().ok_or("no certificate")?;
+    let certificate = match (certificates.first(), door) {
+        (Some(certificate), _) => certificate,
+        (None, tls::Door::Operators) => return Ok((stream, Peer::Remote(from))),
+        (None, tls::Door::Agents) => return Err("no certificate".to_owned()),
+    };
     let certname = tls::certname(certificate).map_err(|why| format!("the certificate {why}"))?;
     Ok((stream, Peer::Host { certname: certname.into() }))
 }
@@ -265,7 +273,7 @@ pub fn peer_of(request: &Request) -> Option<Peer> {
 /// Where a request comes from, for the audit and for counting.
 pub fn address(peer: Option<&Peer>) -> String {
     match peer {
-        Some(Peer::Loopback(address)) => address.ip().to_string(),
+        Some(Peer::Loopback(address) | Peer::Remote(address)) => address.ip().to_string(),
         Some(Peer::Unix { uid }) => format!("user {uid} on the socket"),
         Some(Peer::Host { certname }) => certname.to_string(),
         None => "nowhere".to_owned(),

@@ -15,6 +15,7 @@ mod docker;
 mod harness;
 mod lab;
 mod mesos;
+mod operators;
 mod people;
 mod puppet;
 mod registry;

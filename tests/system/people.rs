@@ -18,25 +18,25 @@ fn coordinator(sections: &str) -> Option<Coordinator> {
 }
 
 /// The command line of somebody whose settings are in `home`.
-fn millwright(home: &Scratch, arguments: &[&str]) -> Command {
+pub fn millwright(home: &Scratch, arguments: &[&str]) -> Command {
     let mut command = Command::new(needs_binary("millwright").unwrap());
     command.env("XDG_CONFIG_HOME", home.path()).env_remove("MILLWRIGHT_TOKEN").args(arguments);
     command
 }
 
 /// Standard output of a command that must succeed.
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn complaint(output: &Output) -> String {
+pub fn complaint(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A new token of Jane's, made by root on the socket.
-fn token_of_jane(coordinator: &Coordinator, may: &str) -> String {
+pub fn token_of_jane(coordinator: &Coordinator, may: &str) -> String {
     let socket = format!("unix:{}", coordinator.socket().display());
     let home = Scratch::new("root").unwrap();
     let make = ["--server", &socket, "token", "make", "--person", "jane", "--may", may, "--label", "laptop"];

@@ -191,7 +191,7 @@ impl Client {
                     && cause.to_string().contains("NotValidForName") =>
             {
                 "write the URL with the name in its certificate, or give the coordinator a certificate with this name \
-                 (listen.operators_certificate of coordinator.toml)"
+                 (tls.operators_certificate of coordinator.toml)"
             }
             server if server.is_encrypted() && error.is_connect() => {
                 "on loopback the coordinator speaks plain HTTP: write http://, unless a TLS proxy stands there"

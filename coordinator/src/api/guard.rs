@@ -150,8 +150,8 @@ async fn run(next: Next, request: Request) -> Response {
 
 /// Refuses what a foreign web page could have a browser send here under a name of its own (DNS rebinding).
 fn meant_for_us(request: &Request, host_names: &[String]) -> Result<(), Refusal> {
-    // No page can have a browser show a certificate of a node.
-    if matches!(peer_of(request), Some(Peer::Unix { .. } | Peer::Host { .. })) {
+    // No page can have a browser show a certificate of a node, nor have ours be good for a name of its own.
+    if matches!(peer_of(request), Some(Peer::Unix { .. } | Peer::Host { .. } | Peer::Remote(_))) {
         return Ok(());
     }
     let host = request

@@ -67,7 +67,7 @@ fn proxy(app: &App, peer: Option<&Peer>) -> Option<String> {
             let hosts = &app.config.people.proxy.hosts;
             hosts.iter().find(|host| certname.eq_ignore_ascii_case(host)).cloned()
         }
-        Peer::Loopback(_) => None,
+        Peer::Loopback(_) | Peer::Remote(_) => None,
     }
 }
 
@@ -232,6 +232,17 @@ mod tests {
             ours(&request(Method::GET, &[("sec-fetch-site", "cross-site")]), &proxied(), &names),
             Ok(())
         );
+    }
+
+    #[test]
+    fn requests_are_counted_by_person_then_by_address_and_not_on_this_host() {
+        let address = std::net::SocketAddr::from(([10, 0, 0, 1], 4));
+        let (near, far) = (Some(&Peer::Loopback(address)), Some(&Peer::Remote(address)));
+        assert_eq!(counted(&proxied(), far).as_deref(), Some("jane"));
+        assert_eq!(counted(&proxied(), near).as_deref(), Some("jane"));
+        assert_eq!(counted(&Caller::nobody(false, false), far).as_deref(), Some("10.0.0.1"));
+        assert_eq!(counted(&Caller::nobody(true, true), near), None);
+        assert_eq!(counted(&Caller::root(), Some(&Peer::Unix { uid: 0 })), None);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     fleet::Fleet,
-    serve::{self, tls},
+    serve::{
+        self,
+        tls::{self, Door},
+    },
     shutdown::Wish,
     store::{OpenError, Retention, Store},
 };
@@ -183,8 +186,11 @@ impl Listeners {
         let listen = &config.listen;
         let (operators, operators_at) = bind("operators", listen.operators).await?;
         let (agents, agents_at) = bind("agents", listen.agents).await?;
-        let agents_at =
-            if config.tls.is_some() { agents_at.replacen("http:", "https:", 1) } else { agents_at };
+        let over_tls = |url: String, is_over_tls: bool| {
+            if is_over_tls { url.replacen("http:", "https:", 1) } else { url }
+        };
+        let agents_at = over_tls(agents_at, config.tls.is_some());
+        let operators_at = over_tls(operators_at, !listen.operators.ip().is_loopback());
         let socket = serve::bind_unix(&listen.socket).map_err(|why| StartError::Listen {
             whom: "operators",
             address: listen.socket.display().to_string(),
@@ -196,16 +202,30 @@ impl Listeners {
     }
 
     fn serve(self, app: &Arc<App>, identity: Option<&Arc<tls::Identity>>) {
-        serve::tcp(self.operators, app.operators(), OPERATORS, &app.shutdown);
         serve::unix(self.socket, app.operators(), OPERATORS, &app.shutdown);
+        let refused = {
+            let app = Arc::clone(app);
+            move |from, why: &str| app.refused(from, why)
+        };
+        // Without TLS nothing but loopback comes this far: `config` has seen to it.
+        match identity.filter(|_| !app.config.listen.operators.ip().is_loopback()) {
+            Some(identity) => {
+                let door = (Arc::clone(identity), Door::Operators);
+                serve::over_tls(
+                    self.operators,
+                    door,
+                    app.operators(),
+                    OPERATORS,
+                    &app.shutdown,
+                    refused.clone(),
+                );
+            }
+            None => serve::tcp(self.operators, app.operators(), OPERATORS, &app.shutdown),
+        }
         match identity {
             Some(identity) => {
-                let refused = {
-                    let app = Arc::clone(app);
-                    move |from, why: &str| app.refused(from, why)
-                };
-                let identity = Arc::clone(identity);
-                serve::mutual_tls(self.agents, identity, app.agents(), AGENTS, &app.shutdown, refused);
+                let door = (Arc::clone(identity), Door::Agents);
+                serve::over_tls(self.agents, door, app.agents(), AGENTS, &app.shutdown, refused);
             }
             None => serve::tcp(self.agents, app.agents(), AGENTS, &app.shutdown),
         }

@@ -81,11 +81,8 @@ fn look_at(app: &App, identity: &Identity) {
 /// Sets the trouble or clears it; the log hears of either once.
 fn tell(app: &App, what: &'static str, trouble: Option<String>, now: Timestamp) {
     match trouble {
-        Some(sentence) => {
-            if app.troubles.set(what, sentence.clone(), now) {
-                log::error!("{sentence}");
-            }
-        }
+        Some(sentence) if app.troubles.set(what, sentence.clone(), now) => log::error!("{sentence}"),
+        Some(_) => {}
         None if app.troubles.clear(what) => log::info!("the files of [tls] are good again ({what})"),
         None => {}
     }

@@ -48,6 +48,8 @@ struct TlsFragment {
     certname: Option<String>,
     certificate: Option<Spanned<PathBuf>>,
     key: Option<Spanned<PathBuf>>,
+    operators_certificate: Option<Spanned<PathBuf>>,
+    operators_key: Option<Spanned<PathBuf>>,
     ca: Option<Spanned<PathBuf>>,
     crl: Option<Spanned<PathBuf>>,
     crl_url: Option<Spanned<String>>,
@@ -167,8 +169,10 @@ impl Fragment {
 impl ListenFragment {
     fn checked(self, has_tls: bool) -> Result<Listen, Wrong> {
         let offset = self.agents.as_ref().or(self.operators.as_ref()).map_or(0, |given| given.span().start);
-        let operators =
-            loopback(self.operators, 8480, "and let an ssh tunnel or a TLS proxy on this host lead there")?;
+        let operators = match self.operators {
+            Some(operators) if has_tls => address(&operators, 8480)?,
+            operators => loopback(operators, 8480, "or set [tls], so that operators come over TLS")?,
+        };
         let agents = match self.agents {
             Some(agents) if has_tls => address(&agents, 8482)?,
             agents => loopback(agents, 8482, "or set [tls], so that agents prove who they are")?,
@@ -286,7 +290,20 @@ impl TlsFragment {
             Some(domains) => domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
             None => domain_of(&certname).into_iter().collect(),
         };
+        let operators = match (self.operators_certificate, self.operators_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                let example = "/etc/millwright/operators.pem";
+                Some((absolute(Some(certificate), example)?, absolute(Some(key), example)?))
+            }
+            (Some(one), None) | (None, Some(one)) => {
+                let message =
+                    "operators_certificate and operators_key go together; name both files, or neither";
+                return Err(Wrong { offset: one.span().start, message: message.to_owned() });
+            }
+        };
         Ok(Some(Tls {
+            operators,
             certificate: file("certificate", self.certificate, puppet.certificate)?,
             key: file("key", self.key, puppet.key)?,
             ca: file("ca", self.ca, puppet.ca)?,

@@ -15,6 +15,8 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its key, PEM: PKCS#1, PKCS#8 or SEC1.
     pub key: PathBuf,
+    /// What operators and their browsers are shown instead, where their address is not loopback: certificate and key.
+    pub operators: Option<(PathBuf, PathBuf)>,
     /// Certificates of the authorities that sign agents.
     pub ca: PathBuf,
     /// What those authorities have revoked.

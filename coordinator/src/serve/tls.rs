@@ -52,7 +52,17 @@ pub enum TlsError {
 struct Loaded {
     print: Print,
     material: Material,
-    server: Arc<ServerConfig>,
+    agents: Arc<ServerConfig>,
+    operators: Arc<ServerConfig>,
+}
+
+/// Who comes in where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Hosts only, with a certificate of our authorities.
+    Agents,
+    /// Everybody, who then says who they are; a host with a certificate has said so.
+    Operators,
 }
 
 /// Makes handshakes with the files of `[tls]`, whatever they are now.
@@ -106,8 +116,12 @@ impl Identity {
     }
 
     /// For the next handshake.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.now().server))
+    pub fn acceptor(&self, door: Door) -> TlsAcceptor {
+        let loaded = self.now();
+        TlsAcceptor::from(Arc::clone(match door {
+            Door::Agents => &loaded.agents,
+            Door::Operators => &loaded.operators,
+        }))
     }
 
     /// How long the files are good.
@@ -155,7 +169,7 @@ impl Identity {
             return Ok(false);
         }
         // Handshakes look at more than we do; what they cannot use must not be kept.
-        server(&self.files, material, &both).map_err(|error| error.to_string())?;
+        server(&self.files, material, &both, Door::Agents).map_err(|error| error.to_string())?;
         let path = &self.files.fetched;
         let draft = path.with_extension("new");
         let kept = fs::write(&draft, pem).and_then(|()| fs::rename(&draft, path));
@@ -202,29 +216,38 @@ pub fn node_of(certname: &str, domains: &[String]) -> Result<NodeName, String> {
 fn load(files: &Tls) -> Result<Loaded, TlsError> {
     let print = print_of(files);
     let material = Material::read(files, &provider())?;
-    let server = server(files, &material, &material.lists)?;
-    Ok(Loaded { print, material, server: Arc::new(server) })
+    let at = |door| server(files, &material, &material.lists, door).map(Arc::new);
+    let (agents, operators) = (at(Door::Agents)?, at(Door::Operators)?);
+    Ok(Loaded { print, material, agents, operators })
 }
 
 fn server(
     files: &Tls,
     material: &Material,
     lists: &[revoked::RevocationList],
+    door: Door,
 ) -> Result<ServerConfig, TlsError> {
     let provider = provider();
     let roots = Arc::new(material.roots(files)?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .with_crls(lists.iter().map(revoked::RevocationList::der))
-        .build()
-        .map_err(|error| match error {
-            error @ VerifierBuilderError::InvalidCrl(_) => wrong(&files.crl, REVOKED, error.to_string()),
-            other => together(&other),
-        })?;
+        .with_crls(lists.iter().map(revoked::RevocationList::der));
+    let verifier = match door {
+        Door::Agents => verifier,
+        Door::Operators => verifier.allow_unauthenticated(),
+    };
+    let verifier = verifier.build().map_err(|error| match error {
+        error @ VerifierBuilderError::InvalidCrl(_) => wrong(&files.crl, REVOKED, error.to_string()),
+        other => together(&other),
+    })?;
+    let (chain, key) = match (door, &material.operators) {
+        (Door::Operators, Some((chain, key))) => (chain, key),
+        _ => (&material.chain, &material.key),
+    };
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| together(&error))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(material.chain.clone(), material.key.clone_key())
+        .with_single_cert(chain.clone(), key.clone_key())
         .map_err(|error| together(&error))?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(server)

@@ -46,6 +46,12 @@ impl Setup {
         self
     }
 
+    /// Listens for operators there instead.
+    pub fn with_operators(mut self, address: &str) -> Self {
+        self.settings = self.settings.replacen("127.0.0.1:0", address, 1);
+        self
+    }
+
     /// Asks these Mesos masters every two seconds.
     pub fn with_mesos(self, master: &str) -> Self {
         self.with(&format!("[mesos]\nmasters = [\"{master}\"]\nevery = \"2s\"\ntimeout = \"2s\""))

@@ -236,6 +236,21 @@ async fn a_proxy_that_runs_as_root_makes_root_of_nobody() {
 }
 
 #[tokio::test]
+async fn somebody_who_asks_all_the_time_waits_and_the_others_do_not() {
+    let rig = Rig::start().await;
+    let mut refusal = None;
+    for _ in 0..10_000 {
+        if let Err(refused) = rig.app.count_request("joe") {
+            refusal = Some(refused);
+            break;
+        }
+    }
+    let refusal = refusal.unwrap();
+    assert!(refusal.retry_after.is_some() && refusal.code.as_str() == "too_many_requests", "{refusal:?}");
+    assert_eq!(rig.app.count_request("jane"), Ok(()));
+}
+
+#[tokio::test]
 async fn an_open_stream_ends_with_its_token() {
     let rig = Rig::start().await;
     let (secret, id) = rig.token("view").await;

@@ -25,13 +25,15 @@ pub(super) const REVOKED: &str = "the list of what is revoked";
 const AUTHORITIES: &str = "the authorities' certificates";
 
 /// Which content the files have, without reading them: inode, time and length of each, or why it cannot be told.
-pub(super) type Print = [Result<(u64, i64, i64, u64), io::ErrorKind>; 5];
+pub(super) type Print = [Result<(u64, i64, i64, u64), io::ErrorKind>; 7];
 
 /// Everything that handshakes need.
 #[derive(Debug)]
 pub(super) struct Material {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
+    /// What operators are shown instead.
+    pub operators: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     pub authorities: Vec<CertificateDer<'static>>,
     /// The newest of each authority.
     pub lists: Vec<RevocationList>,
@@ -42,9 +44,15 @@ impl Material {
     pub fn read(files: &Tls, provider: &CryptoProvider) -> Result<Self, TlsError> {
         let chain = certificates(&files.certificate, "our certificate")?;
         let key = read_key(&files.key)?;
+        let operators = match &files.operators {
+            Some((chain, key)) => {
+                Some((certificates(chain, "the certificate for operators")?, read_key(key)?))
+            }
+            None => None,
+        };
         let authorities = certificates(&files.ca, AUTHORITIES)?;
         let lists = lists(files, &authorities, provider)?;
-        Ok(Self { chain, key, authorities, lists })
+        Ok(Self { chain, key, operators, authorities, lists })
     }
 
     /// The authorities, as handshakes want them.
@@ -56,10 +64,15 @@ impl Material {
         Ok(roots)
     }
 
-    /// Until when our certificate is good.
+    /// Until when our certificates are good.
     pub fn certificate_until(&self) -> Option<Timestamp> {
-        let (_, certificate) = X509Certificate::from_der(self.chain.first()?).ok()?;
-        Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+        let for_operators = self.operators.as_ref().and_then(|(chain, _)| chain.first());
+        let ours = self.chain.first().into_iter().chain(for_operators);
+        ours.filter_map(|certificate| {
+            let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+            Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+        })
+        .min()
     }
 
     /// When the first of the lists should have been replaced.
@@ -70,7 +83,9 @@ impl Material {
 
 /// Taken before the files are read: what is replaced meanwhile differs at the next look.
 pub(super) fn print_of(files: &Tls) -> Print {
-    [&files.certificate, &files.key, &files.ca, &files.crl, &files.fetched].map(|path| {
+    let (certificate, key) = (&files.certificate, &files.key);
+    let (shown, its_key) = files.operators.as_ref().map_or((certificate, key), |(shown, key)| (shown, key));
+    [certificate, key, shown, its_key, &files.ca, &files.crl, &files.fetched].map(|path| {
         let file = fs::metadata(path).map_err(|error| error.kind())?;
         Ok((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
     })
