@@ -27,10 +27,10 @@ use std::collections::{BTreeMap, HashMap};
 const USE_KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// A session's last use is kept this often.
 const SEEN_KEPT: SignedDuration = SignedDuration::from_mins(1);
-/// Somebody whom a proxy vouches for signs in anew after this, for the audit.
-const PROXY_ANEW: SignedDuration = SignedDuration::from_hours(12);
-/// Names from proxies that are remembered; with more all are forgotten, so that nobody can fill our memory.
-const PROXY_MOST: usize = 10_000;
+/// That somebody comes from somewhere is told again after this, for the audit.
+const TOLD_ANEW: SignedDuration = SignedDuration::from_hours(12);
+/// Who comes from where is remembered for so many; with more all are forgotten, so that nobody can fill our memory.
+const TOLD_MOST: usize = 10_000;
 /// Letters of a name, at most.
 pub const LONGEST_NAME: usize = 64;
 /// Sessions one token may have at a time; the oldest ends for another.
@@ -105,8 +105,8 @@ pub struct Recognised<T> {
     pub caller: Caller,
     /// What has to be kept, since it changed.
     pub keep: Option<T>,
-    /// Whether they come from an address from which they did not come before.
-    pub from_elsewhere: bool,
+    /// Whether it is news that they come from there.
+    pub is_news: bool,
 }
 
 /// Everybody who has a token or a session.
@@ -117,8 +117,8 @@ pub struct People {
     tokens: BTreeMap<String, Token>,
     by_digest: HashMap<Digest, String>,
     sessions: HashMap<Digest, Session>,
-    /// Whom a proxy has vouched for, and when that was told last.
-    proxied: HashMap<String, Timestamp>,
+    /// Who came from where, and when that was told last.
+    told: HashMap<(String, String), Timestamp>,
 }
 
 impl People {
@@ -130,7 +130,7 @@ impl People {
             tokens: BTreeMap::new(),
             by_digest: HashMap::new(),
             sessions: sessions.into_iter().map(|session| (session.digest, session)).collect(),
-            proxied: HashMap::new(),
+            told: HashMap::new(),
         };
         for token in tokens {
             people.put(token);
@@ -184,10 +184,10 @@ impl People {
         let id = self.by_digest.get(&Digest::of(secret)).ok_or(Unrecognised::Unknown)?;
         let token = self.tokens.get_mut(id).ok_or(Unrecognised::Unknown)?;
         token.good(now)?;
-        let before = token.used.as_ref();
-        let from_elsewhere = before.is_none_or(|used| used.from != from);
-        let is_news = from_elsewhere || before.is_none_or(|used| now.duration_since(used.at) >= USE_KEPT);
-        if is_news {
+        let is_news = tell(&mut self.told, id, from, now);
+        let is_kept = token.used.as_ref().is_some_and(|used| now.duration_since(used.at) < USE_KEPT);
+        let keep = is_news || !is_kept;
+        if keep {
             token.used = Some(Used { at: now, from: from.to_owned() });
         }
         let caller = Caller {
@@ -195,7 +195,7 @@ impl People {
             rights: token.rights.clone(),
             how: How::Token { id: token.id.clone() },
         };
-        Ok(Recognised { caller, keep: is_news.then(|| token.clone()), from_elsewhere })
+        Ok(Recognised { caller, keep: keep.then(|| token.clone()), is_news })
     }
 
     /// Begins a session for whoever holds this secret; `cookie` is the session's own.
@@ -216,7 +216,7 @@ impl People {
         self.sessions.insert(session.digest, session.clone());
         let how = How::Session { digest: session.digest, token: session.token.clone() };
         let caller = Caller { how, ..recognised.caller };
-        Ok(Recognised { caller, keep: Some(session), from_elsewhere: recognised.from_elsewhere })
+        Ok(Recognised { caller, keep: Some(session), is_news: recognised.is_news })
     }
 
     /// The sessions of a token that are left are fewer than it may have.
@@ -254,7 +254,7 @@ impl People {
             rights: token.rights.clone(),
             how: How::Session { digest, token: token.id.clone() },
         };
-        Some(Recognised { caller, keep: is_news.then(|| session.clone()), from_elsewhere: false })
+        Some(Recognised { caller, keep: is_news.then(|| session.clone()), is_news: false })
     }
 
     /// Ends a session; `false` when there was none.
@@ -263,15 +263,8 @@ impl People {
     }
 
     /// Whether it is news that a proxy vouches for somebody: the first time in a while.
-    pub fn is_new_at_proxy(&mut self, name: &str, now: Timestamp) -> bool {
-        if self.proxied.get(name).is_some_and(|at| now.duration_since(*at).abs() < PROXY_ANEW) {
-            return false;
-        }
-        if self.proxied.len() >= PROXY_MOST {
-            self.proxied.clear();
-        }
-        self.proxied.insert(name.to_owned(), now);
-        true
+    pub fn is_news_at(&mut self, proxy: &str, name: &str, now: Timestamp) -> bool {
+        tell(&mut self.told, name, proxy, now)
     }
 
     /// Whether somebody recognised a while ago would still be.
@@ -295,4 +288,17 @@ impl People {
         self.sessions.retain(|_, session| session.token != id);
         Some(token)
     }
+}
+
+/// Whether it is news that somebody comes from there.
+fn tell(told: &mut HashMap<(String, String), Timestamp>, who: &str, from: &str, now: Timestamp) -> bool {
+    let key = (who.to_owned(), from.to_owned());
+    if told.get(&key).is_some_and(|at| now.duration_since(*at).abs() < TOLD_ANEW) {
+        return false;
+    }
+    if told.len() >= TOLD_MOST {
+        told.clear();
+    }
+    told.insert(key, now);
+    true
 }

@@ -248,6 +248,8 @@ fn by_status(status: StatusCode, what: &What, elsewhere: &str) -> Refusal {
     Refusal::new(code, message)
 }
 
+/// What every answer carries. No Strict-Transport-Security: it would hold for every port of the host, and on a master
+/// Mesos and the others speak plain HTTP.
 fn decorate(headers: &mut HeaderMap, id: &str) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -110,7 +110,7 @@ impl App {
             .with_people(|people, now| people.by_token(secret, from, now))
             .map_err(|why| self.stranger(&why, from))?;
         if let Some(token) = known.keep {
-            if known.from_elsewhere {
+            if known.is_news {
                 self.tell(&token.person, "use_token", &token.id, &format!("from {from}"));
             }
             self.store.keep_token_use(token);
@@ -134,7 +134,7 @@ impl App {
         groups: impl IntoIterator<Item = &'a str>,
         proxy: &str,
     ) -> Caller {
-        if self.with_people(|people, now| people.is_new_at_proxy(person, now)) {
+        if self.with_people(|people, now| people.is_news_at(proxy, person, now)) {
             self.tell(person, "sign_in", proxy, "through the proxy");
         }
         Caller {

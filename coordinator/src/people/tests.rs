@@ -43,7 +43,7 @@ fn signed_in(people: &mut People, secret: &Secret) -> Secret {
 fn a_token_is_its_owner_until_it_expires_and_nobody_afterwards() {
     let (mut people, secret) = people();
     let known = people.by_token(secret.text(), "10.0.0.1", at(1)).unwrap();
-    assert_eq!((known.caller.name.as_str(), known.from_elsewhere), ("jane", true));
+    assert_eq!((known.caller.name.as_str(), known.is_news), ("jane", true));
     assert!(known.caller.rights.may(Role::Operate, None) && !known.caller.rights.may(Role::Approve, None));
     assert_eq!(people.by_token("mwt_0000", "10.0.0.1", at(1)), Err(Unrecognised::Unknown));
     assert_eq!(people.by_token("", "10.0.0.1", at(1)), Err(Unrecognised::Unknown));
@@ -53,16 +53,20 @@ fn a_token_is_its_owner_until_it_expires_and_nobody_afterwards() {
 }
 
 #[test]
-fn the_use_of_a_token_is_kept_once_an_hour_and_when_it_comes_from_elsewhere() {
+fn the_use_of_a_token_is_kept_once_an_hour_and_told_once_for_each_place_it_comes_from() {
     let (mut people, secret) = people();
-    let mut kept = |from: &str, hour: i64| {
+    let mut kept_and_told = |from: &str, hour: i64| {
         let known = people.by_token(secret.text(), from, at(hour)).unwrap();
-        (known.keep.is_some(), known.from_elsewhere)
+        (known.keep.is_some(), known.is_news)
     };
-    assert_eq!(kept("10.0.0.1", 0), (true, true));
-    assert_eq!(kept("10.0.0.1", 0), (false, false));
-    assert_eq!(kept("10.0.0.2", 0), (true, true));
-    assert_eq!(kept("10.0.0.2", 1), (true, false));
+    assert_eq!(kept_and_told("10.0.0.1", 0), (true, true));
+    assert_eq!(kept_and_told("10.0.0.1", 0), (false, false));
+    assert_eq!(kept_and_told("10.0.0.2", 0), (true, true));
+    for from in ["10.0.0.1", "10.0.0.2", "10.0.0.1"] {
+        assert_eq!(kept_and_told(from, 0), (false, false), "two machines in turn");
+    }
+    assert_eq!(kept_and_told("10.0.0.2", 1), (true, false));
+    assert_eq!(kept_and_told("10.0.0.2", 13), (true, true));
 }
 
 #[test]
@@ -155,11 +159,11 @@ fn a_form_is_sealed_for_one_session_of_one_person() {
 #[test]
 fn somebody_behind_a_proxy_is_news_twice_a_day() {
     let (mut people, _) = people();
-    assert!(people.is_new_at_proxy("joe", at(0)));
-    assert!(!people.is_new_at_proxy("joe", at(11)));
-    assert!(people.is_new_at_proxy("joe", at(12)));
-    for number in 0..2 * PROXY_MOST {
-        people.is_new_at_proxy(&number.to_string(), at(12));
+    assert!(people.is_news_at("front", "joe", at(0)));
+    assert!(!people.is_news_at("front", "joe", at(11)));
+    assert!(people.is_news_at("front", "joe", at(12)));
+    for number in 0..2 * TOLD_MOST {
+        people.is_news_at("front", &number.to_string(), at(12));
     }
-    assert!(people.proxied.len() <= PROXY_MOST);
+    assert!(people.told.len() <= TOLD_MOST);
 }
