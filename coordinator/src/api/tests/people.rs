@@ -143,8 +143,9 @@ async fn nobody_gives_more_than_they_have_nor_for_ever() {
     let made = behind_proxy(&rig, "POST /api/v1/tokens", from_page, &make("operate:agent", json!({}))).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let secret = made.body["secret"].as_str().unwrap();
-    let more = rig.with_token(secret, "POST /api/v1/tokens", Some(&json!({ "may": ["view"] }))).await;
+    let more = rig.with_token(secret, "POST /api/v1/tokens", Some(&json!({ "may": ["operate:agent"] }))).await;
     is(&more, 403, "not_allowed");
+    assert!(more.body["message"].as_str().unwrap().contains("a stolen one cannot"), "{}", more.body);
 }
 
 #[tokio::test]
