@@ -22,7 +22,7 @@ use crate::{
     events::Events,
     fleet::{Fleet, Taken},
     metrics::Metrics,
-    serve::Refusals,
+    serve::{Doorkeeper, Refusals},
     shutdown::Shutdown,
     store::{AuditEntry, Store},
     troubles::Troubles,
@@ -33,6 +33,7 @@ use jiff::Timestamp;
 use millwright_decision::Policy;
 use millwright_protocol::{NodeName, Report};
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -102,12 +103,14 @@ impl App {
         look(&mut fleet, self.clock.now())
     }
 
-    /// Somebody was not let in.
-    pub fn refused(&self, from: std::net::IpAddr, why: &str) {
-        self.metrics.handshakes_refused.increment();
-        if self.refusals.is_news(&from.to_string(), why, self.clock.now()) {
-            log::warn!("did not let {from} in: {why}");
-        }
+    /// Whether this has not been told of that host lately. (What hosts do wrong, they do every few seconds, for ever.)
+    pub fn is_news(&self, of: &str, why: &str) -> bool {
+        self.refusals.is_news(of, why, self.clock.now())
+    }
+
+    /// Whether nobody but root may change anything: X3, the list of who is revoked is too old.
+    pub fn is_read_only(&self) -> bool {
+        self.with_fleet(|fleet, _| fleet.snapshot().crl_expired.is_some())
     }
 
     /// The policy in force.
@@ -250,5 +253,30 @@ impl App {
     /// What agents reach.
     pub fn agents(self: &Arc<Self>) -> Router {
         api::agents(self)
+    }
+}
+
+impl Doorkeeper for App {
+    fn not_let_in(&self, from: IpAddr, why: &str) {
+        self.metrics.handshakes_refused.increment();
+        if self.is_news(&from.to_string(), why) {
+            log::warn!("did not let {from} in: {why}");
+        }
+    }
+
+    fn cut(&self, certname: &str, why: &str) {
+        self.metrics.connections_cut.increment();
+        if self.is_news(certname, why) {
+            log::warn!("closed a connection of {certname}: {why}");
+        }
+    }
+
+    fn refused(&self, certname: &str, status: u16) {
+        // The answer itself was counted and says why; each kind is told for itself.
+        if self.is_news(&format!("{certname} {status}"), "refused") {
+            log::warn!(
+                "refused a request of {certname} with status {status}; its agent's log has the answer"
+            );
+        }
     }
 }

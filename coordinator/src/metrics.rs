@@ -59,6 +59,8 @@ pub struct Metrics {
     pub handshakes_refused: Counter,
     /// Tokens that were wrong, expired or revoked.
     pub strangers: Counter,
+    /// Connections of agents that were closed for what came in on them.
+    pub connections_cut: Counter,
     /// Polls for orders begun.
     pub polls: Counter,
     /// Verdicts given.
@@ -98,6 +100,11 @@ impl Metrics {
                 "millwright_tokens_refused_total",
                 "Tokens that were wrong, expired or revoked.",
                 &self.strangers,
+            ),
+            (
+                "millwright_connections_cut_total",
+                "Connections of agents closed for what came in: no request, or one without end.",
+                &self.connections_cut,
             ),
             ("millwright_order_polls_total", "Polls for orders begun.", &self.polls),
             ("millwright_verdicts_total", "Verdicts given.", &self.verdicts),

@@ -4,6 +4,7 @@
 
 mod patient;
 mod refusals;
+mod tally;
 pub mod tls;
 
 pub use refusals::Refusals;
@@ -12,14 +13,15 @@ use crate::shutdown::Shutdown;
 use axum::{Router, extract::Request};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
-use patient::Patient;
+use patient::{Heard, Patient};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+use tally::Tally;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -48,10 +50,35 @@ pub enum Peer {
 /// The cookie of a browser's session. Its prefix binds it to this host, over TLS or on loopback only (RFC 6265bis, 4.1.3).
 pub const COOKIE: &str = "__Host-millwright";
 
+/// How much those who come over the network may take of us. Whoever has not said who they are must not keep out those who have.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections of those that we have let in.
+    pub connections: usize,
+    /// Of those, connections of one host or address.
+    pub connections_per_host: usize,
+    /// Handshakes under way. With more, the next wait in the kernel's queue.
+    pub handshakes: usize,
+    /// Of those, handshakes with one address. On this machine there is no limit: a proxy brings everybody's.
+    pub handshakes_per_address: usize,
+}
+
+/// Is told of whom we turn away.
+pub trait Doorkeeper: Send + Sync + 'static {
+    /// Somebody was not let in.
+    fn not_let_in(&self, from: IpAddr, why: &str);
+    /// A host that was let in has sent what is no request, or a request without end; its connection is closed.
+    fn cut(&self, certname: &str, why: &str);
+    /// A request of a host was refused.
+    fn refused(&self, certname: &str, status: u16);
+}
+
 /// A request's head must be complete after this; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(30);
 /// Somebody who has not said who they are after this is let go.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A request's head is no longer, in bytes.
+const LONGEST_HEAD: usize = 64 << 10;
 /// A reader that takes nothing for so long is let go.
 const WRITE: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors), wait so long for some to come free.
@@ -77,40 +104,110 @@ pub fn tcp(listener: TcpListener, router: Router, cap: usize, shutdown: &Shutdow
     });
 }
 
-/// Serves a TCP address with TLS until shutdown. Whoever is not let in is told to `refused`, with the reason.
+/// Serves a TCP address with TLS until shutdown.
 pub fn over_tls(
     listener: TcpListener,
     (identity, door): (Arc<tls::Identity>, tls::Door),
     router: Router,
-    cap: usize,
+    limits: Limits,
     shutdown: &Shutdown,
-    refused: impl Fn(IpAddr, &str) + Clone + Send + 'static,
+    keeper: Arc<dyn Doorkeeper>,
 ) {
     let stop = shutdown.clone();
     shutdown.spawn(async move {
-        let slots = Arc::new(Semaphore::new(cap));
-        while let Some((slot, stream, from)) = next(&stop, &slots, || listener.accept()).await {
+        let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+        let strangers = Tally::new(limits.handshakes_per_address);
+        let inside = Inside {
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            guests: Tally::new(limits.connections_per_host),
+            door,
+            router,
+            stop: stop.clone(),
+            keeper: Arc::clone(&keeper),
+        };
+        while let Some((handshake, stream, from)) = next(&stop, &handshakes, || listener.accept()).await {
+            let place = match from.ip() {
+                here if here.is_loopback() => None,
+                there => match strangers.take(there) {
+                    None => {
+                        keeper.not_let_in(there, "too many handshakes of this address are not finished");
+                        continue;
+                    }
+                    place => place,
+                },
+            };
             let _ = stream.set_nodelay(true);
-            let (identity, router) = (Arc::clone(&identity), router.clone());
-            let (refused, until) = (refused.clone(), stop.clone());
+            let (identity, inside, keeper) = (Arc::clone(&identity), inside.clone(), Arc::clone(&keeper));
             stop.spawn(async move {
                 // Asked for first, so that no change is missed while hands are shaken.
-                let mut changes = identity.changes();
-                let end = async {
-                    tokio::select! {
-                        () = until.asked() => {}
-                        // Who was let in by files that are no longer in force comes in anew, or does not.
-                        _ = changes.changed() => {}
-                    }
+                let changes = identity.changes();
+                let met = greet(stream, from, &identity, door).await;
+                drop((handshake, place));
+                let welcomed = match met {
+                    Ok((stream, guest)) => inside.welcome(stream, guest, changes).await,
+                    Err(why) => Err(why),
                 };
-                match greet(stream, from, &identity, door).await {
-                    Ok((stream, peer)) => converse(stream, peer, router, end).await,
-                    Err(why) => refused(from.ip(), &why),
+                if let Err(why) = welcomed {
+                    keeper.not_let_in(from.ip(), &why);
                 }
-                drop(slot);
             });
         }
     });
+}
+
+/// Somebody who has been let in.
+struct Guest {
+    peer: Peer,
+    /// So long the certificate is good that they have shown.
+    remaining: Duration,
+}
+
+/// What is behind a door.
+#[derive(Clone)]
+struct Inside {
+    connections: Arc<Semaphore>,
+    guests: Arc<Tally<String>>,
+    door: tls::Door,
+    router: Router,
+    stop: Shutdown,
+    keeper: Arc<dyn Doorkeeper>,
+}
+
+impl Inside {
+    /// Talks with a guest until they go, we stop, or what let it in no longer holds.
+    async fn welcome(
+        self,
+        stream: tokio_rustls::server::TlsStream<TcpStream>,
+        guest: Guest,
+        mut changes: tokio::sync::watch::Receiver<()>,
+    ) -> Result<(), String> {
+        let Guest { peer, remaining } = guest;
+        let whose = address(Some(&peer));
+        let _slot = self.connections.try_acquire().map_err(|_| "all connections are taken")?;
+        let place = self.guests.take(whose.clone());
+        let _place = place.ok_or_else(|| format!("{whose} has too many connections"))?;
+        let end = async {
+            tokio::select! {
+                () = self.stop.asked() => {}
+                // Who was let in by files that are no longer in force comes in anew, or does not.
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(remaining) => {}
+            }
+        };
+        // People mistype, and are answered; what agents ask for is always the same.
+        let keeper = (self.door == tls::Door::Agents).then(|| Arc::clone(&self.keeper));
+        let (told, from) = (keeper.clone(), whose.clone());
+        let answered = move |status: u16| match &told {
+            // Whoever speaks for another is told of where that is found out.
+            Some(keeper) if (400..500).contains(&status) && status != 403 => keeper.refused(&from, status),
+            _ => {}
+        };
+        let why = converse(stream, peer, self.router.clone(), answered, end).await;
+        if let (Some(why), Some(keeper)) = (why, keeper) {
+            keeper.cut(&whose, &why);
+        }
+        Ok(())
+    }
 }
 
 /// The handshake: who is there, or why they may not come in.
@@ -119,19 +216,22 @@ async fn greet(
     from: SocketAddr,
     identity: &tls::Identity,
     door: tls::Door,
-) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Peer), String> {
+) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Guest), String> {
     let handshake = tokio::time::timeout(HANDSHAKE, identity.acceptor(door).accept(stream)).await;
     let stream = handshake
         .map_err(|_| format!("no handshake within {HANDSHAKE:?}"))?
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| tls::told(&error))?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = match (certificates.first(), door) {
         (Some(certificate), _) => certificate,
-        (None, tls::Door::Operators) => return Ok((stream, Peer::Remote(from))),
+        (None, tls::Door::Operators) => {
+            return Ok((stream, Guest { peer: Peer::Remote(from), remaining: Duration::MAX }));
+        }
         (None, tls::Door::Agents) => return Err("no certificate".to_owned()),
     };
     let certname = tls::certname(certificate).map_err(|why| format!("the certificate {why}"))?;
-    Ok((stream, Peer::Host { certname: certname.into() }))
+    let remaining = tls::remaining(certificate, SystemTime::now());
+    Ok((stream, Guest { peer: Peer::Host { certname: certname.into() }, remaining }))
 }
 
 /// Serves a Unix socket until shutdown.
@@ -167,7 +267,7 @@ async fn accept<S, A, F>(
     while let Some((slot, stream, address)) = next(stop, slots, &listen).await {
         let (stream, peer) = meet(stream, address);
         let end = stop.token().cancelled_owned();
-        let connection = converse(stream, peer, router.clone(), end);
+        let connection = converse(stream, peer, router.clone(), |_| {}, end);
         stop.spawn(async move {
             connection.await;
             drop(slot);
@@ -200,16 +300,25 @@ where
     }
 }
 
-/// One connection, from its first request to its last.
-async fn converse<S>(stream: S, peer: Peer, router: Router, end: impl Future<Output = ()>)
+/// One connection, from its first request to its last. `answered` hears of the status of every answer. Tells why it was cut
+/// off, when what came in was no request or had no end.
+async fn converse<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    answered: impl Fn(u16) + Send + Sync,
+    end: impl Future<Output = ()>,
+) -> Option<String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = tower_service(router, peer.clone());
+    let heard = Heard::default();
+    let service = tower_service(router, peer.clone(), answered);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(Patient::new(stream, WRITE)), service);
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE, heard.clone())), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -218,15 +327,21 @@ where
             connection.await
         }
     };
-    if let Err(error) = ended {
-        log::debug!("connection from {peer:?} ended early: {error}");
+    let error = ended.err()?;
+    log::debug!("connection from {peer:?} ended early: {error}");
+    if error.is_parse() {
+        return Some(format!("what it sends is no request: {error}"));
     }
+    // An idle connection ends the same way, and that is nothing to tell of.
+    (error.is_timeout() && heard.is_unanswered())
+        .then(|| format!("the head of a request was not complete within {HEAD:?}"))
 }
 
 /// The router with the peer added to each request.
 fn tower_service(
     router: Router,
     peer: Peer,
+    answered: impl Fn(u16) + Send + Sync,
 ) -> impl hyper::service::Service<
     hyper::Request<hyper::body::Incoming>,
     Response = axum::response::Response,
@@ -234,9 +349,16 @@ fn tower_service(
     Future: Send,
 > {
     let service = TowerToHyperService::new(router);
+    let answered = Arc::new(answered);
     hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        hyper::service::Service::call(&service, request)
+        let answer = hyper::service::Service::call(&service, request);
+        let answered = Arc::clone(&answered);
+        async move {
+            let answer = answer.await?;
+            answered(answer.status().as_u16());
+            Ok(answer)
+        }
     })
 }
 

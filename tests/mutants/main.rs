@@ -11,10 +11,23 @@ use std::{
 };
 
 /// The decision, on whole stories and on properties.
+/// What the agent does with what it is told.
+const AGENT: &[&str] = &["-p", "millwright-agent", "--lib", "coordinator_client"];
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
-/// Reading the policy, and who may do what.
-const COORDINATOR: &[&str] =
-    &["-p", "millwright-coordinator", "--lib", "--", "policy::tests", "people::", "identify::", "sign_in::"];
+/// Reading the policy, who may do what, and whom and what the coordinator trusts.
+const COORDINATOR: &[&str] = &[
+    "-p",
+    "millwright-coordinator",
+    "--lib",
+    "--",
+    "policy::tests",
+    "people::",
+    "identify::",
+    "sign_in::",
+    "serve::",
+    "trusted::",
+    "watch::",
+];
 
 /// One bug and where it goes.
 struct Mutant {
@@ -31,7 +44,7 @@ fn main() -> Result<ExitCode> {
     let copy = tempfile::Builder::new().prefix("mw-mutants-").tempdir()?;
     copy_sources(&root, copy.path())?;
     let bench = Bench { tree: copy.path().to_owned(), target: root.join("target/mutants") };
-    if let Some(said) = bench.failure(&[SCENARIOS, COORDINATOR])? {
+    if let Some(said) = bench.failure(&[SCENARIOS, COORDINATOR, AGENT])? {
         bail!("the tests fail before anything is planted; mend that first\n{said}");
     }
     let mut missed = Vec::new();
@@ -124,7 +137,11 @@ impl Bench {
         // No scenario runs what stands around the decision, except for the policy.
         let is_around =
             mutant.file.starts_with("coordinator/src") && !mutant.file.starts_with("coordinator/src/policy");
-        let suites = if is_around { &[COORDINATOR][..] } else { &[SCENARIOS, COORDINATOR] };
+        let suites = match () {
+            () if mutant.file.starts_with("agent") => &[AGENT][..],
+            () if is_around => &[COORDINATOR],
+            () => &[SCENARIOS, COORDINATOR],
+        };
         let caught = self.failure(suites)?.is_some();
         fs::write(&path, sound)?;
         Ok(caught)
@@ -133,7 +150,7 @@ impl Bench {
     /// A bug that does not compile is caught by nobody's test.
     fn compiles(&self) -> Result<bool> {
         let status = Command::new("cargo")
-            .args(["check", "--quiet", "--offline", "-p", "millwright-coordinator"])
+            .args(["check", "--quiet", "--offline", "-p", "millwright-coordinator", "-p", "millwright-agent"])
             .env("CARGO_TARGET_DIR", &self.target)
             .current_dir(&self.tree)
             .stdout(Stdio::null())

@@ -7,12 +7,14 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
+mod certificates;
 mod command_line;
 mod configuration;
 mod coordinator;
 mod dashboard;
 mod docker;
 mod harness;
+mod hostile;
 mod lab;
 mod mesos;
 mod operators;

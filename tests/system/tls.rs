@@ -10,7 +10,7 @@ pub const POLICY: &str = "protections = \"none\"\n[cluster]\nname = \"lab\"\ncoo
     [classes.agent]\nmode = \"observe\"\n[classes.agent.sources]\nagent = \"required\"\n\
     [[nodes]]\nclass = \"agent\"\nnames = [\"alibuild10\", \"alibuild11\"]\n";
 
-fn setup(pki: &Pki, certname: &str) -> Setup {
+pub fn setup(pki: &Pki, certname: &str) -> Setup {
     let ssl = pki.ssl(certname);
     let tls = format!("[tls]\ncertname = {certname:?}\npuppet_ssl = {ssl:?}\n");
     Setup::new(POLICY).unwrap().with(&tls)
@@ -26,6 +26,13 @@ pub fn node(name: &str, pki: &Pki, certname: &str, coordinator: &Coordinator) ->
         .text("coordinator.report_every", "1s")
         .text("coordinator.retry_at_most", "1s")
         .text("tls.puppet_ssl", pki.ssl(certname).display())
+}
+
+/// A number of the coordinator's own.
+pub fn metric(coordinator: &Coordinator, name: &str) -> u64 {
+    let metrics = get(&format!("{}/metrics", coordinator.url())).unwrap().1;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
 }
 
 pub fn wait_accepted(agent: &Agent) {
@@ -70,9 +77,7 @@ fn a_host_speaks_for_itself_until_it_is_revoked_and_a_renewed_certificate_goes_o
     pki.sign("alibuild10.lab.test").unwrap();
     wait_accepted(&ten);
 
-    let metrics = get(&format!("{}/metrics", coordinator.url())).unwrap().1;
-    let refused = metrics.lines().find_map(|line| line.strip_prefix("millwright_handshakes_refused_total "));
-    assert!(refused.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
+    assert!(metric(&coordinator, "millwright_handshakes_refused_total") > 0);
 }
 
 #[test]

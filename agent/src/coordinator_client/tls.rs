@@ -116,6 +116,13 @@ impl ServerCertVerifier for Pinned {
             | Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => {}
+            // With the time of this very try in it, each try would be another problem, and logged as one.
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { .. })) => {
+                return Err(CertificateError::Expired.into());
+            }
+            Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => {
+                return Err(CertificateError::NotValidYet.into());
+            }
             Err(error) => return Err(error),
         }
         let names = names_of(certificate)?;

@@ -13,6 +13,7 @@ use crate::{
 use axum::{
     Extension, Json,
     extract::{Path, Request, State},
+    http::{HeaderMap, header},
 };
 use millwright_protocol::{NodeName, Orders, PROTOCOL_VERSION, Report, ReportAnswer};
 use std::{sync::Arc, time::Duration};
@@ -30,6 +31,7 @@ pub async fn report(
     Path(node): Path<String>,
     request: Request,
 ) -> Result<Json<ReportAnswer>, Refusal> {
+    one_host(request.headers())?;
     let name = parameters::node_name(&node)?;
     speaks_for(&app, peer_of(&request), &name)?;
     let report: Report = body::json(request, LONGEST_REPORT).await?;
@@ -69,8 +71,10 @@ pub async fn orders(
     State(app): State<Arc<App>>,
     Path(node): Path<String>,
     peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<Orders>, Refusal> {
+    one_host(&headers)?;
     let name = parameters::node_name(&node)?;
     speaks_for(&app, peer.map(|Extension(peer)| peer), &name)?;
     parameters.only(&["wait"])?;
@@ -86,6 +90,17 @@ pub async fn orders(
     Ok(Json(Orders::default()))
 }
 
+/// A request that is meant for two hosts is meant for somebody else.
+fn one_host(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get_all(header::HOST).iter().count() {
+        0 | 1 => Ok(()),
+        count => Err(Refusal::new(
+            ErrorCode::BadRequest,
+            format!("the request has {count} Host headers; send one"),
+        )),
+    }
+}
+
 /// A host speaks about the node it is and about no other (X2). Over loopback and the Unix socket anybody on this
 /// machine may speak for any.
 fn speaks_for(app: &App, peer: Option<Peer>, name: &NodeName) -> Result<(), Refusal> {
@@ -96,6 +111,8 @@ fn speaks_for(app: &App, peer: Option<Peer>, name: &NodeName) -> Result<(), Refu
         Ok(own) => format!("the certificate is that of {own}, the request is about {name}"),
         Err(why) => why,
     };
-    log::warn!("refused {certname} as {name}: {why}");
+    if app.is_news(&format!("{certname} as {name}"), &why) {
+        log::warn!("refused {certname} as {name}: {why}");
+    }
     Err(Refusal::new(ErrorCode::NotYourNode, format!("{why}; an agent speaks about its own node only")))
 }

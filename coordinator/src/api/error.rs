@@ -92,6 +92,8 @@ codes! {
     TooManyRequests = "too_many_requests" / TOO_MANY_REQUESTS,
     /// Our fault.
     Internal = "internal" / INTERNAL_SERVER_ERROR,
+    /// Nobody but root may change anything now.
+    ReadOnly = "read_only" / SERVICE_UNAVAILABLE,
     /// The store does not take it now.
     StoreUnavailable = "store_unavailable" / SERVICE_UNAVAILABLE,
     /// The coordinator is about to stop.

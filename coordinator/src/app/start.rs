@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     fleet::Fleet,
     serve::{
-        self,
+        self, Limits,
         tls::{self, Door},
     },
     shutdown::Wish,
@@ -28,6 +28,11 @@ use tokio::net::{TcpListener, UnixListener};
 
 /// Connections at a time: agents keep theirs between reports.
 const AGENTS: usize = 20_000;
+/// A host has one agent, and perhaps the one before it; a proxy has more. Handshakes: as many as one core makes in a second.
+const AGENTS_OVER_TLS: Limits =
+    Limits { connections: AGENTS, connections_per_host: 256, handshakes: 1_000, handshakes_per_address: 32 };
+const OPERATORS_OVER_TLS: Limits =
+    Limits { connections: OPERATORS, connections_per_host: 128, handshakes: 200, handshakes_per_address: 32 };
 const OPERATORS: usize = 512;
 /// In the state directory: what is known, and whose it is.
 pub(super) const STORE: &str = "coordinator.sqlite";
@@ -203,29 +208,19 @@ impl Listeners {
 
     fn serve(self, app: &Arc<App>, identity: Option<&Arc<tls::Identity>>) {
         serve::unix(self.socket, app.operators(), OPERATORS, &app.shutdown);
-        let refused = {
-            let app = Arc::clone(app);
-            move |from, why: &str| app.refused(from, why)
-        };
         // Without TLS nothing but loopback comes this far: `config` has seen to it.
         match identity.filter(|_| !app.config.listen.operators.ip().is_loopback()) {
             Some(identity) => {
                 let door = (Arc::clone(identity), Door::Operators);
-                serve::over_tls(
-                    self.operators,
-                    door,
-                    app.operators(),
-                    OPERATORS,
-                    &app.shutdown,
-                    refused.clone(),
-                );
+                let limits = OPERATORS_OVER_TLS;
+                serve::over_tls(self.operators, door, app.operators(), limits, &app.shutdown, app.clone());
             }
             None => serve::tcp(self.operators, app.operators(), OPERATORS, &app.shutdown),
         }
         match identity {
             Some(identity) => {
                 let door = (Arc::clone(identity), Door::Agents);
-                serve::over_tls(self.agents, door, app.agents(), AGENTS, &app.shutdown, refused);
+                serve::over_tls(self.agents, door, app.agents(), AGENTS_OVER_TLS, &app.shutdown, app.clone());
             }
             None => serve::tcp(self.agents, app.agents(), AGENTS, &app.shutdown),
         }

@@ -75,6 +75,14 @@ fn look_at(app: &App, identity: &Identity) {
     let expired = until.crl.filter(|until| now >= *until);
     let beyond = expired.and_then(|expired_at| beyond_grace(expired_at, grace, now));
     tell(app, "crl_expired", expired.map(|expired_at| crl_trouble(expired_at, grace, beyond.is_some())), now);
+    if app.is_read_only() != beyond.is_some() {
+        match beyond {
+            Some(_) => {
+                log::error!("the list of revoked certificates is too old: nothing may be done any more")
+            }
+            None => log::info!("the list of revoked certificates is good again: nodes are judged as before"),
+        }
+    }
     app.with_fleet(|fleet, _| fleet.set_crl_expired(beyond));
 }
 

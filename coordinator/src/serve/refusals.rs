@@ -8,24 +8,25 @@ use std::{
 
 /// The same about the same host is told again after this.
 const AGAIN: SignedDuration = SignedDuration::from_hours(1);
-/// Hosts remembered; with more, all are forgotten, so that nobody can fill our memory.
+/// So much is remembered; with more, all are forgotten, so that nobody can fill our memory.
 const MOST: usize = 1000;
 
-/// What was told last about each address.
+/// What was told about each address, and when.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<String, (Timestamp, String)>>);
+pub struct Refusals(Mutex<HashMap<(String, String), Timestamp>>);
 
 impl Refusals {
     /// Whether this has not been told yet.
     pub fn is_news(&self, from: &str, why: &str, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(from).is_some_and(|(at, before)| before == why && now.duration_since(*at).abs() < AGAIN) {
+        let said = (from.to_owned(), why.to_owned());
+        if told.get(&said).is_some_and(|at| now.duration_since(*at).abs() < AGAIN) {
             return false;
         }
         if told.len() >= MOST {
             told.clear();
         }
-        told.insert(from.to_owned(), (now, why.to_owned()));
+        told.insert(said, now);
         true
     }
 }
@@ -43,6 +44,7 @@ mod tests {
         assert!(!refusals.is_news(one, "revoked", start + minutes(59)));
         assert!(refusals.is_news(other, "revoked", start));
         assert!(refusals.is_news(one, "expired", start));
+        assert!(!refusals.is_news(one, "revoked", start), "two in turn are told once each");
         assert!(refusals.is_news(one, "expired", start + minutes(61)));
     }
 

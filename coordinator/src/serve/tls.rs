@@ -14,16 +14,17 @@ use material::{Material, Print, REVOKED, print_of, wrong};
 use millwright_protocol::NodeName;
 use pinned::Pinned;
 use rustls::{
-    ClientConfig, ServerConfig,
+    CertificateError, ClientConfig, ServerConfig,
     client::WebPkiServerVerifier,
     crypto::CryptoProvider,
     pki_types::CertificateDer,
-    server::{VerifierBuilderError, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
 };
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -191,11 +192,39 @@ pub fn certname(certificate: &CertificateDer<'_>) -> Result<String, String> {
         X509Certificate::from_der(certificate).map_err(|error| format!("cannot be read: {error}"))?;
     let mut names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     match (names.next(), names.next()) {
+        // It stands in logs and answers.
+        (Some(name), None) if !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err("names a host with letters that no host name has".to_owned())
+        }
         (Some(name), None) if !name.is_empty() => Ok(name.to_owned()),
         (None, _) => Err("names no host".to_owned()),
         (Some(_), None) => Err("names a host without a name".to_owned()),
         (Some(_), Some(_)) => Err("names several hosts".to_owned()),
     }
+}
+
+/// Why a handshake failed, in the same words each time: rustls tells the time of the handshake as well, and what differs
+/// each time would be logged each time.
+pub fn told(error: &io::Error) -> String {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref()).ok_or(error);
+    match error {
+        Ok(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => "its certificate has expired".to_owned(),
+        Ok(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        )) => "its certificate is not valid yet; look at the clocks of both hosts".to_owned(),
+        Ok(error) => error.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// So long a certificate that the handshake has accepted stays good.
+pub fn remaining(certificate: &CertificateDer<'_>, now: SystemTime) -> Duration {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Duration::ZERO };
+    let until = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(until));
+    until.map_or(Duration::MAX, |until| until.duration_since(now).unwrap_or_default())
 }
 
 /// The node a certificate speaks for. (X2)
@@ -250,6 +279,9 @@ fn server(
         .with_single_cert(chain.clone(), key.clone_key())
         .map_err(|error| together(&error))?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Whoever resumes a session shows no certificate again, and it may have been revoked or have expired since.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
     Ok(server)
 }
 
@@ -264,6 +296,23 @@ fn together(error: &dyn std::fmt::Display) -> TlsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::UnixTime;
+
+    #[test]
+    fn a_handshake_that_fails_for_the_same_cause_fails_in_the_same_words() {
+        let at = |seconds| {
+            let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            let why = CertificateError::ExpiredContext {
+                time,
+                not_after: UnixTime::since_unix_epoch(Duration::ZERO),
+            };
+            told(&io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(why)))
+        };
+        assert_eq!(at(1000), at(2000));
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(told(&io::Error::new(io::ErrorKind::InvalidData, unknown)).contains("UnknownIssuer"));
+        assert_eq!(told(&io::Error::other("reset")), "reset");
+    }
 
     #[test]
     fn a_host_speaks_for_the_node_it_is_and_only_within_our_domains() {

@@ -133,6 +133,11 @@ impl Coordinator {
         self.socket.clone()
     }
 
+    /// Everything it wrote.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.setup.scratch.join("coordinator.log")).unwrap_or_default()
+    }
+
     /// What it was started with.
     pub fn setup(&self) -> &Setup {
         &self.setup

@@ -143,7 +143,8 @@ async fn nobody_gives_more_than_they_have_nor_for_ever() {
     let made = behind_proxy(&rig, "POST /api/v1/tokens", from_page, &make("operate:agent", json!({}))).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let secret = made.body["secret"].as_str().unwrap();
-    let more = rig.with_token(secret, "POST /api/v1/tokens", Some(&json!({ "may": ["operate:agent"] }))).await;
+    let more =
+        rig.with_token(secret, "POST /api/v1/tokens", Some(&json!({ "may": ["operate:agent"] }))).await;
     is(&more, 403, "not_allowed");
     assert!(more.body["message"].as_str().unwrap().contains("a stolen one cannot"), "{}", more.body);
 }
@@ -264,4 +265,21 @@ async fn an_open_stream_ends_with_its_token() {
     };
     let (stream, revoked) = tokio::join!(rig.with_token(&secret, "GET /api/v1/events", None), revoke);
     assert_eq!((stream.status, revoked.status), (200, 200), "the stream has come to an end");
+}
+
+#[tokio::test]
+async fn with_a_list_of_revoked_certificates_that_is_too_old_only_root_changes_anything() {
+    let rig = Rig::start().await;
+    let (admin, _) = rig.token("admin").await;
+    let dead = json!({ "reason": "burned" });
+    let at = rig.app.clock.now();
+    rig.app.with_fleet(|fleet, _| {
+        fleet.set_crl_expired(Some(millwright_decision::fleet::CrlExpired { expired_at: at, since: at }));
+    });
+    let refused = rig.with_token(&admin, "POST /api/v1/nodes/n01/dead", Some(&dead)).await;
+    is(&refused, 503, "read_only");
+    assert_eq!(rig.with_token(&admin, "GET /api/v1/nodes", None).await.status, 200, "everybody looks");
+    assert_eq!(rig.post_on_socket("/api/v1/nodes/n01/dead", &dead).await.status, 200);
+    rig.app.with_fleet(|fleet, _| fleet.set_crl_expired(None));
+    assert_eq!(rig.with_token(&admin, "POST /api/v1/nodes/n01/accept", Some(&dead)).await.status, 200);
 }
