@@ -8,7 +8,7 @@ mod policy_file;
 mod start;
 mod watch;
 
-pub use backup::{HandlingError, backup, restore};
+pub use backup::{HandlingError, backup, hand_over, restore, take_back};
 pub use check::check;
 pub use people::{DoorError, USUAL_TOKEN, Wanted, Which};
 pub use policy_file::{PolicyFile, this_host};

@@ -39,10 +39,21 @@ enum Command {
         /// Where to; a file that is there is replaced once the copy is whole.
         file: PathBuf,
     },
-    /// Puts a copy in the place of the store. The coordinator must be stopped; the store of before is kept.
+    /// Puts a copy in the place of the store and raises its generation. The coordinator must be stopped; the store of
+    /// before is kept.
     Restore {
         /// The copy.
         file: PathBuf,
+    },
+    /// Closes the store here, makes the copy that goes to another host, and says what to do there. The coordinator must be
+    /// stopped.
+    Move {
+        /// The host it goes to.
+        #[arg(long, value_name = "HOST", required_unless_present = "undo")]
+        to: Option<String>,
+        /// Takes the store back. Only if the coordinator has never started on the other host.
+        #[arg(long, conflicts_with = "to")]
+        undo: bool,
     },
 }
 
@@ -66,6 +77,8 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Command::Run { announce }) => run(config, *announce),
         Some(Command::Backup { file }) => app::backup(&config, file).map(|told| say(&told))?,
         Some(Command::Restore { file }) => app::restore(&config, file).map(|told| say(&told))?,
+        Some(Command::Move { to: Some(host), .. }) => app::hand_over(&config, host).map(|told| say(&told))?,
+        Some(Command::Move { to: None, .. }) => app::take_back(&config).map(|told| say(&told))?,
         None => run(config, false),
     }
 }

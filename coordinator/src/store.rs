@@ -6,14 +6,19 @@
 
 pub mod backup;
 mod incarnation;
+mod migrate;
+pub mod moving;
 mod people;
 mod read;
+pub mod restore;
 mod schema;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use incarnation::Incarnation;
+pub use incarnation::{Incarnation, Moved};
 pub use schema::OpenError;
 pub use write::StoreError;
 
@@ -75,9 +80,10 @@ impl Store {
     /// Opens the file, makes it when there is none, and reads what was known before.
     ///
     /// # Errors
-    /// The file is damaged, is not ours, was written by a newer version, or cannot be opened. Then nothing in it has
+    /// The file is damaged, is not ours, was written by a newer version, has gone to another host, or cannot be opened. Then nothing in it has
     /// been changed, and the error says what to do.
     pub fn open(path: &Path, retention: Retention) -> Result<(Self, Remembered), OpenError> {
+        moving::refuse_if_moved(path, false)?;
         let connection = schema::open(path)?;
         let incarnation =
             incarnation::of(&connection).map_err(|source| OpenError::unreadable(path, source))?;
@@ -93,6 +99,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn check(path: &Path, is_in_use: bool) -> Result<(), OpenError> {
+        moving::refuse_if_moved(path, is_in_use)?;
         schema::check(path, is_in_use)
     }
 

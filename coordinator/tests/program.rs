@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says so")]
 
+#[path = "program/upkeep.rs"]
+mod upkeep;
+
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -46,14 +49,19 @@ struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
+        Self::on("mw")
+    }
+
+    /// One whose policy names that host, and that is called so.
+    fn on(host: &str) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        place.write("policy.toml", POLICY);
+        place.write("policy.toml", &POLICY.replace("\"mw\"", &format!("{host:?}")));
         let folder = place.path("");
         let folder = folder.display();
         place.write(
             "coordinator.toml",
             &format!(
-                "host = \"mw\"\nstate_dir = \"{folder}state\"\npolicy = \"{folder}policy.toml\"\n\
+                "host = {host:?}\nstate_dir = \"{folder}state\"\npolicy = \"{folder}policy.toml\"\n\
                  [listen]\noperators = \"127.0.0.1:0\"\nagents = \"127.0.0.1:0\"\nsocket = \"{folder}s\"\n"
             ),
         );
@@ -267,7 +275,7 @@ fn it_starts_on_no_other_host_than_the_policy_names() {
     let place = Place::new();
     place.write("policy.toml", &POLICY.replace("\"mw\"", "\"elsewhere\""));
     let words = place.refused();
-    for part in ["names elsewhere", "this host is mw", "copy its state directory"] {
+    for part in ["names elsewhere", "this host is mw", "millwright-coordinator move --to mw"] {
         assert!(words.contains(part), "{part}: {words}");
     }
     assert!(!Path::new(&place.path("s")).exists(), "it has not begun to listen");
@@ -365,27 +373,4 @@ fn a_check_says_what_a_start_would_say_and_starts_nothing() {
         let words = String::from_utf8_lossy(&bad.stderr).into_owned();
         assert!(words.contains(part), "{words}");
     }
-}
-
-#[test]
-fn a_copy_is_made_while_it_runs_and_put_back_only_while_it_does_not() {
-    let place = Place::new();
-    let running = place.start();
-    running.report();
-    let copy = place.path("copy.sqlite");
-    let handle = |verb: &str| {
-        let Output { status, stdout, stderr } = place.command().arg(verb).arg(&copy).output().unwrap();
-        (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
-    };
-    let (done, said) = handle("backup");
-    assert!(done && said.contains("is a whole copy"), "{said}");
-    let (done, said) = handle("restore");
-    assert!(!done && said.contains("stop it first"), "{said}");
-    running.stop();
-    let (done, said) = handle("restore");
-    assert!(done && said.contains("the store of before is"), "{said}");
-    let running = place.start();
-    assert!(running.get("/healthz").contains("200 OK"));
-    // The first copy is made at the start.
-    wait_for("a copy", || std::fs::read_dir(place.path("state/backups")).ok()?.next()).unwrap();
 }

@@ -28,7 +28,7 @@ pub struct PolicyFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the policy {path} names {named} as the coordinator's host, and this host is {host}: start the coordinator on {named}. \
-     To move it here, stop it there, copy its state directory here, and let `cluster.coordinator` in the policy name {host}. \
+     To move it here, run `millwright-coordinator move --to {host}` there and do what it says. \
      If {named} is this very host under another name, say `host = \"{named}\"` in coordinator.toml"
 )]
 pub struct OtherHost {
@@ -318,7 +318,7 @@ mod tests {
     fn another_host_is_refused_with_what_to_do() {
         let other = GOOD.replace("\"mw\"", "\"alimesos01\"");
         let message = Desk::with(&other).file.first(now()).unwrap_err().to_string();
-        for part in ["names alimesos1", "this host is mw", "copy its state directory", "coordinator.toml"] {
+        for part in ["names alimesos1", "this host is mw", "move --to mw", "coordinator.toml"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         let mut desk = Desk::with(GOOD);

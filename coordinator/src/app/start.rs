@@ -10,7 +10,7 @@ use crate::{
         tls::{self, Door},
     },
     shutdown::Wish,
-    store::{OpenError, Retention, Store},
+    store::{OpenError, Retention, Store, backup::give_to_owner_of_folder},
 };
 use jiff::SignedDuration;
 use nix::fcntl::{Flock, FlockArg};
@@ -59,7 +59,8 @@ pub enum StartError {
     },
     /// Another coordinator uses it.
     #[error(
-        "another coordinator already uses the state directory {}; stop it first, or choose another `state_dir`", .0.display()
+        "another coordinator already uses the state directory {}; stop it first (systemctl stop millwright-coordinator), or choose \
+         another `state_dir`", .0.display()
     )]
     Taken(PathBuf),
     /// The store cannot be used.
@@ -172,7 +173,10 @@ fn build(
 pub(super) fn own_state(path: &Path) -> Result<Flock<File>, StartError> {
     let wrong = |why| StartError::State { path: path.to_owned(), why };
     DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(wrong)?;
-    let file = File::create(path.join(LOCK)).map_err(wrong)?;
+    let lock = path.join(LOCK);
+    let file = File::create(&lock).map_err(wrong)?;
+    // Root may be the first here, with a copy to restore.
+    give_to_owner_of_folder(&lock).map_err(wrong)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         nix::errno::Errno::EWOULDBLOCK => StartError::Taken(path.to_owned()),
         other => wrong(other.into()),

@@ -1,7 +1,8 @@
-//! Copies of the store: made while it is in use, checked before they count, put back by a person.
+//! Copies of the store: made while it is in use, checked before they count.
 
 use super::{OpenError, schema};
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use rusqlite::Connection;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -17,7 +18,7 @@ const DAILY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// When a copy was made, in its name, in UTC.
 const NAMED: &str = "coordinator-%Y%m%dT%H%M%SZ.sqlite";
 
-/// Why there is no copy, or why one was not put back.
+/// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file or folder cannot be written.
@@ -31,9 +32,6 @@ pub enum BackupError {
     /// The copy is no whole store.
     #[error(transparent)]
     Unusable(#[from] OpenError),
-    /// There is nothing to put back.
-    #[error("there is no store at {}; name a copy, such as the newest file in the backup folder", .0.display())]
-    Nothing(PathBuf),
 }
 
 /// Copies the store of a running coordinator to `to`: all of one moment, checked, and in its place in one step.
@@ -44,15 +42,23 @@ pub fn copy(store: &Path, to: &Path) -> Result<(), BackupError> {
     let draft = with_suffix(to, ".new");
     let unwritable = |why: String| BackupError::Unwritable { path: draft.clone(), why };
     remove(&draft).map_err(|error| unwritable(error.to_string()))?;
-    let reader = schema::open_reader(store)?;
-    reader
-        .execute("VACUUM INTO ?1", [draft.to_string_lossy()])
-        .map_err(|error| unwritable(error.to_string()))?;
-    schema::check(&draft, false)?;
-    File::open(&draft)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(&draft, to))
-        .map_err(|error| unwritable(error.to_string()))
+    let copied = schema::open_reader(store).map_err(BackupError::from);
+    let copied = copied.and_then(|store| copy_whole(&store, &draft)).and_then(|()| {
+        fs::rename(&draft, to).and_then(|()| keep_names(to)).map_err(|error| unwritable(error.to_string()))
+    });
+    if copied.is_err() {
+        // Half a copy takes room that is short; that it cannot be removed is the smaller trouble.
+        let _ = remove(&draft);
+    }
+    copied
+}
+
+/// Copies to a file that is not there yet, and returns once all of it is on the disk and has been read again.
+pub(super) fn copy_whole(store: &Connection, to: &Path) -> Result<(), BackupError> {
+    let unwritable = |why: String| BackupError::Unwritable { path: to.to_owned(), why };
+    store.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(|error| unwritable(error.to_string()))?;
+    schema::check(to, false)?;
+    File::open(to).and_then(|file| file.sync_all()).map_err(|error| unwritable(error.to_string()))
 }
 
 /// Copies the store into `folder` under the name of the moment, and clears away copies that are old enough.
@@ -72,39 +78,10 @@ pub fn copy_into(folder: &Path, store: &Path, now: Timestamp) -> Result<PathBuf,
     Ok(to)
 }
 
-/// Puts a copy in the place of the store of a coordinator that does not run. The store of before is kept beside it;
-/// returns where, if there was one.
-///
-/// # Errors
-/// The copy is not there, not whole, not ours, or of a newer version; or the folder cannot be written. Then nothing has
-/// changed.
-pub fn restore(from: &Path, store: &Path, now: Timestamp) -> Result<Option<PathBuf>, BackupError> {
-    if !fs::metadata(from).is_ok_and(|file| file.len() > 0) {
-        return Err(BackupError::Nothing(from.to_owned()));
-    }
-    schema::check(from, false)?;
-    let draft = with_suffix(store, ".restoring");
-    let unwritable = |path: &Path, error: io::Error| BackupError::Unwritable {
-        path: path.to_owned(),
-        why: error.to_string(),
-    };
-    fs::copy(from, &draft)
-        .and_then(|_| give_to_owner_of_folder(&draft))
-        .map_err(|error| unwritable(&draft, error))?;
-    File::open(&draft).and_then(|file| file.sync_all()).map_err(|error| unwritable(&draft, error))?;
-    let aside = with_suffix(store, &now.strftime(".before-%Y%m%dT%H%M%SZ").to_string());
-    let mut kept = None;
-    // The log belongs to the database that it stands beside; next to another one it would be played into that.
-    for suffix in ["-wal", "-shm", ""] {
-        let (old, new) = (with_suffix(store, suffix), with_suffix(&aside, suffix));
-        match fs::rename(&old, &new) {
-            Ok(()) => kept = Some(aside.clone()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unwritable(&new, error)),
-        }
-    }
-    fs::rename(&draft, store).map_err(|error| unwritable(store, error))?;
-    Ok(kept)
+/// The copies in a folder; none where it cannot be read.
+pub(super) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let copies = copies_in(folder).unwrap_or_default();
+    copies.into_iter().map(|made| folder.join(made.strftime(NAMED).to_string())).collect()
 }
 
 /// When the copies in a folder were made, oldest first; other files are passed over.
@@ -132,20 +109,28 @@ fn superfluous(copies: &BTreeSet<Timestamp>, now: Timestamp) -> Vec<Timestamp> {
     superfluous
 }
 
-/// Root puts a copy back, and the service, which is somebody else, must be able to write it.
-fn give_to_owner_of_folder(file: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent() else { return Ok(()) };
+/// Returns once a power cut does not undo a rename.
+pub(super) fn keep_names(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// What root makes for the service, which is somebody else, must be the service's.
+pub(crate) fn give_to_owner_of_folder(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|_| nix::unistd::geteuid().is_root()) else { return Ok(()) };
     let folder = fs::metadata(folder)?;
     std::os::unix::fs::chown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path with something behind its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file where there is one.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -155,7 +140,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{AuditEntry, Retention, Store};
+    use crate::store::{Retention, Store};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -174,89 +159,6 @@ mod tests {
 
         fn open(&self) -> Store {
             Store::open(&self.path("store"), Retention::default()).unwrap().0
-        }
-
-        /// What people did according to the store, newest first.
-        fn said(&self) -> Vec<String> {
-            self.open().audit(10).unwrap().into_iter().map(|entry| entry.what).collect()
-        }
-    }
-
-    async fn say(store: &Store, what: &str) {
-        let entry = AuditEntry {
-            at: at("2026-01-31T10:00:00Z"),
-            by: "root".to_owned(),
-            what: what.to_owned(),
-            about: "n01".to_owned(),
-            reason: String::new(),
-        };
-        store.keep_audit(entry).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_copy_made_while_the_store_is_in_use_holds_everything_up_to_then_and_can_be_put_back() {
-        let desk = Desk::new();
-        let store = desk.open();
-        say(&store, "accept").await;
-        copy(store.path(), &desk.path("copy")).unwrap();
-        say(&store, "forget").await;
-        store.close();
-        drop(store);
-        assert_eq!(desk.said(), ["forget", "accept"]);
-
-        let kept = restore(&desk.path("copy"), &desk.path("store"), at("2026-01-31T11:00:00Z")).unwrap();
-        assert_eq!(desk.said(), ["accept"]);
-        assert_eq!(kept, Some(desk.path("store.before-20260131T110000Z")), "what was there is kept");
-        restore(&kept.unwrap(), &desk.path("store"), at("2026-01-31T12:00:00Z")).unwrap();
-        assert_eq!(desk.said(), ["forget", "accept"]);
-    }
-
-    #[test]
-    fn a_copy_is_of_the_same_cluster_and_a_new_store_of_another() {
-        let desk = Desk::new();
-        let first = desk.open().incarnation();
-        assert_eq!(first.generation, 1);
-        assert_eq!(desk.open().incarnation(), first, "opened again");
-        copy(&desk.path("store"), &desk.path("copy")).unwrap();
-        fs::remove_file(desk.path("store")).unwrap();
-        assert_ne!(desk.open().incarnation().cluster, first.cluster);
-        restore(&desk.path("copy"), &desk.path("store"), at("2026-01-31T11:00:00Z")).unwrap();
-        assert_eq!(desk.open().incarnation().cluster, first.cluster);
-    }
-
-    #[test]
-    fn what_root_puts_back_belongs_to_whom_the_folder_belongs() {
-        if !nix::unistd::geteuid().is_root() {
-            // Nobody else can make a folder somebody else's.
-            return;
-        }
-        let desk = Desk::new();
-        copy(desk.open().path(), &desk.path("copy")).unwrap();
-        fs::create_dir(desk.path("state")).unwrap();
-        std::os::unix::fs::chown(desk.path("state"), Some(12_345), Some(23_456)).unwrap();
-        let store = desk.path("state/store");
-        restore(&desk.path("copy"), &store, at("2026-01-31T11:00:00Z")).unwrap();
-        let owner = fs::metadata(&store).unwrap();
-        assert_eq!((owner.uid(), owner.gid()), (12_345, 23_456));
-    }
-
-    #[tokio::test]
-    async fn what_is_no_whole_copy_is_not_put_back_and_changes_nothing() {
-        let desk = Desk::new();
-        let store = desk.open();
-        say(&store, "accept").await;
-        copy(store.path(), &desk.path("copy")).unwrap();
-        drop(store);
-        let whole = fs::read(desk.path("copy")).unwrap();
-        fs::write(desk.path("cut"), &whole[..whole.len() / 2]).unwrap();
-        fs::write(desk.path("empty"), "").unwrap();
-        fs::write(desk.path("foreign"), "a text").unwrap();
-        for name in ["cut", "empty", "foreign", "none"] {
-            assert!(
-                restore(&desk.path(name), &desk.path("store"), at("2026-01-31T11:00:00Z")).is_err(),
-                "{name}"
-            );
-            assert_eq!(desk.said(), ["accept"]);
         }
     }
 

@@ -1,6 +1,11 @@
-//! Which store this is: the cluster's, for ever, and how often a person has put a copy in its place.
+//! Which store this is: the cluster's, for ever; how often a person has put a copy in its place; and whether it has gone
+//! to another host.
+//!
+//! Two coordinators must never have the same generation. So a store that goes elsewhere is marked before it is copied:
+//! neither it nor any copy of it is used until a person puts one in force, and that raises the generation.
 
-use rusqlite::{Connection, OptionalExtension};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 /// Which store this is.
@@ -12,14 +17,57 @@ pub struct Incarnation {
     pub generation: u64,
 }
 
+/// Where a store has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// To which host, as the person spelled it.
+    pub to: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 const CLUSTER: &str = "cluster";
 const GENERATION: &str = "generation";
+const MOVED_TO: &str = "moved_to";
+const MOVED_AT: &str = "moved_at";
+/// The version of the tables that has them; older ones know none of this.
+pub(super) const SINCE_VERSION: usize = 2;
 
 /// Gives a store that has none its identity, and reads it.
 pub(super) fn of(connection: &Connection) -> rusqlite::Result<Incarnation> {
     keep(connection, CLUSTER, &Uuid::new_v4().to_string())?;
     keep(connection, GENERATION, "1")?;
-    Ok(Incarnation { cluster: value(connection, CLUSTER)?, generation: value(connection, GENERATION)? })
+    let absent = rusqlite::Error::QueryReturnedNoRows;
+    read(connection)?.ok_or(absent)
+}
+
+/// Reads it; `None` where there is none, as in a store of the first version.
+pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Incarnation>> {
+    let (cluster, generation) = (value(connection, CLUSTER)?, value(connection, GENERATION)?);
+    Ok(cluster.zip(generation).map(|(cluster, generation)| Incarnation { cluster, generation }))
+}
+
+/// Where the store has gone, if it has.
+pub(super) fn moved(connection: &Connection) -> rusqlite::Result<Option<Moved>> {
+    let (to, at) = (value(connection, MOVED_TO)?, value(connection, MOVED_AT)?);
+    Ok(to.map(|to| Moved { to, at: at.unwrap_or(Timestamp::UNIX_EPOCH) }))
+}
+
+/// Marks a store as gone.
+pub(super) fn mark(connection: &Connection, moved: &Moved) -> rusqlite::Result<()> {
+    set(connection, MOVED_AT, &moved.at.to_string())?;
+    set(connection, MOVED_TO, &moved.to)
+}
+
+/// It is here after all.
+pub(super) fn unmark(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM meta WHERE key IN (?1, ?2)", [MOVED_TO, MOVED_AT]).map(drop)
+}
+
+/// Gives a store this identity.
+pub(super) fn rename_to(connection: &Connection, identity: Incarnation) -> rusqlite::Result<()> {
+    set(connection, CLUSTER, &identity.cluster.to_string())?;
+    set(connection, GENERATION, &identity.generation.to_string())
 }
 
 /// Keeps a value where there is none yet.
@@ -27,13 +75,22 @@ fn keep(connection: &Connection, key: &str, first: &str) -> rusqlite::Result<()>
     connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)", [key, first]).map(drop)
 }
 
-fn value<T>(connection: &Connection, key: &str) -> rusqlite::Result<T>
+fn set(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    connection
+        .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])
+        .map(drop)
+}
+
+fn value<T>(connection: &Connection, key: &str) -> rusqlite::Result<Option<T>>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
+    if !connection.table_exists(None, "meta")? {
+        return Ok(None);
+    }
     let text: Option<String> =
         connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
-    text.unwrap_or_default().parse().map_err(|why: T::Err| {
+    text.map(|text| text.parse()).transpose().map_err(|why: T::Err| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, why.into())
     })
 }

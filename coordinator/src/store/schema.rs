@@ -3,6 +3,7 @@
 //! Nothing is written before every check has passed: who it belongs to is read from the file's own header, since even
 //! opening a database can change it.
 
+use super::migrate::{self, known_version, version_of};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     fs::File,
@@ -13,13 +14,6 @@ use std::{
 
 /// Marks the file as ours: "MWCO".
 const APPLICATION_ID: u32 = 0x4D57_434F;
-
-/// One step a version; a step is never changed once released, only added to.
-const MIGRATIONS: [&str; 3] = [
-    include_str!("migrations/0001_first.sql"),
-    include_str!("migrations/0002_meta.sql"),
-    include_str!("migrations/0003_people.sql"),
-];
 
 /// How long to wait for another connection of ours.
 const BUSY: Duration = Duration::from_secs(5);
@@ -59,6 +53,34 @@ pub enum OpenError {
         /// What is wrong.
         found: String,
     },
+    /// It is not here any longer.
+    #[error(
+        "{path} was moved to {to} on {at} and is not used here any longer. If this host is {to}, put it in force with \
+         `millwright-coordinator restore {path}`. If the coordinator has never started on {to}, take it back with \
+         `millwright-coordinator move --undo`; if it has, move it back from there"
+    )]
+    Moved {
+        /// The file.
+        path: PathBuf,
+        /// The host that has it now.
+        to: String,
+        /// Since when.
+        at: jiff::Timestamp,
+    },
+    /// There is no copy of what a conversion would change.
+    #[error(
+        "{path} is of store version {version} and this program needs a newer one; before it is converted a copy is kept as \
+         {path}.version-{version}, and that failed ({why}); nothing has been changed: make room in that folder, or move away \
+         what is in the way, and start again"
+    )]
+    NotCopied {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// Why there is no copy.
+        why: String,
+    },
     /// Cannot be opened or written to.
     #[error("open the store {path}: {why}; see that the folder exists, belongs to the service and has room")]
     Unreachable {
@@ -80,7 +102,7 @@ impl OpenError {
         }
     }
 
-    fn unreachable(path: &Path, source: io::Error) -> Self {
+    pub(super) fn unreachable(path: &Path, source: io::Error) -> Self {
         Self::Unreachable { path: path.to_owned(), why: source.into() }
     }
 }
@@ -98,22 +120,30 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if version > known_version() {
         return Err(from_the_future(path, version));
     }
+    migrate::keep_copy(&connection, path)?;
     prepare(&connection).map_err(unreadable)?;
-    migrate(&mut connection, version).map_err(unreadable)?;
+    migrate::migrate(&mut connection).map_err(unreadable)?;
     Ok(connection)
 }
 
 /// Whether [`open`] would find anything wrong, without writing a byte.
 pub(super) fn check(path: &Path, is_in_use: bool) -> Result<(), OpenError> {
+    match open_for_a_look(path, is_in_use)? {
+        Some(connection) => check_whole(&connection, path),
+        None => Ok(()),
+    }
+}
+
+/// Opens a store for reading and changes nothing; `None` when there is none yet. Foreign files are refused.
+pub(super) fn open_for_a_look(path: &Path, is_in_use: bool) -> Result<Option<Connection>, OpenError> {
     if !look_at_header(path)? {
-        return Ok(());
+        return Ok(None);
     }
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     let has_wal = std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0);
     // Reading makes files beside the database unless it is known that nobody writes.
-    let connection = if is_in_use || has_wal { open_reader(path)? } else { open_unchanging(path)? };
-    check_whole(&connection, path)
+    if is_in_use || has_wal { open_reader(path) } else { open_unchanging(path) }.map(Some)
 }
 
 fn open_unchanging(path: &Path) -> Result<Connection, OpenError> {
@@ -131,10 +161,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
     connection.busy_timeout(BUSY).map_err(unreadable)?;
     Ok(connection)
-}
-
-fn known_version() -> u32 {
-    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
 fn from_the_future(path: &Path, found: u32) -> OpenError {
@@ -185,24 +211,10 @@ fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Damaged { path: path.to_owned(), found: verdict })
 }
 
-fn version_of(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
-}
-
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+/// Marks the file as ours, and sets how it is written.
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     // Readers go on while the writer writes, and a power cut loses nothing that was confirmed.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")
-}
-
-fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
-    let done = usize::try_from(from).unwrap_or(usize::MAX);
-    for (place, step) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", u32::try_from(place + 1).unwrap_or(u32::MAX))?;
-        transaction.commit()?;
-    }
-    Ok(())
 }

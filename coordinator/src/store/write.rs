@@ -311,12 +311,7 @@ fn write_one(transaction: &Transaction<'_>, write: &Write, retention: Retention)
 
 fn write_word(transaction: &Transaction<'_>, word: &Word) -> rusqlite::Result<()> {
     match word {
-        Word::Audit(entry) => transaction
-            .prepare_cached(
-                "INSERT INTO audit (at, by_whom, what, about, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![entry.at.as_millisecond(), entry.by, entry.what, entry.about, entry.reason])
-            .map(drop),
+        Word::Audit(entry) => write_audit(transaction, entry),
         Word::Acknowledgement(given) => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO acknowledgement (finding, by_whom, at, until) VALUES (?1, ?2, ?3, ?4)",
@@ -353,6 +348,13 @@ fn write_change(transaction: &Transaction<'_>, change: &Transition) -> rusqlite:
             change.gating,
             change.sentence
         ])
+        .map(drop)
+}
+
+pub(super) fn write_audit(connection: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO audit (at, by_whom, what, about, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![entry.at.as_millisecond(), entry.by, entry.what, entry.about, entry.reason])
         .map(drop)
 }
 
