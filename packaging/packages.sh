@@ -96,6 +96,7 @@ stage() {
     "$here/sbom.py" "millwright-$folder" >"$doc/sbom.cdx.json"
     "$here/sbom.py" --licences "millwright-$folder" >"$doc/third-party-licences"
     [ "$name" != millwright ] || cp -R "$here/manual" "$doc/"
+    [ "$name" != millwright-coordinator ] || cp -R "$here/monitoring" "$doc/"
     find "$tree/usr/share/man" "$doc/changelog" "$doc/third-party-licences" -type f -exec gzip -9n {} +
     find "$tree" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
     chmod 0755 "$tree/usr/bin/$name"

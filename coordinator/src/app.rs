@@ -61,7 +61,7 @@ pub struct App {
     /// What changed, for listeners inside, in the order in which it did.
     pub changes: broadcast::Sender<Arc<[Transition]>>,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Whom we did not let in.
     refusals: Refusals,
     /// What is wrong with the coordinator itself.
@@ -90,7 +90,7 @@ impl App {
             store: Arc::new(store),
             events: Events::new(run),
             changes: broadcast::channel(LAG).0,
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
             refusals: Refusals::default(),
             troubles: Arc::default(),
             fleet: Mutex::new(fleet),

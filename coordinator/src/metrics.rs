@@ -3,10 +3,11 @@
 //! Labels come from closed lists; names of nodes belong in logs.
 
 use crate::view::FleetView;
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     fmt::Write,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
 /// Something that is counted.
@@ -22,6 +23,22 @@ impl Counter {
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// When something was or will be; nothing is shown until it is known.
+#[derive(Debug, Default)]
+pub struct Moment(AtomicI64);
+
+impl Moment {
+    /// It is known, or not any more.
+    pub fn set(&self, at: Option<Timestamp>) {
+        self.0.store(at.map_or(0, Timestamp::as_second), Relaxed);
+    }
+
+    /// Seconds since 1970.
+    fn get(&self) -> Option<u64> {
+        u64::try_from(self.0.load(Relaxed)).ok().filter(|second| *second > 0)
     }
 }
 
@@ -67,11 +84,17 @@ pub struct Metrics {
     pub verdicts: Counter,
     /// Event streams that were cut because their reader lagged.
     pub streams_cut: Counter,
+    /// The newest copy of the store that is whole and handed on.
+    pub backup: Moment,
+    /// The coordinator's certificate, until when.
+    pub certificate: Moment,
+    /// The list of revoked certificates, until when.
+    pub revocation_list: Moment,
 }
 
 impl Metrics {
     /// The text of `/metrics`.
-    pub fn render(&self, fleet: &FleetView, listeners: usize) -> String {
+    pub fn render(&self, fleet: &FleetView, generation: u64, listeners: usize) -> String {
         let mut page = Page::default();
         page.head("millwright_build_info", "gauge", "Always 1; the version is the label.");
         page.line("millwright_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -119,6 +142,30 @@ impl Metrics {
         }
         page.head("millwright_event_streams", "gauge", "Open event streams.");
         page.line("millwright_event_streams", &[], listeners as u64);
+        page.head("millwright_store_generation", "gauge", "Which incarnation of the store is in force.");
+        page.line("millwright_store_generation", &[], generation);
+        for (name, help, moment) in [
+            (
+                "millwright_backup_timestamp_seconds",
+                "When the store was last copied and handed on.",
+                &self.backup,
+            ),
+            (
+                "millwright_certificate_expires_timestamp_seconds",
+                "Until when the coordinator's certificate is good.",
+                &self.certificate,
+            ),
+            (
+                "millwright_revocation_list_expires_timestamp_seconds",
+                "When the next list of revoked certificates was due.",
+                &self.revocation_list,
+            ),
+        ] {
+            page.head(name, "gauge", help);
+            if let Some(second) = moment.get() {
+                page.line(name, &[], second);
+            }
+        }
         fleet_lines(&mut page, fleet);
         page.0
     }
@@ -164,6 +211,10 @@ fn fleet_lines(page: &mut Page, fleet: &FleetView) {
         page.head(name, "gauge", help);
         page.line(name, &[], value as u64);
     }
+    page.head("millwright_own_trouble", "gauge", "1 for each trouble of the coordinator itself.");
+    for trouble in &fleet.own_troubles {
+        page.line("millwright_own_trouble", &[("what", &trouble.what)], 1);
+    }
 }
 
 #[derive(Default)]
@@ -189,6 +240,16 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_that_is_not_known_is_not_shown_as_long_ago() {
+        let moment = Moment::default();
+        assert_eq!(moment.get(), None);
+        moment.set(Timestamp::from_second(5).ok());
+        assert_eq!(moment.get(), Some(5));
+        moment.set(None);
+        assert_eq!(moment.get(), None);
+    }
 
     #[test]
     fn labels_cannot_break_out_of_their_quotes() {

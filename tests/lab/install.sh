@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs and builds everything that the system tests, the benches and the demo start for real:
-# Docker, a registry, Mesos, ZooKeeper, Puppet, file system tools and Chromium.
+# Docker, a registry, Mesos, ZooKeeper, Puppet, file system tools, Chromium and promtool.
 #
 # Idempotent, and quick when nothing is missing. As root it installs Debian packages; without root
 # it says what it had to leave out and the tests that need it say "skipped: needs …".
@@ -143,6 +143,25 @@ build_mesos() {
     fi
 }
 
+# Checks alert rules and metrics. Its package brings a whole Prometheus with it, so only this program is taken out.
+fetch_promtool() {
+    [ ! -x "$cache/promtool" ] || return 0
+    if found=$(command -v promtool); then
+        ln -sf "$found" "$cache/promtool"
+        return
+    fi
+    say "fetching promtool"
+    work=$(mktemp -d "$cache/fetch.XXXXXX")
+    (cd "$work" && apt-get -q download prometheus) >"$work/apt.log" 2>&1 || {
+        tail -n 20 "$work/apt.log" >&2
+        rm -rf "$work"
+        fail "download the Debian package prometheus: apt-get ended with an error"
+    }
+    dpkg-deb --extract "$work"/prometheus_*.deb "$work/root"
+    mv "$work/root/usr/bin/promtool" "$cache/promtool"
+    rm -rf "$work"
+}
+
 # The smallest root file system that can run a command: one static binary under the names of its applets.
 build_image() {
     image=$cache/busybox.tar
@@ -175,5 +194,10 @@ if [ -x /bin/busybox ] || [ -L /bin/busybox ]; then
     build_image
 else
     say "skipped: needs busybox-static for the image of test containers"
+fi
+if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+    fetch_promtool
+else
+    say "skipped: needs Debian for promtool"
 fi
 say "ready, with $cache"

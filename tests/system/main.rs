@@ -17,6 +17,7 @@ mod harness;
 mod hostile;
 mod lab;
 mod mesos;
+mod monitoring;
 mod operators;
 mod people;
 mod puppet;

@@ -43,6 +43,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Refusal
 
 /// `GET /metrics`.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let page = app.metrics.render(&app.fleet_view(), app.events.listeners());
+    let page =
+        app.metrics.render(&app.fleet_view(), app.store.incarnation().generation, app.events.listeners());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

@@ -76,6 +76,7 @@ pub(super) fn start(
         Backup {
             hub: hub.clone(),
             troubles: app.troubles.clone(),
+            metrics: app.metrics.clone(),
             store: app.store.path().to_owned(),
             folder: backup.folder.clone(),
             hand_on: backup.hand_on.clone(),

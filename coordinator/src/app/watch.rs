@@ -61,6 +61,8 @@ fn look_at(app: &App, identity: &Identity) {
     let now = app.clock.now();
     let reloaded = identity.reload();
     let until = identity.until();
+    app.metrics.certificate.set(until.certificate);
+    app.metrics.revocation_list.set(until.crl);
     let trouble = match &reloaded {
         Ok(_) => certificate_trouble(until.certificate, now),
         Err(error) => Some(format!(

@@ -1,7 +1,7 @@
 //! Copies the store, so that a broken disk costs no more than a quarter of an hour.
 
 use super::{Hub, Task};
-use crate::{store::backup, troubles::Troubles};
+use crate::{metrics::Metrics, store::backup, troubles::Troubles};
 use futures_util::future::BoxFuture;
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +18,8 @@ pub struct Backup {
     pub hub: Arc<dyn Hub>,
     /// Where people see that there is none.
     pub troubles: Arc<Troubles>,
+    /// Where machines see when there was one.
+    pub metrics: Arc<Metrics>,
     /// The store.
     pub store: PathBuf,
     /// Where copies are kept.
@@ -35,7 +37,10 @@ impl Task for Backup {
         Box::pin(async {
             let outcome = self.once().await;
             match &outcome {
-                Ok(()) => drop(self.troubles.clear("backup")),
+                Ok(()) => {
+                    self.metrics.backup.set(Some(self.hub.now()));
+                    self.troubles.clear("backup");
+                }
                 Err(why) => {
                     let sentence = format!("there is no new backup of the store: {why}");
                     self.troubles.set("backup", sentence, self.hub.now());
@@ -95,6 +100,7 @@ mod tests {
         Backup {
             hub: Arc::new(TestHub::new(fleet, now)),
             troubles: Arc::default(),
+            metrics: Arc::default(),
             store,
             folder: folder.join("copies"),
             hand_on: hand_on.iter().map(|&word| word.to_owned()).collect(),

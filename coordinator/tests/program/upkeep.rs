@@ -106,7 +106,8 @@ fn store_of_version_1(path: &Path, bytes: usize) {
     ))
     .unwrap();
     let sentence = "burnt".repeat(bytes / 5);
-    old.execute("INSERT INTO audit VALUES (1, unixepoch() * 1000, 'ann', 'dead', 'n01', ?1)", [sentence]).unwrap();
+    old.execute("INSERT INTO audit VALUES (1, unixepoch() * 1000, 'ann', 'dead', 'n01', ?1)", [sentence])
+        .unwrap();
 }
 
 fn version_of(path: &Path) -> u32 {
