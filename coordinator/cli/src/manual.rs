@@ -7,8 +7,12 @@ use std::{fs, path::Path};
 /// What a paragraph says that speaks of commands of a later version.
 const LATER: &str = "*Comes with operations:*";
 /// The other two programs' commands that the manual may name.
-const OF_OTHERS: [&str; 3] =
-    ["millwright-coordinator --check-config", "millwright-coordinator restore", "millwright-agent status"];
+const OF_OTHERS: [&str; 4] = [
+    "millwright-coordinator --check-config",
+    "millwright-coordinator restore",
+    "millwright-coordinator move --",
+    "millwright-agent status",
+];
 
 /// Every page, and its paragraphs: list items and blocks of code count as such.
 fn pages() -> Vec<(String, Vec<String>)> {

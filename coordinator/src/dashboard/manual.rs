@@ -79,12 +79,13 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 5] = [
+const CHAPTERS: [(&str, &str); 6] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
     ("people", include_str!("../../../packaging/manual/people.md")),
+    ("security", include_str!("../../../packaging/manual/security.md")),
 ];
 
 const INDEX: &str = include_str!("../../../packaging/manual/README.md");
