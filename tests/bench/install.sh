@@ -9,8 +9,10 @@ set -eu
 #   prometheus-node-exporter collectd-core monit zabbix-agent2    what people run on nodes today
 #   prometheus-pushgateway                                        what takes reports in today
 #   nginx-light                                                   throws the same bodies away, as fast as anything
+#   openssl                                                       plays the authority of Puppet
 #   util-linux                                                    taskset and setpriv
-packages="prometheus-node-exporter collectd-core monit zabbix-agent2 prometheus-pushgateway nginx-light util-linux"
+packages="prometheus-node-exporter collectd-core monit zabbix-agent2 prometheus-pushgateway nginx-light openssl
+  util-linux"
 
 say() { echo "bench: $*" >&2; }
 

@@ -6,17 +6,15 @@
 //! turns, and the median of each server's rounds counts.
 
 use crate::{
+    coordinator::Coordinator,
     lab::harness::Scratch,
     line::{GOAL, Line, median, say},
     load::Outcome,
     programs::{self, answers, find, free_port, on_processor},
-    sample_fleet,
     watched::Watched,
 };
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use std::{
-    fs,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -152,40 +150,9 @@ fn send(server: &mut Server, arguments: &[&str], nodes: u32) -> Result<Outcome> 
     serde_json::from_slice(&output.stdout).context("read the outcome of a load")
 }
 
-/// The line of `run --announce`, as far as we need it.
-#[derive(Deserialize)]
-struct Announcement {
-    operators: String,
-    agents: String,
-}
-
 fn start_coordinator(scratch: &Scratch) -> Result<(Server, u16)> {
-    let policy = scratch.write("policy.toml", &sample_fleet::policy_text(NODES, false)?)?;
-    let state = scratch.make("state")?;
-    let config = scratch.write(
-        "coordinator.toml",
-        &format!(
-            "host = \"bench-coordinator\"\nstate_dir = {state:?}\npolicy = {policy:?}\n[listen]\n\
-             operators = \"127.0.0.1:0\"\nagents = \"127.0.0.1:0\"\nsocket = {socket:?}\n",
-            state = state.display().to_string(),
-            policy = policy.display().to_string(),
-            socket = scratch.join("socket").display().to_string(),
-        ),
-    )?;
-    let mut command = on_processor(0, &programs::ours("millwright-coordinator")?);
-    // Each change of a node is a line of the log; that is part of the price, and goes where the journal would be.
-    command.arg("--config").arg(config).args(["run", "--announce"]);
-    let mut watched = Watched::start("coordinator", &command, scratch.path())?;
-    let log = scratch.join("coordinator.log");
-    let announced = || -> Option<Announcement> {
-        let text = fs::read_to_string(&log).ok()?;
-        text.lines().find_map(|line| serde_json::from_str(line).ok())
-    };
-    watched.wait_for("its announcement", || announced().is_some())?;
-    let announcement = announced().context("read the announcement")?;
-    let port = |address: &str| address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
-    let operators = port(&announcement.operators).context("read the operators' port")?;
-    let port = port(&announcement.agents).context("read the agents' port")?;
+    let coordinator = Coordinator::start(scratch, NODES, None, [0, 0])?;
+    let Coordinator { watched, agents: port, operators } = coordinator;
     Ok((Server { watched, port, rates: Vec::new() }, operators))
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     task::LocalSet,
     time::{interval_at, sleep},
@@ -219,7 +219,11 @@ async fn connect(port: u16) -> Result<TcpStream> {
 }
 
 /// Sends a request and reads its answer whole: head, and as much body as the head says.
-async fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> Result<u16> {
+pub async fn exchange(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &[u8],
+    answer: &mut Vec<u8>,
+) -> Result<u16> {
     stream.write_all(request).await?;
     answer.clear();
     loop {

@@ -4,7 +4,11 @@
 //! One program with many parts, because a part that loads another must be a process of its own, on a processor of
 //! its own. Nothing here asserts a time: it prints, and people judge.
 
+mod agents;
+mod authority;
+mod coordinator;
 mod fleet;
+mod generator;
 mod intake;
 mod line;
 mod load;
@@ -14,6 +18,8 @@ mod peers;
 mod programs;
 mod reports;
 mod sample_fleet;
+mod storm;
+mod tls;
 mod verdicts;
 mod watched;
 
@@ -54,6 +60,10 @@ enum Part {
     Fleet,
     /// Reports taken in by the coordinator beside its peers, and verdicts meanwhile.
     Intake,
+    /// Reports over mutual TLS beside nginx with the same certificates.
+    Tls,
+    /// Ten thousand agents that come back after a restart of the coordinator.
+    Storm,
     /// One size of `verdicts`, in a process of its own so that memory is its own too.
     #[command(hide = true)]
     VerdictsOf { nodes: u32 },
@@ -63,6 +73,9 @@ enum Part {
     /// Sends reports.
     #[command(hide = true)]
     Load(load::Load),
+    /// Plays many agents with certificates.
+    #[command(hide = true)]
+    Agents(agents::Options),
     /// Whom an agent talks to: Mesos, ZooKeeper, a coordinator.
     #[command(hide = true)]
     Neighbours { http: u16, zookeeper: u16 },
@@ -76,6 +89,9 @@ fn main() -> ExitCode {
         Part::Fleet => fleet::run(),
         Part::FleetOf { nodes } => fleet::measure(nodes),
         Part::Intake => intake::run(),
+        Part::Tls => tls::run(),
+        Part::Storm => storm::run(),
+        Part::Agents(options) => agents::run(options),
         Part::Load(load) => load::run(load),
         Part::Verdicts => verdicts::run(),
         Part::VerdictsOf { nodes } => verdicts::measure(nodes),
@@ -91,10 +107,12 @@ fn main() -> ExitCode {
 
 /// One part that cannot be measured here does not keep the others from being measured.
 fn all(seconds: u64) -> anyhow::Result<()> {
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 4] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 6] = [
         ("verdicts", &verdicts::run),
         ("fleet", &fleet::run),
         ("intake", &intake::run),
+        ("tls", &tls::run),
+        ("storm", &storm::run),
         ("node", &|| node::run(seconds)),
     ];
     let mut failed = Vec::new();

@@ -2,6 +2,8 @@
 //! at once for the same time, so that they share the machine's moods.
 
 use crate::{
+    authority::{Authority, certname},
+    coordinator::{Coordinator, HOST},
     lab::harness::{DockerDaemon, FileSystem, LoopVolume, Scratch, TEST_IMAGE},
     line::{GOAL, Line, say},
     peers,
@@ -95,8 +97,13 @@ fn cpu(agent: &Watched, peers: &[peers::Peer]) -> Vec<f64> {
     all.map(|watched| watched.cpu_seconds().unwrap_or(f64::NAN)).collect()
 }
 
-/// What the agent looks at. What this machine cannot give is left out, and said.
+/// How the agent is called.
+const NODE: &str = "bench00010";
+
+/// What the agent looks at and whom it reports to. What this machine cannot give is left out, and said.
 struct Surroundings {
+    authority: Authority,
+    coordinator: Coordinator,
     http: u16,
     zookeeper: u16,
     docker: Option<DockerDaemon>,
@@ -113,12 +120,26 @@ impl Surroundings {
         command.args(["neighbours", &http.to_string(), &zookeeper.to_string()]);
         let mut neighbours = Watched::start("neighbours", &command, scratch.path())?;
         neighbours.wait_for("an answer", || answers(http))?;
+        let authority = Authority::new(scratch.make("authority")?)?;
+        authority.host(HOST)?;
+        authority.host(NODE)?;
+        let coordinator = Coordinator::start(scratch, 100, Some(&authority), [0, 0])?;
         let docker = or_without("Docker", DockerDaemon::start().and_then(with_containers));
         let volume = or_without("a volume", LoopVolume::create(FileSystem::Ext4, 64));
         let puppet = scratch.make("puppet")?;
         fs::write(puppet.join("last_run_summary.yaml"), PUPPET_SUMMARY)?;
         let certificate = first_certificate(Path::new("/etc/ssl/certs"));
-        Ok(Self { http, zookeeper, docker, volume, puppet, certificate, _neighbours: neighbours })
+        Ok(Self {
+            authority,
+            coordinator,
+            http,
+            zookeeper,
+            docker,
+            volume,
+            puppet,
+            certificate,
+            _neighbours: neighbours,
+        })
     }
 }
 
@@ -160,13 +181,16 @@ fn start_agent(scratch: &Scratch, around: &Surroundings) -> Result<Watched> {
     let config = scratch.write(
         "agent.toml",
         &format!(
-            "[node]\nname = \"bench00010\"\n[coordinator]\nurl = \"{http}\"\n[status]\nlisten = \"127.0.0.1:{port}\"\n\
+            "[node]\nname = {NODE:?}\n[coordinator]\nurl = \"https://127.0.0.1:{agents}\"\ncertname = {certname:?}\n{tls}[status]\nlisten = \"127.0.0.1:{port}\"\n\
              [paths]\nstate = {state:?}\n[checks.volumes]\nexpected = [{volumes}]\n[checks.certificate]\n\
              paths = [{certificates}]\n[checks.mounts]\npaths = [\"/\", \"/tmp\"]\n[checks.docker]\n{docker}\n\
              [checks.mesos_agent]\nenabled = true\nurl = \"{http}\"\n[checks.mesos_master]\nenabled = true\n\
              url = \"{http}\"\n[checks.zookeeper]\nenabled = true\naddress = \"127.0.0.1:{zookeeper}\"\n\
              [checks.puppet]\nfolders = [{puppet:?}]\n[prepull]\nenabled = false\nimages = [{TEST_IMAGE:?}]\n",
-            state = scratch.make("state")?.display().to_string(),
+            agents = around.coordinator.agents,
+            certname = certname(HOST),
+            tls = around.authority.section(NODE),
+            state = scratch.make("agent-state")?.display().to_string(),
             certificates = list(&certificates),
             zookeeper = around.zookeeper,
             puppet = around.puppet.display().to_string(),
@@ -182,8 +206,13 @@ fn start_agent(scratch: &Scratch, around: &Surroundings) -> Result<Watched> {
     sleep(Duration::from_secs(3));
     let answer: serde_json::Value = serde_json::from_slice(&status.output()?.stdout).unwrap_or_default();
     let findings = answer.get("findings").and_then(|findings| findings.as_array()).map_or(0, Vec::len);
+    let reports = answer.get("coordinator").and_then(|contact| contact.get("accepted_seconds_ago"));
+    anyhow::ensure!(
+        reports.is_some_and(|seconds| !seconds.is_null()),
+        "watch an agent that reports over mutual TLS: none of its reports is accepted: {answer}"
+    );
     say(format_args!(
-        "the agent shows {findings} findings, worst {}",
+        "the agent reports over mutual TLS and shows {findings} findings, worst {}",
         answer.get("worst").unwrap_or_default()
     ));
     Ok(agent)

@@ -94,8 +94,7 @@ fn every_command_in_the_manual_exists_or_is_said_to_come_later() {
 
 #[test]
 fn a_command_that_is_not_there_is_noticed() {
-    for missing in
-        ["millwright resume", "millwright node revive n01", "millwright-coordinator hop --to HOST"]
+    for missing in ["millwright resume", "millwright node revive n01", "millwright-coordinator hop --to HOST"]
     {
         assert!(!exists(missing), "{missing}");
     }
