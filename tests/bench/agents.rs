@@ -102,6 +102,8 @@ pub fn run(options: Options) -> Result<()> {
                 return;
             }
         }
+        // Whoever started us is gone, and nobody else would end us while agents still come back.
+        std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {

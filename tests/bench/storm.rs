@@ -116,7 +116,7 @@ fn ask(port: u16, nodes: u32, is_over: &AtomicBool) -> Vec<f64> {
         let answer = verdict(port, &node);
         times.push(start.elapsed().as_secs_f64() * 1e3);
         if let Err(error) = answer {
-            say(format_args!("ask for a verdict: {error}"));
+            say(format_args!("ask for a verdict: {error} after {:.0} s", start.elapsed().as_secs_f64()));
         }
         sleep(ASK_EVERY);
     }
