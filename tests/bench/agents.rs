@@ -102,8 +102,6 @@ pub fn run(options: Options) -> Result<()> {
                 return;
             }
         }
-        // Whoever started us is gone, and nobody else would end us while agents still come back.
-        std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -281,8 +279,11 @@ async fn storm(agents: Vec<Agent>, mut lines: UnboundedReceiver<String>) -> Resu
             FIRST.mul_f64(place as f64 / nodes as f64),
         ));
     }
-    site.wait_for_all(nodes).await;
-    tell("ready")?;
+    // Whoever started us may end while agents still come back.
+    tokio::select! {
+        () = site.wait_for_all(nodes) => tell("ready")?,
+        _ = lines.recv() => return Ok(()),
+    }
     while let Some(line) = lines.recv().await {
         match line.as_str() {
             "down together" | "down spread" => {
@@ -297,7 +298,10 @@ async fn storm(agents: Vec<Agent>, mut lines: UnboundedReceiver<String>) -> Resu
                 site.failed.set(0);
                 site.now.notify_waiters();
                 // Whoever does not come back is told as such.
-                let _ = timeout(LIMIT, site.wait_for_all(nodes)).await;
+                tokio::select! {
+                    _ = timeout(LIMIT, site.wait_for_all(nodes)) => {}
+                    _ = lines.recv() => return Ok(()),
+                }
                 tell(&serde_json::to_string(&site.outcome())?)?;
             }
             other => bail!("read {other:?}: neither `down together`, `down spread` nor `up`"),
