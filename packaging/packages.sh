@@ -9,6 +9,7 @@
 #
 #     packaging/packages.sh [FOLDER]     FOLDER: ready programs; without it build.sh builds them
 #     MILLWRIGHT_RELEASE=2               the packages' release (1): the same version, packaged anew
+#     MILLWRIGHT_ONLY_HERE=yes           for tests: FOLDER's programs need this machine's libraries, so only a .deb each
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -245,7 +246,9 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' "$r
 release=${MILLWRIGHT_RELEASE:-1}
 programs=${1:-$("$here/build.sh")}
 programs=$(cd "$programs" && pwd)
-"$here/prove-links.sh" "$programs/millwright-agent" "$programs/millwright-coordinator" "$programs/millwright" >&2
+only_here=${MILLWRIGHT_ONLY_HERE:-}
+[ -n "$only_here" ] ||
+    "$here/prove-links.sh" "$programs/millwright-agent" "$programs/millwright-coordinator" "$programs/millwright" >&2
 
 mkdir -p "${CARGO_TARGET_DIR:-$root/target}/packages"
 out=$(cd "${CARGO_TARGET_DIR:-$root/target}/packages" && pwd)
@@ -258,8 +261,9 @@ while read -r name folder section; do
     say "$name $version-$release"
     stage "$name" "$folder" "$section" "$scratch/$name"
     write_scripts "$name" "$scratch/scripts-$name"
-    make_tarball "$scratch/$name" "$out/$name-$version-$release.x86_64.tar.gz"
     make_deb "$name" "$scratch/$name" "$scratch/scripts-$name" "$out/${name}_$version-${release}_amd64.deb"
+    [ -z "$only_here" ] || continue
+    make_tarball "$scratch/$name" "$out/$name-$version-$release.x86_64.tar.gz"
     make_rpm "$name" "$scratch/$name" "$scratch/scripts-$name" "$out/$name-$version-$release.x86_64.rpm"
 done <<EOF
 millwright-agent agent 8

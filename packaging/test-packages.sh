@@ -11,7 +11,6 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
-cache=${MILLWRIGHT_CACHE:-$HOME/.cache/millwright}
 
 say() { echo "packages-test: $*"; }
 
@@ -30,21 +29,9 @@ finish() {
 
 # ---- roots
 
-# A minimal Debian, made once.
+# A minimal Debian.
 fresh_root() {
-    . /etc/os-release
-    tarball=$cache/minbase-$VERSION_CODENAME.tar
-    if [ ! -s "$tarball" ]; then
-        say "making a minimal Debian $VERSION_CODENAME, once"
-        mirror=$(sed -n 's/^deb \(\[[^]]*\] \)\?\([a-z]*:[^ ]*\).*/\2/p; s/^URIs: *\([^ ]*\).*/\1/p' /etc/apt/sources.list \
-            /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-        debootstrap --variant=minbase "$VERSION_CODENAME" "$scratch/minbase" ${mirror:+"$mirror"} >"$scratch/log" 2>&1 ||
-            fail "make a minimal Debian: debootstrap ended with an error"
-        rm -rf "$scratch/minbase"/var/cache/apt/archives/*.deb "$scratch/minbase"/var/lib/apt/lists/*
-        tar -C "$scratch/minbase" -cf "$tarball.new" .
-        mv "$tarball.new" "$tarball"
-        rm -rf "$scratch/minbase"
-    fi
+    tarball=$("$root/tests/lab/minbase.sh")
     target=$scratch/$1
     mkdir "$target"
     tar -C "$target" -xf "$tarball" --exclude='./dev/*'
@@ -357,8 +344,7 @@ make_packages() {
 }
 
 [ "$(id -u)" = 0 ] || fail "needs root, to install packages into roots of their own"
-"$root/tests/lab/needs.sh" debootstrap rpmbuild dpkg-deb git python3
-mkdir -p "$cache"
+"$root/tests/lab/needs.sh" rpmbuild dpkg-deb git python3
 wants=/etc/systemd/system/multi-user.target.wants
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
 programs=${1:-$("$here/build.sh")}

@@ -375,7 +375,7 @@ coordinator_applied() {
 
 # This machine's files again, what is written to them in memory, and a repository with two versions of each package.
 copy() {
-    mkdir "$scratch/memory" "$scratch/repository"
+    mkdir "$scratch/memory"
     mount -t tmpfs none "$scratch/memory"
     mkdir "$scratch/memory/above" "$scratch/memory/work" "$scratch/memory/root"
     copy=$scratch/memory/root
@@ -385,17 +385,7 @@ copy() {
     mkdir -p "$copy$scratch"
     mount --bind "$scratch" "$copy$scratch"
 
-    for package in "$packages"/*.deb; do
-        cp "$package" "$scratch/repository/"
-        dpkg-deb -R "$package" "$scratch/newer"
-        sed -i 's/^Version: .*/Version: 99-1/' "$scratch/newer/DEBIAN/control"
-        dpkg-deb -b "$scratch/newer" "$scratch/repository/newer-${package##*/}" >/dev/null
-        rm -r "$scratch/newer"
-    done
-    for package in "$scratch"/repository/*.deb; do
-        dpkg-deb -f "$package"
-        printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "${package##*/}" "$(stat -c %s "$package")" "$(sha256sum <"$package" | cut -d' ' -f1)"
-    done >"$scratch/repository/Packages"
+    "$root/tests/lab/repository.sh" "$packages" "$scratch/repository"
     # What this machine may have of ours.
     rm -rf "$copy/etc/millwright" "$copy/var/lib/millwright" "$copy/var/lib/millwright-agent"
     rm -f "$copy"/etc/apt/sources.list.d/*
