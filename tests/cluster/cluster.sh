@@ -15,6 +15,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+folders=${TMPDIR:-/tmp}/millwright-cluster
 
 fail() {
     echo "cluster: $*" >&2
@@ -26,32 +27,39 @@ usage() {
     exit 2
 }
 
-# Control groups of a run whose processes are gone, in every hierarchy.
-remove_cgroups() {
+# What is left of a run whose processes are gone: control groups in every hierarchy, and its folder.
+remove() {
+    for group in $(groups "$1"); do
+        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done
+    rm -rf --one-file-system "$1"
+}
+
+groups() {
     awk '/ - cgroup2? / { print $5 }' /proc/self/mountinfo | sort -u | while read -r point; do
-        find "$point" -depth -type d \( -name "$1" -o -path "*/$1/*" \) -exec rmdir {} + 2>/dev/null || true
+        find "$point" -type d -name "${1##*/}" -prune
     done
 }
 
-# What runs left behind that were killed; a number used again is ours.
+# What runs left behind that were killed. The number of one may be ours by now.
 sweep() {
-    for folder in "${TMPDIR:-/tmp}"/millwright-cluster.*; do
-        [ -d "$folder" ] || continue
-        owner=${folder##*.}
+    for left in "$folders".* $(groups "${folders##*/}.*"); do
+        owner=${left##*.}
         [ "$owner" = $$ ] || ! kill -0 "$owner" 2>/dev/null || continue
-        remove_cgroups "${folder##*/}"
-        rm -rf --one-file-system "$folder"
+        remove "$folders.$owner"
     done
 }
 
 finish() {
     status=$?
     trap - EXIT INT TERM
-    # It takes every process of every host with it, and these their mounts and networks.
-    [ -z "$inside" ] || kill -KILL "$inside" 2>/dev/null || true
+    # The first process inside: with it go all others, and with these their mounts and networks. unshare ends once
+    # they are gone.
+    if [ -n "$inside" ] && read -r first <"/proc/$inside/task/$inside/children"; then
+        kill -KILL "$first" 2>/dev/null || true
+    fi 2>/dev/null
     wait
-    remove_cgroups "${scratch##*/}"
-    rm -rf --one-file-system "$scratch"
+    remove "$scratch"
     exit "$status"
 }
 
@@ -74,7 +82,7 @@ image=$("$here/image.sh")
 exec 8<"$image"
 flock --shared 8
 sweep
-scratch=${TMPDIR:-/tmp}/millwright-cluster.$$
+scratch=$folders.$$
 mkdir -m 755 "$scratch"
 inside=
 trap finish EXIT

@@ -8,6 +8,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 port=${PORT:-18480}
+# What repository.sh calls the newer ones.
+newer=99-1
 shown=http://127.0.0.1:$port
 
 . "$here/wait.sh"
@@ -49,7 +51,8 @@ prepare_host() {
     etc=$scratch/$1/above/etc
     mkdir -p "$etc/puppet" "$etc/apt" "$etc/docker"
     names >"$etc/hosts"
-    printf '[main]\ncertname = %s\nserver = puppet.%s\n' "$1.$domain" "$domain" >"$etc/puppet/puppet.conf"
+    # Keys of half the usual length: five hosts make one each, at once.
+    printf '[main]\ncertname = %s\nserver = puppet.%s\nkeylength = 2048\n' "$1.$domain" "$domain" >"$etc/puppet/puppet.conf"
     echo 'deb [trusted=yes] file:/srv/site/repository ./' >"$etc/apt/sources.list"
     # Containers have no network, or the host's.
     echo '{ "bridge": "none", "iptables": false, "ip6tables": false }' >"$etc/docker/daemon.json"
@@ -105,8 +108,9 @@ bring_up() {
     say "certificates for every host"
     # shellcheck disable=SC2086
     together get_certificate millwright $nodes
-    keep_revocations_current
     wait "$making" || fail "make the packages: $(tail -n 5 "$scratch/packages.log")"
+    older=$(sed -n 's/^Version: //p' "$scratch/site/repository/Packages" | grep -v "$newer" | head -n 1)
+    next_step "{ 'millwright::version': '$older' }"
     say "Millwright by Puppet"
     # shellcheck disable=SC2086
     together run_puppet millwright $nodes
@@ -116,9 +120,10 @@ bring_up() {
 
 get_certificate() { on "$1" puppet ssl bootstrap >>"$scratch/$1/ssl.log" 2>&1; }
 
-# renew HOST: as an administrator does with Puppet 7: a new key, and the old certificate is revoked.
-renew() {
-    on puppet puppetserver ca clean --certname "$1.$domain" >>"$scratch/$1/ssl.log" 2>&1
+# As an administrator does with Puppet 7: the authority forgets the host, which revokes what it had, and signs it anew.
+forget() { on puppet puppetserver ca clean --certname "$1.$domain" >>"$scratch/$1/ssl.log" 2>&1; }
+
+sign_anew() {
     on "$1" puppet ssl clean >>"$scratch/$1/ssl.log" 2>&1
     get_certificate "$1"
 }
@@ -136,26 +141,6 @@ run_puppet() {
     2) changed=yes ;;
     *) fail "Puppet on $1 ended with $status: $(tail -n 20 "$scratch/$1/puppet.log")" ;;
     esac
-}
-
-# The list of who is revoked, copied from the authority as packaging/manual/certificates.md tells an administrator.
-keep_revocations_current() {
-    units=/run/systemd/system
-    on millwright mkdir -p "$units"
-    on millwright sh -c "cat >$units/revocations.service" <<EOF
-[Service]
-Type=oneshot
-WorkingDirectory=/var/lib/puppet/ssl
-ExecStart=/bin/sh -c 'curl --silent --fail --cacert certs/ca.pem -o crl.pem.new https://puppet.$domain:8140/puppet-ca/v1/certificate_revocation_list/ca && mv crl.pem.new crl.pem'
-EOF
-    on millwright sh -c "cat >$units/revocations.timer" <<EOF
-[Timer]
-OnActiveSec=1s
-OnUnitActiveSec=10s
-AccuracySec=1s
-EOF
-    on millwright systemctl daemon-reload
-    on millwright systemctl start revocations.timer
 }
 
 # ---- the dashboard

@@ -19,15 +19,22 @@ class millwright::coordinator::installed {
   }
 
   $certname = $trusted['certname']
+  $ssl = $millwright::coordinator::puppet_ssl
+  # Debian's own Puppet lets nobody else into its folder, so the coordinator gets copies of the rest as well.
+  $is_closed = $ssl =~ /\A\/var\/lib\/puppet\//
+  $copies = $is_closed ? {
+    true    => { 'certificate' => "${dir}/certificate.pem", 'ca' => "${dir}/ca.pem", 'crl' => "${dir}/crl.pem" },
+    default => {},
+  }
   $trust = $millwright::coordinator::tls ? {
     true    => {
       'listen' => { 'agents' => '0.0.0.0:8482' },
       'tls'    => {
         'certname'   => $certname,
-        'puppet_ssl' => $millwright::coordinator::puppet_ssl,
+        'puppet_ssl' => $ssl,
         'key'        => $key,
         'crl_url'    => $millwright::coordinator::crl_url,
-      },
+      } + $copies,
     },
     default => {},
   }
@@ -48,10 +55,32 @@ class millwright::coordinator::installed {
       owner     => 'root',
       group     => $group,
       mode      => '0640',
-      source    => "${millwright::coordinator::puppet_ssl}/private_keys/${certname}.pem",
+      source    => "${ssl}/private_keys/${certname}.pem",
       show_diff => false,
       backup    => false,
       before    => File[$file],
+    }
+  }
+
+  if $millwright::coordinator::tls and $is_closed {
+    file {
+      default:
+        ensure => file,
+        owner  => 'root',
+        group  => 'root',
+        mode   => '0644',
+        before => File[$file],
+        ;
+      $copies['certificate']:
+        source => "${ssl}/certs/${certname}.pem",
+        ;
+      $copies['ca']:
+        source => "${ssl}/certs/ca.pem",
+        ;
+      # With crl_url it is there for the first start; later the newer of both holds.
+      $copies['crl']:
+        source => "${ssl}/crl.pem",
+        ;
     }
   }
 

@@ -4,7 +4,8 @@
 class millwright::coordinator::removed {
   include millwright
 
-  $file = "${millwright::config_dir}/coordinator.toml"
+  $dir = $millwright::config_dir
+  $file = "${dir}/coordinator.toml"
 
   if $millwright::manage_package {
     # Stops the service, too.
@@ -13,7 +14,7 @@ class millwright::coordinator::removed {
       before => File[$file],
     }
   }
-  file { [$file, "${millwright::config_dir}/key.pem"]:
+  file { [$file, "${dir}/key.pem", "${dir}/certificate.pem", "${dir}/ca.pem", "${dir}/crl.pem"]:
     ensure => absent,
   }
 }
