@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test puppet-test
+.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test puppet-test cluster cluster-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -20,6 +20,8 @@ help:
 	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
 	@echo 'make packages an .rpm (CentOS 7 and newer), a .deb and a .tar.gz each of agent, coordinator and command line'
 	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
+	@echo 'make cluster  a whole site in containers: Puppet, a coordinator, a master, two agents; until Ctrl-C  (PROGRAMS=FOLDER)'
+	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
 # Only the program's own words may reach standard output: tools read it.
@@ -79,3 +81,10 @@ packages-test:
 # Ready programs instead of a build: make puppet-test PROGRAMS=FOLDER
 puppet-test: $(if $(PROGRAMS),,build)
 	packaging/puppet/test.sh $(or $(PROGRAMS),$(bin))
+
+# Ready programs instead of packages that have been made: make cluster PROGRAMS=FOLDER
+cluster:
+	@exec tests/cluster/cluster.sh run $(PROGRAMS)
+
+cluster-test:
+	@exec tests/cluster/cluster.sh test $(PROGRAMS)

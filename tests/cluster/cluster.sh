@@ -45,6 +45,7 @@ groups() {
 sweep() {
     for left in "$folders".* $(groups "${folders##*/}.*"); do
         owner=${left##*.}
+        case $owner in *[!0-9]*) continue ;; esac
         [ "$owner" = $$ ] || ! kill -0 "$owner" 2>/dev/null || continue
         remove "$folders.$owner"
     done
