@@ -10,6 +10,7 @@ story() {
     another_version "upgrade, the coordinator first" "$newer"
     another_version "downgrade" "$older"
     removed
+    by_hand
 }
 
 # ---- what can be seen
@@ -181,4 +182,37 @@ removed() {
     on millwright test -s /var/lib/millwright/coordinator.sqlite || fail "the coordinator's state is lost"
     nothing_was_disturbed "the removal"
     say "   programs gone, state kept, containers as they were"
+}
+
+# The chapter "Install by hand" of packaging/README.md, word for word; a person has an editor where this has sed.
+by_hand() {
+    say "purged, and installed by hand as packaging/README.md says"
+    on millwright dpkg --purge millwright-coordinator millwright >"$scratch/by-hand.log" 2>&1
+    on alibuild01 dpkg --purge millwright-agent >>"$scratch/by-hand.log" 2>&1
+    on millwright sh -e -c '
+        cd /srv/site/repository
+        apt-get -q -y install "./millwright-coordinator_$1_amd64.deb" "./millwright_$1_amd64.deb"
+        cp /srv/site/policy.toml /etc/millwright/policy.toml
+        millwright policy check /etc/millwright/policy.toml
+        cd /var/lib/puppet/ssl
+        install -o root -g millwright -m 0640 "private_keys/$2.pem" /etc/millwright/key.pem
+        install -m 0644 "certs/$2.pem" /etc/millwright/certificate.pem
+        install -m 0644 certs/ca.pem crl.pem /etc/millwright/
+        sed -i -e "s|^#agents = .*|agents = \"0.0.0.0:8482\"|" -e "s|^# certname = .*|certname = \"$2\"|" \
+            -e "s|^# certificate = .*|certificate = \"/etc/millwright/certificate.pem\"|" \
+            -e "s|^# key = .*|key = \"/etc/millwright/key.pem\"|" -e "s|^# ca = .*|ca = \"/etc/millwright/ca.pem\"|" \
+            -e "s|^# crl = .*|crl = \"/etc/millwright/crl.pem\"|" /etc/millwright/coordinator.toml
+        runuser -u millwright -- millwright-coordinator --check-config
+        systemctl start millwright-coordinator
+        millwright nodes' - "$older" "millwright.$domain" >>"$scratch/by-hand.log" 2>&1 ||
+        fail "the coordinator by hand: $(tail -n 5 "$scratch/by-hand.log")"
+    on alibuild01 sh -e -c '
+        apt-get -q -y install "/srv/site/repository/millwright-agent_$1_amd64.deb"
+        sed -i -e "s|^#class = .*|class = \"agent\"|" -e "s|^# url = \"https.*|url = \"https://$2:8482\"|" /etc/millwright/agent.toml
+        millwright-agent --check-config
+        systemctl start millwright-agent
+        millwright-agent status' - "$older" "millwright.$domain" >>"$scratch/by-hand.log" 2>&1 ||
+        fail "the agent by hand: $(tail -n 5 "$scratch/by-hand.log")"
+    until_true 60 "a report of alibuild01 is accepted" accepted_since alibuild01 "$(date +%s)"
+    say "   a report of alibuild01 accepted after $waited s"
 }
