@@ -77,7 +77,7 @@ shell)
 esac
 
 [ "$(id -u)" = 0 ] || fail "needs root, for namespaces and mounts"
-"$root/tests/lab/needs.sh" unshare setpriv ip mkfs.ext4 curl python3 systemd-socket-activate
+"$root/tests/lab/needs.sh" unshare setpriv ip mkfs.ext4 curl python3 strip systemd-socket-activate
 image=$("$here/image.sh")
 # So that nobody takes it for old.
 exec 8<"$image"

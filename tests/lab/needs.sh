@@ -5,7 +5,11 @@ set -eu
 for tool in "$@"; do
     command -v "$tool" >/dev/null 2>&1 && continue
     case $tool in
-    cc | make | objdump) packages=build-essential ;;
+    cc | make | objdump | strip) packages=build-essential ;;
+    ip) packages=iproute2 ;;
+    mkfs.ext4) packages=e2fsprogs ;;
+    setpriv | unshare) packages=util-linux ;;
+    systemd-socket-activate) packages=systemd ;;
     dpkg-deb) packages=dpkg ;;
     rpmbuild) packages=rpm ;;
     pip3) packages="python3-pip ca-certificates" ;;
