@@ -157,7 +157,8 @@ make_deb() {
     (cd "$scratch/deb" && find usr var -type f 2>/dev/null | LC_ALL=C sort | xargs md5sum >"$control/md5sums")
     debian_control "$name" >"$control/control"
     find "$scratch/deb" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    dpkg-deb --root-owner-group -Zxz --build "$scratch/deb" "$package" >/dev/null
+    # shellcheck disable=SC2086 # two words
+    dpkg-deb --root-owner-group $packed --build "$scratch/deb" "$package" >/dev/null
     rm -rf "$scratch/deb"
 }
 
@@ -247,6 +248,9 @@ release=${MILLWRIGHT_RELEASE:-1}
 programs=${1:-$("$here/build.sh")}
 programs=$(cd "$programs" && pwd)
 only_here=${MILLWRIGHT_ONLY_HERE:-}
+# Quickly where nobody downloads it.
+packed=-Zxz
+[ -z "$only_here" ] || packed="-Zgzip -z1"
 [ -n "$only_here" ] ||
     "$here/prove-links.sh" "$programs/millwright-agent" "$programs/millwright-coordinator" "$programs/millwright" >&2
 

@@ -51,6 +51,8 @@ prepare_host() {
     etc=$scratch/$1/above/etc
     mkdir -p "$etc/puppet" "$etc/apt" "$etc/docker"
     names >"$etc/hosts"
+    # Left alone, systemd would take that of the image's D-Bus, the same on every host.
+    tr -d - </proc/sys/kernel/random/uuid >"$etc/machine-id"
     # Keys of half the usual length: five hosts make one each, at once.
     printf '[main]\ncertname = %s\nserver = puppet.%s\nkeylength = 2048\n' "$1.$domain" "$domain" >"$etc/puppet/puppet.conf"
     echo 'deb [trusted=yes] file:/srv/site/repository ./' >"$etc/apt/sources.list"
@@ -60,7 +62,8 @@ prepare_host() {
     puppet)
         printf '[server]\nautosign = true\n' >>"$etc/puppet/puppet.conf"
         mkdir -p "$etc/default"
-        sed 's/-Xm\([sx]\)1g/-Xm\1512m/g' "$image/etc/default/puppetserver" >"$etc/default/puppetserver"
+        # Less memory, and no time spent on making long runs fast.
+        sed 's/-Xms1g -Xmx1g/-Xms512m -Xmx512m -XX:TieredStopAtLevel=1/' "$image/etc/default/puppetserver" >"$etc/default/puppetserver"
         ;;
     ali*) add_disk "$1" /var/lib/docker 1G ;;
     esac
