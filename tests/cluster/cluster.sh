@@ -56,9 +56,9 @@ finish() {
     trap - EXIT INT TERM
     # The first process inside: with it go all others, and with these their mounts and networks. unshare ends once
     # they are gone.
-    if [ -n "$inside" ] && read -r first <"/proc/$inside/task/$inside/children"; then
-        kill -KILL "$first" 2>/dev/null || true
-    fi 2>/dev/null
+    first=$(cat "/proc/${inside:-none}/task/${inside:-none}/children" 2>/dev/null) || true
+    # shellcheck disable=SC2086 # a number, or nothing
+    [ -z "$first" ] || kill -KILL $first 2>/dev/null || true
     wait
     remove "$scratch"
     exit "$status"
@@ -91,6 +91,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 # The network that the dashboard is shown on, for those inside.
 exec 9</proc/self/ns/net
-image=$image scratch=$scratch setpriv --pdeathsig KILL unshare --mount --net --pid --fork --kill-child "$here/site.sh" "$@" &
+# unshare complains when the process inside is killed, which is how it ends.
+image=$image scratch=$scratch setpriv --pdeathsig KILL \
+    unshare --mount --net --pid --fork --kill-child "$here/site.sh" "$@" 3>&2 2>/dev/null &
 inside=$!
 wait "$inside"

@@ -4,6 +4,8 @@
 #
 #     site.sh run|test [PROGRAMS]
 set -eu
+# cluster.sh keeps ours there.
+exec 2>&3 3>&-
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -153,7 +155,10 @@ show_dashboard() {
     pid=$(cat "$scratch/millwright/pid")
     nsenter --net=/proc/self/fd/9 systemd-socket-activate --listen="127.0.0.1:$port" \
         nsenter --net="/proc/$pid/ns/net" /lib/systemd/systemd-socket-proxyd 127.0.0.1:8480 >"$scratch/dashboard.log" 2>&1 &
+    door=$!
     until_true 60 "the dashboard answers on port $port of the machine" page /
+    # Somebody else's may have answered.
+    kill -0 "$door" 2>/dev/null || fail "port $port of this machine is taken: say PORT=NUMBER. $(tail -n 1 "$scratch/dashboard.log")"
 }
 
 # page PATH: as a browser on the machine gets it.
