@@ -30,6 +30,8 @@ pub struct Observation {
     pub gating: bool,
     /// How long a status other than `ok` must last before it is believed; zero believes at once.
     pub debounce: Duration,
+    /// What it counts as until then, where nothing worse was known before.
+    pub meanwhile: Status,
     /// What was seen, as one sentence for a tired person.
     pub sentence: String,
     /// What the sentence rests on.
@@ -46,6 +48,7 @@ impl Observation {
             status,
             gating: false,
             debounce: Duration::ZERO,
+            meanwhile: Status::Ok,
             sentence: sentence.into(),
             evidence: Vec::new(),
             next: None,
@@ -70,6 +73,13 @@ impl Observation {
     #[must_use]
     pub fn debounce(mut self, debounce: Duration) -> Self {
         self.debounce = debounce;
+        self
+    }
+
+    /// Counts as a warning until it is believed: people see it at once, and nothing is decided by it.
+    #[must_use]
+    pub fn warning_meanwhile(mut self) -> Self {
+        self.meanwhile = Status::Warn;
         self
     }
 

@@ -265,8 +265,12 @@ impl Entry {
                 since = first;
             }
         }
+        let is_pending = self.worse_since.is_some();
+        self.shown = if is_pending { self.settled.max(seen.meanwhile) } else { self.settled };
+        if is_pending && self.shown != shown_before {
+            since = self.worse_since.unwrap_or(now);
+        }
         self.seen = seen;
-        self.shown = self.settled;
         if self.shown != shown_before && !(goes_on && self.shown != Status::Ok) {
             self.since = since.wall;
         }
@@ -418,6 +422,26 @@ mod tests {
         let finding = only(&ledger, at(70));
         assert_eq!((finding.status, finding.since), (Status::Crit, at(10).wall));
         assert_eq!(finding.sentence, "it is crit");
+    }
+
+    #[test]
+    fn what_has_yet_to_last_can_be_a_warning_at_once() {
+        let mut ledger = ledger();
+        let pending = || vec![saw(Status::Crit).debounce(MINUTE).warning_meanwhile()];
+        ledger.looked(vec![saw(Status::Ok)], at(0));
+        ledger.looked(pending(), at(10));
+        let finding = only(&ledger, at(15));
+        assert_eq!((finding.status, finding.since), (Status::Warn, at(10).wall));
+        assert_eq!(finding.sentence, "it is crit (seen for 5 s, counts as crit after 60 s)");
+        ledger.looked(pending(), at(40));
+        assert_eq!(only(&ledger, at(40)).since, at(10).wall);
+        ledger.looked(pending(), at(70));
+        let finding = only(&ledger, at(70));
+        assert_eq!((finding.status, finding.since), (Status::Crit, at(10).wall));
+        ledger.looked(vec![saw(Status::Ok)], at(80));
+        ledger.looked(pending(), at(90));
+        ledger.looked(vec![saw(Status::Ok)], at(95));
+        assert_eq!(only(&ledger, at(95)).status, Status::Ok);
     }
 
     #[test]

@@ -35,6 +35,8 @@ for group in json.load(sys.stdin)["classes"]:
             print(node["state"])' "$1"
 }
 
+is_sick() { [ "$(state_of "$1")" = sick ]; }
+
 is_not_healthy() { [ "$(state_of "$1")" != healthy ]; }
 
 # What an agent says of its coordinator: whether there is a problem, and when a report was last accepted.
@@ -104,7 +106,9 @@ lost_container() {
     until_true 120 "the coordinator knows that docker-gc has stopped" container_is alibuild01 docker-gc exited
     say "   seen after $waited s"
     until_true 120 "the dashboard tells that docker-gc does not run" dashboard_says 'docker-gc is exited'
-    say "   a finding after $waited s more: it might have been between two runs"
+    say "   a warning on the dashboard after $waited s more"
+    until_true 120 "alibuild01 counts as sick" is_sick alibuild01
+    say "   counted as sick after $waited s more: it might have been between two runs"
     [ "$(state_of alibuild02)" = healthy ] || fail "alibuild02 is $(state_of alibuild02), and nothing happened to it"
     on alibuild01 docker start docker-gc >/dev/null
     wait_all_green

@@ -134,6 +134,7 @@ impl ContainersCheck {
                 .item(pattern)
                 .gating()
                 .debounce(BETWEEN_RUNS)
+                .warning_meanwhile()
                 .next(format!(
                     "start it; Puppet usually does: `puppet agent -t`, then `docker ps -a | grep {pattern}`"
                 ));
@@ -169,6 +170,7 @@ impl ContainersCheck {
                 code.filter(|_| state == "exited").map_or(String::new(), |code| format!(" with code {code}"));
             return Observation::new(Status::Crit, format!("container {name} is {state}{how}, not running"))
                 .debounce(BETWEEN_RUNS)
+                .warning_meanwhile()
                 .evidence("state", state, "docker")
                 .next(logs);
         }
