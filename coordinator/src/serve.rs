@@ -11,6 +11,7 @@ pub use refusals::Refusals;
 
 use crate::shutdown::Shutdown;
 use axum::{Router, extract::Request};
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, rt::TokioTimer, service::TowerToHyperService};
 use patient::{Heard, Patient};
@@ -27,6 +28,7 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_rustls::LazyConfigAcceptor;
 
 /// Who is at the other end; every request carries it as an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,9 @@ pub trait Doorkeeper: Send + Sync + 'static {
 const HEAD: Duration = Duration::from_secs(30);
 /// Somebody who has not said who they are after this is let go.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Somebody who has not had a turn after this is let go, long before an agent gives up: what is worked out for one who
+/// is gone is lost, and thousands who all wait for longer would never come in.
+const TURN: Duration = Duration::from_secs(3);
 /// A request's head is no longer, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 /// A reader that takes nothing for so long is let go.
@@ -117,6 +122,7 @@ pub fn over_tls(
     shutdown.spawn(async move {
         let handshakes = Arc::new(Semaphore::new(limits.handshakes));
         let strangers = Tally::new(limits.handshakes_per_address);
+        let turns = Arc::new(Semaphore::new(signing_at_once()));
         let inside = Inside {
             connections: Arc::new(Semaphore::new(limits.connections)),
             guests: Tally::new(limits.connections_per_host),
@@ -138,10 +144,11 @@ pub fn over_tls(
             };
             let _ = stream.set_nodelay(true);
             let (identity, inside, keeper) = (Arc::clone(&identity), inside.clone(), Arc::clone(&keeper));
+            let turns = Arc::clone(&turns);
             stop.spawn(async move {
                 // Asked for first, so that no change is missed while hands are shaken.
                 let changes = identity.changes();
-                let met = greet(stream, from, &identity, door).await;
+                let met = greet(stream, from, (&identity, door), &turns).await;
                 drop((handshake, place));
                 let welcomed = match met {
                     Ok((stream, guest)) => inside.welcome(stream, guest, changes).await,
@@ -210,17 +217,21 @@ impl Inside {
     }
 }
 
+/// How many signatures are made at once. With RSA that is the dear part of a handshake, milliseconds of a processor, and
+/// people and those who are in need some of it as well.
+fn signing_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+}
+
 /// The handshake: who is there, or why they may not come in.
 async fn greet(
     stream: TcpStream,
     from: SocketAddr,
-    identity: &tls::Identity,
-    door: tls::Door,
+    (identity, door): (&tls::Identity, tls::Door),
+    turns: &Semaphore,
 ) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, Guest), String> {
-    let handshake = tokio::time::timeout(HANDSHAKE, identity.acceptor(door).accept(stream)).await;
-    let stream = handshake
-        .map_err(|_| format!("no handshake within {HANDSHAKE:?}"))?
-        .map_err(|error| tls::told(&error))?;
+    let handshake = tokio::time::timeout(HANDSHAKE, shake_hands(stream, identity.config(door), turns)).await;
+    let stream = handshake.map_err(|_| format!("no handshake within {HANDSHAKE:?}"))??;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = match (certificates.first(), door) {
         (Some(certificate), _) => certificate,
@@ -232,6 +243,24 @@ async fn greet(
     let certname = tls::certname(certificate).map_err(|why| format!("the certificate {why}"))?;
     let remaining = tls::remaining(certificate, SystemTime::now());
     Ok((stream, Guest { peer: Peer::Host { certname: certname.into() }, remaining }))
+}
+
+/// What both sides say. Ours is signed when it is our turn, on a thread of its own, and for nobody who has gone meanwhile.
+async fn shake_hands(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    turns: &Semaphore,
+) -> Result<tokio_rustls::server::TlsStream<TcpStream>, String> {
+    let told = |error: io::Error| tls::told(&error);
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.map_err(told)?;
+    let turn = tokio::time::timeout(TURN, turns.acquire()).await;
+    let turn = turn.map_err(|_| format!("too many come at once: no turn within {TURN:?}"))?;
+    if matches!(hello.io.peek(&mut [0]).now_or_never(), Some(Ok(0) | Err(_))) {
+        return Err("gone before its turn came".to_owned());
+    }
+    let answer = tokio::task::spawn_blocking(move || hello.into_stream(config)).await;
+    drop(turn);
+    answer.map_err(|error| error.to_string())?.await.map_err(told)
 }
 
 /// Serves a Unix socket until shutdown.

@@ -1,8 +1,10 @@
+#!/bin/sh
 # Hosts: each a systemd in namespaces of its own with an address of its own, on a network that exists nowhere else.
 # Sourced; needs $scratch, and to start hosts also $here, $image and fail.
 #
 # /proc is that of the machine: its numbers are what `nsenter` takes, here and in another terminal.
 # shellcheck shell=sh disable=SC2154
+set -eu
 
 domain=lab.test
 # Puppet's server, the coordinator, then the nodes.

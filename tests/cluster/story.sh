@@ -1,6 +1,8 @@
+#!/bin/sh
 # What cluster-test tells, step by step; each condition is waited for, and the seconds it took are printed.
 # Sourced by site.sh, after the hosts are up and Puppet has installed Millwright everywhere.
 # shellcheck shell=sh disable=SC2154,SC2086
+set -eu
 
 story() {
     installed

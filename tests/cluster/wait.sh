@@ -1,5 +1,7 @@
+#!/bin/sh
 # Waiting for conditions, and saying what happens and how long it took. Sourced.
 # shellcheck shell=sh disable=SC2154
+set -eu
 
 began=$(date +%s)
 

@@ -73,7 +73,9 @@ pub fn restore(config: &Config, from: &Path) -> Result<String, HandlingError> {
         restored.kept.map_or_else(String::new, |kept| format!("; the store of before is {}", kept.display()));
     let incarnation = restored.incarnation;
     Ok(format!(
-        "{} is in force at the next start, as generation {} of cluster {}{kept}",
+        "{} is in force at the next start, as generation {} of cluster {}{kept}; browsers sign in anew, and `millwright token \
+         list` says which tokens are good: one that was revoked since the copy is known as such only if the store of before \
+         could be read",
         from.display(),
         incarnation.generation,
         incarnation.cluster

@@ -1,3 +1,5 @@
+//! Tokens, sessions and what they allow, over the course of days.
+
 use super::*;
 
 const START: &str = "2026-01-31T10:00:00Z";

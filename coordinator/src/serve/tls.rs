@@ -27,7 +27,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Why there is no TLS.
@@ -117,12 +116,12 @@ impl Identity {
     }
 
     /// For the next handshake.
-    pub fn acceptor(&self, door: Door) -> TlsAcceptor {
+    pub fn config(&self, door: Door) -> Arc<ServerConfig> {
         let loaded = self.now();
-        TlsAcceptor::from(Arc::clone(match door {
+        Arc::clone(match door {
             Door::Agents => &loaded.agents,
             Door::Operators => &loaded.operators,
-        }))
+        })
     }
 
     /// How long the files are good.

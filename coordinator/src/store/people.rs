@@ -104,6 +104,46 @@ pub(super) fn end_session(transaction: &Transaction<'_>, digest: &Digest) -> rus
     transaction.execute("DELETE FROM session WHERE digest = ?1", [digest.0]).map(drop)
 }
 
+/// A token that somebody withdrew.
+#[derive(Debug)]
+pub(super) struct Withdrawn {
+    id: String,
+    at: i64,
+    by: String,
+}
+
+/// Every token that somebody withdrew; none in a store from before there were any.
+pub(super) fn withdrawn(connection: &Connection) -> rusqlite::Result<Vec<Withdrawn>> {
+    if !has_people(connection)? {
+        return Ok(Vec::new());
+    }
+    let mut statement =
+        connection.prepare("SELECT id, revoked_at, revoked_by FROM token WHERE revoked_at IS NOT NULL")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Withdrawn { id: row.get("id")?, at: row.get("revoked_at")?, by: row.get("revoked_by")? })
+    })?;
+    rows.collect()
+}
+
+/// Ends in a copy what had ended since it was made: these tokens, and every session.
+pub(super) fn end_again(connection: &Connection, withdrawn: &[Withdrawn]) -> rusqlite::Result<()> {
+    if !has_people(connection)? {
+        return Ok(());
+    }
+    connection.execute("DELETE FROM session", [])?;
+    let mut end = connection
+        .prepare("UPDATE token SET revoked_at = ?2, revoked_by = ?3 WHERE id = ?1 AND revoked_at IS NULL")?;
+    withdrawn.iter().try_for_each(|token| end.execute(params![token.id, token.at, token.by]).map(drop))
+}
+
+fn has_people(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT COUNT(*) = 2 FROM sqlite_master WHERE name IN ('token', 'session')",
+        [],
+        |row| row.get(0),
+    )
+}
+
 /// Drops tokens that were over before then, and sessions that nobody has used since.
 pub(super) fn prune(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
     transaction.execute(

@@ -6,6 +6,7 @@ use super::{
     backup::{self, BackupError, give_to_owner_of_folder, keep_names, remove, with_suffix},
     incarnation, migrate,
     moving::{all_or_nothing, is_named, said},
+    people::{self, Withdrawn},
     schema, write,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -107,6 +108,8 @@ pub fn restore(from: &Path, desk: Desk<'_>, now: Timestamp) -> Result<Restored, 
 struct Found {
     identity: Option<Incarnation>,
     moved: Option<Moved>,
+    /// Tokens that a copy from before must not bring back.
+    withdrawn: Vec<Withdrawn>,
 }
 
 impl Found {
@@ -116,6 +119,7 @@ impl Found {
             Ok(Some(connection)) => Self {
                 identity: incarnation::read(&connection).unwrap_or_default(),
                 moved: incarnation::moved(&connection).unwrap_or_default(),
+                withdrawn: people::withdrawn(&connection).unwrap_or_default(),
             },
             _ => Self::default(),
         }
@@ -125,7 +129,8 @@ impl Found {
         let unreadable = |source| OpenError::unreadable(path, source);
         let Some(connection) = schema::open_for_a_look(path, false)? else { return Ok(Self::default()) };
         let identity = incarnation::read(&connection).map_err(unreadable)?;
-        Ok(Self { identity, moved: incarnation::moved(&connection).map_err(unreadable)? })
+        let moved = incarnation::moved(&connection).map_err(unreadable)?;
+        Ok(Self { identity, moved, withdrawn: Vec::new() })
     }
 
     fn generation(&self) -> u64 {
@@ -173,6 +178,7 @@ fn prepare(
     all_or_nothing(&connection, |connection| {
         incarnation::rename_to(connection, identity)?;
         incarnation::unmark(connection)?;
+        people::end_again(connection, &before.withdrawn)?;
         write::write_audit(connection, &entry)
     })
     .map_err(unreadable)?;
@@ -209,6 +215,7 @@ fn unwritable(path: &Path, error: &io::Error) -> RestoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::people::{Digest, Revoked, Rights, Role, Session, Token};
     use crate::store::{AuditEntry, Store, backup::copy, testing::Place};
 
     fn at(text: &str) -> Timestamp {
@@ -274,6 +281,40 @@ mod tests {
         assert_ne!(place.open().incarnation().cluster, first.cluster);
         restored(&place, "copy", 0).unwrap();
         assert_eq!(place.open().incarnation().cluster, first.cluster);
+    }
+
+    #[tokio::test]
+    async fn a_copy_brings_back_no_token_that_was_withdrawn_since_and_no_session() {
+        let place = Place::on("mw");
+        let store = place.open();
+        let token = |id: &str, secret: &str| Token {
+            id: id.to_owned(),
+            digest: Digest::of(secret),
+            person: "jane".to_owned(),
+            label: String::new(),
+            rights: Rights::everywhere(Role::Operate),
+            made_at: at("2026-01-31T09:00:00Z"),
+            made_by: "root".to_owned(),
+            expires_at: at("2026-03-31T09:00:00Z"),
+            revoked: None,
+            used: None,
+        };
+        let (kept, lost, now) = (token("kept", "a"), token("lost", "b"), at("2026-01-31T10:00:00Z"));
+        store.keep_session(Session {
+            digest: Digest::of("c"),
+            token: "kept".to_owned(),
+            begun_at: now,
+            seen_at: now,
+        });
+        store.keep_token(kept.clone()).await.unwrap();
+        store.keep_token(lost.clone()).await.unwrap();
+        copy(store.path(), &place.path("copy")).unwrap();
+        let revoked = Some(Revoked { at: now, by: "root".to_owned() });
+        let lost = Token { revoked, ..lost };
+        store.keep_token(lost.clone()).await.unwrap();
+        drop(store);
+        restored(&place, "copy", 0).unwrap();
+        assert_eq!(place.open().people().unwrap(), (vec![kept, lost], Vec::new()));
     }
 
     #[test]
