@@ -83,7 +83,7 @@ impl App {
     ) -> Result<Arc<Self>, DoorError> {
         let run = clock.now().as_millisecond().to_string();
         Ok(Arc::new(Self {
-            door: people::Door::new(&config, &store)?,
+            door: people::Door::new(&config, &store, clock.now())?,
             clock,
             config,
             shutdown: Shutdown::default(),

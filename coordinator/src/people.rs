@@ -59,7 +59,7 @@ pub struct Limits {
 pub enum Unrecognised {
     /// No such token; never was, or so long ago that it is forgotten.
     #[error(
-        "this coordinator knows no such token; ask for one with `millwright token make`, or copy it again as a whole"
+        "this coordinator knows no such token; copy it again as a whole, or ask an administrator for a new one"
     )]
     Unknown,
     /// Its time is over.
@@ -109,6 +109,17 @@ pub struct Recognised<T> {
     pub is_news: bool,
 }
 
+/// Somebody who has signed in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Who.
+    pub caller: Caller,
+    /// To be kept.
+    pub session: Session,
+    /// Sessions that are over, to be dropped.
+    pub ended: Vec<Digest>,
+}
+
 /// Everybody who has a token or a session.
 #[derive(Debug)]
 pub struct People {
@@ -123,13 +134,19 @@ pub struct People {
 
 impl People {
     /// With what was kept before.
-    pub fn new(limits: Limits, seal: Seal, tokens: Vec<Token>, sessions: Vec<Session>) -> Self {
+    pub fn new(
+        limits: Limits,
+        seal: Seal,
+        (tokens, sessions): (Vec<Token>, Vec<Session>),
+        now: Timestamp,
+    ) -> Self {
+        let good = sessions.into_iter().filter(|session| session.is_good(&limits, now));
         let mut people = Self {
             limits,
             seal,
             tokens: BTreeMap::new(),
             by_digest: HashMap::new(),
-            sessions: sessions.into_iter().map(|session| (session.digest, session)).collect(),
+            sessions: good.map(|session| (session.digest, session)).collect(),
             told: HashMap::new(),
         };
         for token in tokens {
@@ -157,6 +174,17 @@ impl People {
     pub fn put(&mut self, token: Token) {
         self.by_digest.insert(token.digest, token.id.clone());
         self.tokens.insert(token.id.clone(), token);
+    }
+
+    /// Forgets a token that could not be kept.
+    pub fn take_away(&mut self, token: &Token) {
+        self.by_digest.remove(&token.digest);
+        self.tokens.remove(&token.id);
+    }
+
+    /// Tokens of a person that are good.
+    pub fn good_tokens_of(&self, person: &str, now: Timestamp) -> usize {
+        self.tokens.values().filter(|token| token.person == person && token.good(now).is_ok()).count()
     }
 
     /// A token by its id.
@@ -208,31 +236,34 @@ impl People {
         cookie: &Secret,
         from: &str,
         now: Timestamp,
-    ) -> Result<Recognised<Session>, Unrecognised> {
+    ) -> Result<Begun, Unrecognised> {
         let recognised = self.by_token(secret, from, now)?;
         let How::Token { id } = recognised.caller.how else { return Err(Unrecognised::Unknown) };
         let session = Session { digest: Digest::of(cookie.text()), token: id, begun_at: now, seen_at: now };
-        self.make_room(&session.token, now);
+        let ended = self.make_room(&session.token, now);
         self.sessions.insert(session.digest, session.clone());
         let how = How::Session { digest: session.digest, token: session.token.clone() };
-        let caller = Caller { how, ..recognised.caller };
-        Ok(Recognised { caller, keep: Some(session), is_news: recognised.is_news })
+        Ok(Begun { caller: Caller { how, ..recognised.caller }, session, ended })
     }
 
-    /// The sessions of a token that are left are fewer than it may have.
-    fn make_room(&mut self, token: &str, now: Timestamp) {
+    /// Ends sessions until those that are left of a token are fewer than it may have; hands back which.
+    fn make_room(&mut self, token: &str, now: Timestamp) -> Vec<Digest> {
         let limits = self.limits;
-        self.sessions.retain(|_, session| session.is_good(&limits, now));
+        let over = self.sessions.values().filter(|session| !session.is_good(&limits, now));
+        let mut ended: Vec<Digest> = over.map(|session| session.digest).collect();
         let mut own: Vec<(Timestamp, Digest)> = self
             .sessions
             .values()
-            .filter(|session| session.token == token)
+            .filter(|session| session.token == token && session.is_good(&limits, now))
             .map(|session| (session.seen_at, session.digest))
             .collect();
         own.sort();
-        for (_, digest) in own.iter().take((own.len() + 1).saturating_sub(SESSIONS_EACH)) {
+        let surplus = (own.len() + 1).saturating_sub(SESSIONS_EACH);
+        ended.extend(own.iter().take(surplus).map(|(_, digest)| *digest));
+        for digest in &ended {
             self.sessions.remove(digest);
         }
+        ended
     }
 
     /// Whose session this cookie is; `None` when it is nobody's any more. `is_use` is false for what a page does by
@@ -280,10 +311,11 @@ impl People {
         }
     }
 
-    /// Withdraws a token, and with it its sessions; hands it back to be kept. `None` when there is nothing to withdraw.
+    /// Withdraws a token, and with it its sessions; hands it back to be kept. One that is withdrawn already is handed back
+    /// as it is, in case that was not kept. `None` when its time was over, or there is none.
     pub fn revoke(&mut self, id: &str, by: &str, now: Timestamp) -> Option<Token> {
-        let token = self.tokens.get_mut(id).filter(|token| token.good(now).is_ok())?;
-        token.revoked = Some(Revoked { at: now, by: by.to_owned() });
+        let token = self.tokens.get_mut(id).filter(|token| now < token.expires_at)?;
+        token.revoked.get_or_insert_with(|| Revoked { at: now, by: by.to_owned() });
         let token = token.clone();
         self.sessions.retain(|_, session| session.token != id);
         Some(token)

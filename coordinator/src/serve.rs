@@ -75,6 +75,8 @@ pub trait Doorkeeper: Send + Sync + 'static {
     fn refused(&self, certname: &str, status: u16);
 }
 
+/// Connections on the Unix socket that only root may have.
+const ROOTS: usize = 16;
 /// A request's head must be complete after this; also how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(30);
 /// Somebody who has not said who they are after this is let go.
@@ -101,7 +103,7 @@ pub fn tcp(listener: TcpListener, router: Router, cap: usize, shutdown: &Shutdow
             |stream: TcpStream, from| {
                 // Answers are small and complete: waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
-                (stream, Peer::Loopback(from))
+                Some((stream, Peer::Loopback(from), ()))
             },
             &router,
         )
@@ -268,6 +270,8 @@ pub fn unix(listener: UnixListener, router: Router, cap: usize, shutdown: &Shutd
     let stop = shutdown.clone();
     shutdown.spawn(async move {
         let slots = Arc::new(Semaphore::new(cap));
+        // Root gets in also when everybody else on this host is there.
+        let others = Tally::new(cap.saturating_sub(ROOTS));
         accept(
             &stop,
             &slots,
@@ -275,7 +279,8 @@ pub fn unix(listener: UnixListener, router: Router, cap: usize, shutdown: &Shutd
             |stream: UnixStream, _| {
                 // Whoever the kernel does not vouch for is nobody in particular.
                 let uid = stream.peer_cred().map_or(u32::MAX, |credentials| credentials.uid());
-                (stream, Peer::Unix { uid })
+                let place = if uid == 0 { None } else { Some(others.take(())?) };
+                Some((stream, Peer::Unix { uid }, place))
             },
             &router,
         )
@@ -283,23 +288,25 @@ pub fn unix(listener: UnixListener, router: Router, cap: usize, shutdown: &Shutd
     });
 }
 
-async fn accept<S, A, F>(
+/// Talks with everybody whom `meet` lets in, each of whom may hold something until they go.
+async fn accept<S, A, P, F>(
     stop: &Shutdown,
     slots: &Arc<Semaphore>,
     listen: impl Fn() -> F,
-    meet: impl Fn(S, A) -> (S, Peer),
+    meet: impl Fn(S, A) -> Option<(S, Peer, P)>,
     router: &Router,
 ) where
     F: Future<Output = io::Result<(S, A)>>,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    P: Send + 'static,
 {
     while let Some((slot, stream, address)) = next(stop, slots, &listen).await {
-        let (stream, peer) = meet(stream, address);
+        let Some((stream, peer, place)) = meet(stream, address) else { continue };
         let end = stop.token().cancelled_owned();
         let connection = converse(stream, peer, router.clone(), |_| {}, end);
         stop.spawn(async move {
             connection.await;
-            drop(slot);
+            drop((slot, place));
         });
     }
 }

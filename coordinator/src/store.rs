@@ -44,11 +44,14 @@ pub struct Retention {
     pub changes: SignedDuration,
     /// What people did.
     pub audit: SignedDuration,
+    /// Sessions of browsers, which end by themselves before.
+    pub sessions: SignedDuration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { changes: SignedDuration::from_hours(24 * 90), audit: SignedDuration::from_hours(24 * 730) }
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        Self { changes: days(90), audit: days(730), sessions: days(7) }
     }
 }
 
@@ -174,14 +177,31 @@ impl Store {
         self.writer.confirm(Word::Token(token)).await
     }
 
-    /// Keeps when a token was used. Never waits.
-    pub fn keep_token_use(&self, token: Token) {
+    /// The same for one whose first try failed. Never waits.
+    pub fn keep_token_later(&self, token: Token) {
         self.writer.offer(Write::Word(Box::new(Word::Token(token)), None));
     }
 
-    /// Keeps a session, new or used. Never waits: one that is lost has somebody sign in again.
+    /// Keeps when a token was used last, and nothing else of it: it may have been withdrawn meanwhile. Never waits.
+    pub fn keep_token_use(&self, token: Token) {
+        self.writer.offer(Write::Word(Box::new(Word::TokenUse(token)), None));
+    }
+
+    /// Keeps a new session. Never waits: one that is lost has somebody sign in again.
     pub fn keep_session(&self, session: Session) {
         self.writer.offer(Write::Word(Box::new(Word::Session(session)), None));
+    }
+
+    /// Keeps when a session was used last; one that has ended meanwhile stays so. Never waits.
+    pub fn keep_session_use(&self, session: Session) {
+        self.writer.offer(Write::Word(Box::new(Word::SessionUse(session)), None));
+    }
+
+    /// Drops sessions that are over. Never waits.
+    pub fn end_sessions_later(&self, digests: Vec<Digest>) {
+        for digest in digests {
+            self.writer.offer(Write::Word(Box::new(Word::EndSession(digest)), None));
+        }
     }
 
     /// Drops a session, and returns once it is gone.

@@ -44,13 +44,13 @@ impl Server {
     /// Whether others could read along: plain HTTP to another machine.
     fn is_exposed(&self) -> bool {
         let Self::Address(address) = self else { return false };
-        let Some(host) = address.strip_prefix("http://") else { return false };
-        let host = host.split('/').next().unwrap_or_default();
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.split(':').next().unwrap_or_default(),
-        };
-        name != "localhost" && !name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        // As the HTTP client reads it, so that no spelling leads elsewhere.
+        let url = reqwest::Url::parse(address);
+        let host = url.as_ref().ok().and_then(reqwest::Url::host_str).unwrap_or_default();
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here =
+            name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+        !self.is_encrypted() && !is_here
     }
 }
 
@@ -251,6 +251,7 @@ mod tests {
             "http://mw.cern.ch:8480",
             "http://10.0.0.1:8480",
             "http://localhost.evil:1",
+            "http://127.0.0.1:8480@evil.example",
             "http://[2001:db8::1]",
         ] {
             let error = client(exposed).err().unwrap().to_string();

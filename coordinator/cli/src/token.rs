@@ -104,7 +104,7 @@ pub async fn run(client: &Client, output: &Output, command: TokenCommand, json: 
 fn print(output: &Output, tokens: &[TokenView]) -> Result<()> {
     if tokens.is_empty() {
         output.line(
-            "no tokens; root makes one with `sudo millwright token make --person NAME --may operate`",
+            "no tokens; an administrator makes one, or root on the coordinator's host: `millwright token make --person NAME --may operate`",
         )?;
     }
     tokens.iter().try_for_each(|token| output.line(line(output, token)))

@@ -44,6 +44,7 @@ pub async fn add(
     request: Request,
 ) -> Result<Json<Acknowledgement>, Refusal> {
     let word: Word = body::json(request, LONGEST_WORD).await?;
+    person.still(&app)?;
     let node = word.finding.split('/').next().unwrap_or_default();
     match node.parse() {
         Ok(node) => person.must_for(Role::Operate, &node, &app)?,

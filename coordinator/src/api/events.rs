@@ -23,8 +23,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the listener's time is over; who is revoked is out at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Whoever comes through a proxy listens for so long at a time.
-const PROXIED: Duration = Duration::from_secs(600);
+/// Whoever comes through a proxy, or has no name, listens for so long at a time.
+const AT_A_TIME: Duration = Duration::from_secs(600);
 
 type Item = Result<sse::Event, Infallible>;
 
@@ -47,8 +47,9 @@ pub async fn stream(
 /// Until the coordinator stops, or whoever listens would not be let in any more.
 async fn end(app: Arc<App>, caller: Caller) {
     let mut changes = app.changes_of_people();
-    // Only a proxy knows whether it still vouches for somebody: the browser comes back by itself and asks it.
-    let longest = matches!(caller.how, How::Proxy { .. }).then_some(PROXIED);
+    // Only a proxy knows whether it still vouches for somebody: the browser comes back by itself and asks it. And nobody in
+    // particular must not hold a place for ever.
+    let longest = matches!(caller.how, How::Proxy { .. } | How::Nobody { .. }).then_some(AT_A_TIME);
     let mut looked = Duration::ZERO;
     while app.is_still(&caller) && longest.is_none_or(|longest| looked < longest) {
         tokio::select! {

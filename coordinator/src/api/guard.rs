@@ -74,6 +74,7 @@ fn admit(app: &App, mut request: Request) -> Result<Request, Box<Response>> {
         app.count_request(&of).map_err(refused)?;
     }
     identify::ours(&request, &caller, &app.config.listen.host_names).map_err(refused)?;
+    person::may_change_now(app, &request, &caller).map_err(refused)?;
     if !caller.rights.may_look() && !is_for_everybody(request.uri().path()) {
         return Err(Box::new(unseen(app, &request, peer.as_ref(), &caller)));
     }
@@ -137,13 +138,17 @@ impl What {
     }
 }
 
-/// Runs the handler within its time; one that panics costs its own request and nothing else.
+/// Runs the handler within its time; one that panics costs its own request and nothing else. What changes something is
+/// carried through also when whoever asked hangs up: an effect without its entry in the audit must not be.
 async fn run(next: Next, request: Request) -> Response {
+    let is_carried_through = !request.method().is_safe();
     let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let refusal = match tokio::time::timeout(ANSWER, handler).await {
-        Ok(Ok(response)) => return response,
-        Ok(Err(_)) => Refusal::internal("the handler panicked"),
-        Err(_) => Refusal::internal(format!("no answer within {ANSWER:?}")),
+    let handler = tokio::time::timeout(ANSWER, handler);
+    let ended = if is_carried_through { tokio::spawn(handler).await } else { Ok(handler.await) };
+    let refusal = match ended {
+        Ok(Ok(Ok(response))) => return response,
+        Ok(Ok(Err(_))) | Err(_) => Refusal::internal("the handler panicked"),
+        Ok(Err(_)) => Refusal::internal(format!("no answer within {ANSWER:?}")),
     };
     refusal.into_response()
 }
@@ -276,6 +281,44 @@ fn new_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::{Router, middleware};
+
+    /// Whether a handler that has begun comes to its end though whoever asked hangs up.
+    async fn is_carried_through(method: Method) -> bool {
+        use hyper::service::Service;
+        let [begun, go_on, done] = [(); 3].map(|()| Arc::new(tokio::sync::Semaphore::new(0)));
+        let steps = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&done));
+        let handler = move || async move {
+            let (begun, go_on, done) = steps;
+            begun.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+            done.add_permits(1);
+        };
+        let router = Router::new()
+            .fallback(handler)
+            .layer(middleware::from_fn(|request: Request, next: Next| run(next, request)));
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        let asked = hyper_util::service::TowerToHyperService::new(router).call(request);
+        tokio::select! {
+            _ = asked => panic!("it waits for us"),
+            permit = begun.acquire() => permit.unwrap().forget(),
+        }
+        go_on.add_permits(1);
+        for _ in 0..100 {
+            if done.available_permits() > 0 {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_carried_through_when_whoever_asked_hangs_up() {
+        assert!(is_carried_through(Method::POST).await);
+        assert!(!is_carried_through(Method::GET).await, "an answer that nobody reads is not worked out");
+    }
 
     #[test]
     fn only_loopback_and_configured_names_are_ours() {

@@ -5,7 +5,7 @@
 use super::error::{ErrorCode, Refusal};
 use crate::{
     app::App,
-    people::{self, Caller, How},
+    people::{self, Caller, How, Token},
     serve::{COOKIE, Peer, address},
 };
 use axum::{
@@ -26,7 +26,10 @@ pub fn caller(app: &App, peer: Option<&Peer>, request: &Request) -> Result<Calle
     let proxy = proxy(app, peer);
     if let Some(given) = headers.get(header::AUTHORIZATION) {
         match given.to_str().unwrap_or_default().split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Some((scheme, token))
+                if scheme.eq_ignore_ascii_case("bearer")
+                    && (proxy.is_none() || token.trim().starts_with(Token::PREFIX)) =>
+            {
                 return app.by_token(token.trim(), &from);
             }
             // By which somebody has signed in at the proxy: its business.
@@ -45,6 +48,8 @@ pub fn caller(app: &App, peer: Option<&Peer>, request: &Request) -> Result<Calle
     }
     Ok(match peer {
         Some(Peer::Unix { uid: 0 }) if !is_passed_on(headers) => Caller::root(),
+        // Whoever is passed on can be anywhere.
+        _ if is_relayed(headers) => Caller::nobody(false, false),
         Some(Peer::Unix { .. } | Peer::Loopback(_)) => {
             Caller::nobody(true, app.config.people.look_without_name)
         }
@@ -52,11 +57,15 @@ pub fn caller(app: &App, peer: Option<&Peer>, request: &Request) -> Result<Calle
     })
 }
 
-/// Whether a browser or a proxy has had a hand in it: a proxy that runs as root must not make root of everybody.
+/// Whether a proxy says that it has passed the request on.
+fn is_relayed(headers: &HeaderMap) -> bool {
+    ["via", "forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whether a browser has sent it, or a proxy that says so: such a one that runs as root must not make root of everybody.
+/// One that says nothing cannot be told from root.
 fn is_passed_on(headers: &HeaderMap) -> bool {
-    ["origin", "sec-fetch-site", "via", "forwarded", "x-forwarded-for"]
-        .iter()
-        .any(|name| headers.contains_key(*name))
+    is_relayed(headers) || ["origin", "sec-fetch-site"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// The name of the proxy that this is, if we trust it.

@@ -108,6 +108,7 @@ async fn say(
     let name = node_name(&node)?;
     person.must_for(Role::Operate, &name, &app)?;
     let word: Word = body::optional_json(request, LONGEST_WORD).await?;
+    person.still(&app)?;
     let reason = word.reason.trim();
     if what == "dead" && reason.is_empty() {
         return Err(Refusal::new(

@@ -59,6 +59,7 @@ pub async fn start(
         ));
     }
     let person = person?;
+    person.still(&app)?;
     for node in &nodes {
         person.must_for(Role::Operate, node, &app)?;
     }

@@ -6,7 +6,10 @@ use crate::{
     people::{Caller, How, Role},
     serve::Peer,
 };
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::{FromRequestParts, Request},
+    http::request::Parts,
+};
 use millwright_decision::Class;
 use millwright_protocol::NodeName;
 use std::{path::Path, sync::Arc};
@@ -20,25 +23,31 @@ impl FromRequestParts<Arc<App>> for Person {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         match parts.extensions.get::<Caller>() {
-            Some(caller) if !parts.method.is_safe() && caller.how != How::Root && app.is_read_only() => {
-                Err(read_only(&app.config.listen.socket))
-            }
             Some(caller) if caller.is_somebody() => Ok(Self(caller.clone())),
             _ => Err(nobody(parts.extensions.get::<Peer>(), &app.config.listen.socket)),
         }
     }
 }
 
-/// X3: what people decide rests on reports, and nobody knows any more whose these are.
-fn read_only(socket: &Path) -> Refusal {
-    Refusal::new(
+/// Whether anybody but root may change something now. X3: what people decide rests on reports, and while the list of
+/// revoked certificates is too old nobody knows whose these are, nor whether a proxy's certificate still holds. Signing in
+/// and out changes nothing.
+///
+/// # Errors
+/// `read_only`.
+pub fn may_change_now(app: &App, request: &Request, caller: &Caller) -> Result<(), Refusal> {
+    let is_sign = matches!(request.uri().path(), "/sign-in" | "/sign-out");
+    if request.method().is_safe() || is_sign || caller.how == How::Root || !app.is_read_only() {
+        return Ok(());
+    }
+    Err(Refusal::new(
         ErrorCode::ReadOnly,
         format!(
             "the list of revoked certificates expired long ago, so nobody but root changes anything (crl_expired); bring a new \
              list, or run the same command as `sudo millwright --server unix:{} …` on the coordinator's host",
-            socket.display()
+            app.config.listen.socket.display()
         ),
-    )
+    ))
 }
 
 /// What to say to somebody who has to say who they are.
@@ -58,6 +67,19 @@ pub fn nobody(peer: Option<&Peer>, socket: &Path) -> Refusal {
 }
 
 impl Person {
+    /// Whether they are still who they were when their request began: a body may take its time, and who is revoked
+    /// meanwhile is out.
+    ///
+    /// # Errors
+    /// `bad_token`.
+    pub fn still(&self, app: &App) -> Result<(), Refusal> {
+        if app.is_still(&self.0) {
+            return Ok(());
+        }
+        let message = "your token or session ended while this was sent; nothing was done";
+        Err(Refusal::new(ErrorCode::BadToken, message))
+    }
+
     /// Whether they have a role for nodes of a class; `None` asks for everything.
     ///
     /// # Errors

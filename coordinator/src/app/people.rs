@@ -19,6 +19,10 @@ use tokio::sync::watch;
 const FAILURES: (u32, SignedDuration) = (10, SignedDuration::from_secs(30));
 /// So many requests of one person or address at once, then so many a second; whoever is on this host is not counted.
 const REQUESTS: (u32, SignedDuration) = (1_000, SignedDuration::from_millis(20));
+/// So much of one token is told in the audit at once, and so many sessions are begun with it, then one a minute.
+const TOLD: (u32, SignedDuration) = (20, SignedDuration::from_mins(1));
+/// Good tokens of one person, at most.
+const TOKENS_EACH: usize = 100;
 /// A token lasts so long unless somebody says otherwise.
 pub const USUAL_TOKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Letters of what a token is for, at most.
@@ -31,6 +35,8 @@ pub(super) struct Door {
     changes: watch::Sender<()>,
     failures: Mutex<Allowance>,
     requests: Mutex<Allowance>,
+    /// What is told of each token.
+    told: Mutex<Allowance>,
     /// Users of this host who vouch for people, by their id.
     proxies: BTreeMap<u32, String>,
 }
@@ -49,11 +55,17 @@ pub enum DoorError {
         "people.proxy.users of coordinator.toml names {0:?}, and this host has no such user; see `getent passwd`"
     )]
     NoSuchUser(String),
+    /// Root vouches for nobody.
+    #[error(
+        "people.proxy.users of coordinator.toml names root; have the proxy run as a user of its own, or root would no longer \
+         be root on the Unix socket"
+    )]
+    Root,
 }
 
 impl Door {
-    pub fn new(config: &Config, store: &Store) -> Result<Self, DoorError> {
-        let (tokens, sessions) = store.people()?;
+    pub fn new(config: &Config, store: &Store, now: Timestamp) -> Result<Self, DoorError> {
+        let known = store.people()?;
         let length = |length| SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX);
         let settings = &config.people;
         let limits = Limits {
@@ -63,10 +75,11 @@ impl Door {
         };
         let users = settings.proxy.users.iter().map(|name| Ok((uid_of(name)?, name.clone())));
         Ok(Self {
-            people: Mutex::new(People::new(limits, Seal::random()?, tokens, sessions)),
+            people: Mutex::new(People::new(limits, Seal::random()?, known, now)),
             changes: watch::Sender::default(),
             failures: Mutex::new(Allowance::new(FAILURES.0, FAILURES.1)),
             requests: Mutex::new(Allowance::new(REQUESTS.0, REQUESTS.1)),
+            told: Mutex::new(Allowance::new(TOLD.0, TOLD.1)),
             proxies: users.collect::<Result<_, DoorError>>()?,
         })
     }
@@ -74,7 +87,20 @@ impl Door {
 
 fn uid_of(name: &str) -> Result<u32, DoorError> {
     let found = nix::unistd::User::from_name(name).ok().flatten();
-    found.map(|user| user.uid.as_raw()).ok_or_else(|| DoorError::NoSuchUser(name.to_owned()))
+    match found.map(|user| user.uid.as_raw()) {
+        Some(uid) => Ok(uid),
+        None => Err(DoorError::NoSuchUser(name.to_owned())),
+    }
+}
+
+/// Whether somebody vouches for people who must not.
+///
+/// # Errors
+/// Root, who would no longer be root on the Unix socket.
+pub(super) fn check_proxies(config: &Config) -> Result<(), DoorError> {
+    let users = config.people.proxy.users.iter();
+    let uids = users.map(|name| uid_of(name)).collect::<Result<Vec<_>, _>>()?;
+    if uids.contains(&0) { Err(DoorError::Root) } else { Ok(()) }
 }
 
 /// What somebody wants a token for.
@@ -109,7 +135,9 @@ impl App {
         let known = self
             .with_people(|people, now| people.by_token(secret, from, now))
             .map_err(|why| self.stranger(&why, from))?;
-        if let Some(token) = known.keep {
+        if let Some(token) = known.keep
+            && (!known.is_news || self.may_be_told(&token.id))
+        {
             if known.is_news {
                 self.tell(&token.person, "use_token", &token.id, &format!("from {from}"));
             }
@@ -118,11 +146,17 @@ impl App {
         Ok(known.caller)
     }
 
+    /// Whether there is room in the audit for more about a token: whoever comes from a thousand addresses must not fill it.
+    fn may_be_told(&self, token: &str) -> bool {
+        let mut told = self.door.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.take(token, self.clock.now()).is_ok()
+    }
+
     /// Whoever has a session under this cookie; none when it is over.
     pub fn by_cookie(&self, cookie: &str, is_use: bool) -> Option<Caller> {
         let known = self.with_people(|people, now| people.by_cookie(cookie, is_use, now))?;
         if let Some(session) = known.keep {
-            self.store.keep_session(session);
+            self.store.keep_session_use(session);
         }
         Some(known.caller)
     }
@@ -134,11 +168,13 @@ impl App {
         groups: impl IntoIterator<Item = &'a str>,
         proxy: &str,
     ) -> Caller {
+        // Systems differ in the case of names; who is one person to the site is one person here.
+        let person = &person.to_ascii_lowercase();
         if self.with_people(|people, now| people.is_news_at(proxy, person, now)) {
             self.tell(person, "sign_in", proxy, "through the proxy");
         }
         Caller {
-            name: person.to_owned(),
+            name: person.clone(),
             rights: self.config.people.roles.of(person, groups),
             how: How::Proxy { proxy: proxy.to_owned() },
         }
@@ -150,14 +186,20 @@ impl App {
     /// As [`Self::by_token`].
     pub fn sign_in(&self, secret: &str, from: &str) -> Result<(Secret, Caller), Refusal> {
         let cookie = Secret::random("").map_err(Refusal::internal)?;
-        let known = self
+        let begun = self
             .with_people(|people, now| people.begin(secret, &cookie, from, now))
             .map_err(|why| self.stranger(&why, from))?;
-        if let (How::Session { token, .. }, Some(session)) = (&known.caller.how, known.keep) {
-            self.tell(&known.caller.name, "sign_in", token, &format!("from {from}"));
-            self.store.keep_session(session);
+        let token = begun.session.token.clone();
+        let room =
+            self.door.told.lock().unwrap_or_else(PoisonError::into_inner).take(&token, self.clock.now());
+        if let Err(wait) = room {
+            self.with_people(|people, _| people.end(&begun.session.digest));
+            return Err(Refusal::too_many(wait));
         }
-        Ok((cookie, known.caller))
+        self.tell(&begun.caller.name, "sign_in", &token, &format!("from {from}"));
+        self.store.keep_session(begun.session);
+        self.store.end_sessions_later(begun.ended);
+        Ok((cookie, begun.caller))
     }
 
     /// Ends the session of a browser.
@@ -229,12 +271,19 @@ impl App {
         wanted: Wanted<'_>,
     ) -> Result<(Secret, Token), Refusal> {
         let secret = Secret::random(Token::PREFIX).map_err(Refusal::internal)?;
-        let token = self.with_people(|people, now| drawn_up(people, caller, by, &wanted, &secret, now))?;
-        self.store.keep_token(token.clone()).await?;
-        self.with_people(|people, _| people.put(token.clone()));
+        // Known from here on, so that whoever revokes all of somebody's meets it.
+        let token = self.with_people(|people, now| {
+            let token = drawn_up(people, caller, by, &wanted, &secret, now)?;
+            people.put(token.clone());
+            Ok::<_, Refusal>(token)
+        })?;
         let about = format!("{} of {}", token.id, token.person);
         let reason = format!("{}; {} until {:.0}", token.label, token.rights, token.expires_at);
-        self.record(by, "make_token", &about, &reason).await?;
+        if let Err(error) = self.store.keep_token(token.clone()).await {
+            self.with_people(|people, _| people.take_away(&token));
+            return Err(error.into());
+        }
+        self.tell(by, "make_token", &about, &reason);
         Ok((secret, token))
     }
 
@@ -258,11 +307,16 @@ impl App {
             return Err(which.nothing(&visible));
         }
         self.door.changes.send_replace(());
+        let mut kept = Ok(());
         for token in &revoked {
-            self.store.keep_token(token.clone()).await.map_err(Refusal::not_kept)?;
-            self.record(by, "revoke_token", &format!("{} of {}", token.id, token.person), reason).await?;
+            self.tell(by, "revoke_token", &format!("{} of {}", token.id, token.person), reason);
+            if let Err(error) = self.store.keep_token(token.clone()).await {
+                // Queued anew, for when the disk takes it; said all the same, since that may never be.
+                self.store.keep_token_later(token.clone());
+                kept = Err(Refusal::not_kept(error));
+            }
         }
-        Ok(revoked)
+        kept.map(|()| revoked)
     }
 
     /// Says in the audit and the log what nobody waits for.
@@ -277,7 +331,7 @@ impl App {
         });
     }
 
-    /// Somebody with a wrong token: counted, told once, and answered more slowly when they go on.
+    /// Somebody with a wrong token: counted, told once, and sent away for a while when they go on.
     fn stranger(&self, why: &Unrecognised, from: &str) -> Refusal {
         self.metrics.strangers.increment();
         let now = self.clock.now();
@@ -308,7 +362,7 @@ impl Which<'_> {
     fn is(self, token: &Token) -> bool {
         match self {
             Self::One(id) => token.id == id,
-            Self::Of(person) => token.person == person,
+            Self::Of(person) => token.person.eq_ignore_ascii_case(person),
         }
     }
 
@@ -339,7 +393,13 @@ fn drawn_up(
     now: Timestamp,
 ) -> Result<Token, Refusal> {
     let refuse = |code, message: String| Err(Refusal::new(code, message));
-    let person = wanted.person.unwrap_or(&caller.name);
+    if !people.is_still(caller, now) {
+        return refuse(
+            ErrorCode::BadToken,
+            "your token or session ended meanwhile; nothing was made".to_owned(),
+        );
+    }
+    let person = &wanted.person.unwrap_or(&caller.name).to_ascii_lowercase();
     if !people::is_name(person) || person == "root" {
         return refuse(
             ErrorCode::BadParameter,
@@ -349,13 +409,13 @@ fn drawn_up(
             ),
         );
     }
-    let is_own = person == caller.name && matches!(caller.how, How::Proxy { .. });
+    let is_own = *person == caller.name && matches!(caller.how, How::Proxy { .. });
     if !is_own && !caller.rights.may(Role::Admin, None) {
         return refuse(
             ErrorCode::NotAllowed,
             format!(
-                "a token for {person} is made by an administrator, or by {person} once signed in through the proxy; a \
-                 token or a session begun with one makes none, so that a stolen one cannot"
+                "a token for {person} is made by an administrator, or by {person} once signed in through the proxy; \
+                 no other token makes tokens, nor a session begun with one, so that a stolen one cannot"
             ),
         );
     }
@@ -365,6 +425,14 @@ fn drawn_up(
             format!(
                 "nobody gives more than they have: you may {}, and the token would {}",
                 caller.rights, wanted.rights
+            ),
+        );
+    }
+    if people.good_tokens_of(person, now) >= TOKENS_EACH {
+        return refuse(
+            ErrorCode::TooManyRequests,
+            format!(
+                "{person} has {TOKENS_EACH} good tokens, which is plenty; revoke some first (`millwright token list`)"
             ),
         );
     }
@@ -385,7 +453,7 @@ fn drawn_up(
     Ok(Token {
         id: new_id(people),
         digest: people::Digest::of(secret.text()),
-        person: person.to_owned(),
+        person: person.clone(),
         label: if label.is_empty() { "unnamed".to_owned() } else { label },
         rights: wanted.rights.clone(),
         made_at: now,

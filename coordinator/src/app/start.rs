@@ -162,7 +162,9 @@ fn build(
     let retention = Retention {
         changes: SignedDuration::try_from(config.retention.transitions).unwrap_or(SignedDuration::MAX),
         audit: SignedDuration::try_from(config.retention.audit).unwrap_or(SignedDuration::MAX),
+        sessions: SignedDuration::try_from(config.people.session).unwrap_or(SignedDuration::MAX),
     };
+    super::people::check_proxies(&config)?;
     let (store, remembered) = Store::open(&config.state_dir.join(STORE), retention)?;
     let mut fleet = Fleet::new(Arc::new(policy), clock.now()).with_policy_path(&config.policy);
     fleet.restore(remembered, clock.now());

@@ -1,7 +1,10 @@
 //! A browser's session: begun with a token, ended by its owner, by time, or with its token.
 
 use super::{Digest, Limits};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// So far a clock may have been set back.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// A session. It never allows more than its token does now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether neither of its limits is reached. A clock that was turned back ends nothing.
+    /// Whether neither of its limits is reached. One from well ahead, before a clock was set right, is over: it would last
+    /// for as long as the clock was wrong.
     pub fn is_good(&self, limits: &Limits, now: Timestamp) -> bool {
-        now.duration_since(self.seen_at) < limits.idle && now.duration_since(self.begun_at) < limits.session
+        let is_within = |since: Timestamp, limit| {
+            let age = now.duration_since(since);
+            -AHEAD <= age && age < limit
+        };
+        is_within(self.seen_at, limits.idle) && is_within(self.begun_at, limits.session)
     }
 }

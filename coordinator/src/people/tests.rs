@@ -31,7 +31,8 @@ fn token(id: &str, secret: &Secret) -> Token {
 /// Jane with one token, and its secret.
 fn people() -> (People, Secret) {
     let secret = Secret::random(Token::PREFIX).unwrap();
-    let people = People::new(limits(), Seal::random().unwrap(), vec![token("t1", &secret)], Vec::new());
+    let people =
+        People::new(limits(), Seal::random().unwrap(), (vec![token("t1", &secret)], Vec::new()), at(0));
     (people, secret)
 }
 
@@ -78,7 +79,8 @@ fn a_revoked_token_takes_its_sessions_with_it_and_says_who_did_it() {
     let caller = people.by_cookie(cookie.text(), true, at(1)).unwrap().caller;
     assert!(people.is_still(&caller, at(1)));
     assert!(people.revoke("t1", "root", at(1)).unwrap().revoked.is_some());
-    assert!(people.revoke("t1", "root", at(2)).is_none(), "there is nothing left to revoke");
+    assert_eq!(people.revoke("t1", "joe", at(2)).unwrap().revoked.unwrap().by, "root", "once is enough");
+    assert!(people.revoke("t1", "root", at(24 * 30)).is_none(), "its time is over");
     assert_eq!(people.by_cookie(cookie.text(), true, at(1)), None);
     assert!(!people.is_still(&caller, at(1)), "an open stream ends");
     let refused = people.by_token(secret.text(), "10.0.0.1", at(1)).unwrap_err();
@@ -124,20 +126,32 @@ fn a_session_allows_what_its_token_allows_now_and_ends_with_it() {
 fn sessions_and_tokens_are_known_again_after_a_restart() {
     let (mut people, secret) = people();
     let cookie = Secret::random("").unwrap();
-    let session = people.begin(secret.text(), &cookie, "10.0.0.1", at(0)).unwrap().keep.unwrap();
-    let mut anew = People::new(limits(), Seal::random().unwrap(), vec![token("t1", &secret)], vec![session]);
+    let session = people.begin(secret.text(), &cookie, "10.0.0.1", at(0)).unwrap().session;
+    let kept = || (vec![token("t1", &secret)], vec![session.clone()]);
+    let mut anew = People::new(limits(), Seal::random().unwrap(), kept(), at(1));
     assert_eq!(anew.by_cookie(cookie.text(), true, at(1)).unwrap().caller.name, "jane");
     assert_eq!(anew.by_cookie("0000", true, at(1)), None);
+    let mut later = People::new(limits(), Seal::random().unwrap(), kept(), at(24));
+    assert_eq!(later.by_cookie(cookie.text(), true, at(1)), None, "over, and not even read");
+}
+
+#[test]
+fn a_session_from_before_a_clock_was_set_right_is_over() {
+    let (mut people, secret) = people();
+    let cookie = signed_in(&mut people, &secret);
+    assert_eq!(people.by_cookie(cookie.text(), true, at(-1)), None);
 }
 
 #[test]
 fn a_token_has_so_many_sessions_and_the_one_least_used_ends_for_another() {
     let (mut people, secret) = people();
     let cookies: Vec<Secret> = (0..SESSIONS_EACH).map(|_| signed_in(&mut people, &secret)).collect();
+    let first = Digest::of(cookies[0].text());
     for cookie in &cookies[1..] {
         people.by_cookie(cookie.text(), true, at(1)).unwrap();
     }
-    signed_in(&mut people, &secret);
+    let begun = people.begin(secret.text(), &Secret::random("").unwrap(), "10.0.0.1", at(1)).unwrap();
+    assert_eq!(begun.ended, [first], "to be dropped");
     assert_eq!(people.by_cookie(cookies[0].text(), true, at(1)), None);
     assert!(cookies[1..].iter().all(|cookie| people.by_cookie(cookie.text(), true, at(1)).is_some()));
 }

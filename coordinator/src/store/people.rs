@@ -86,6 +86,21 @@ pub(super) fn write_token(transaction: &Transaction<'_>, token: &Token) -> rusql
         .map(drop)
 }
 
+pub(super) fn write_token_use(transaction: &Transaction<'_>, token: &Token) -> rusqlite::Result<()> {
+    let Some(used) = &token.used else { return Ok(()) };
+    transaction
+        .prepare_cached("UPDATE token SET used_at = ?2, used_from = ?3 WHERE id = ?1")?
+        .execute(params![token.id, used.at.as_millisecond(), used.from])
+        .map(drop)
+}
+
+pub(super) fn write_session_use(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE session SET seen_at = ?2 WHERE digest = ?1")?
+        .execute(params![session.digest.0, session.seen_at.as_millisecond()])
+        .map(drop)
+}
+
 pub(super) fn write_session(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -126,14 +141,17 @@ pub(super) fn withdrawn(connection: &Connection) -> rusqlite::Result<Vec<Withdra
 }
 
 /// Ends in a copy what had ended since it was made: these tokens, and every session.
-pub(super) fn end_again(connection: &Connection, withdrawn: &[Withdrawn]) -> rusqlite::Result<()> {
+pub(super) fn end_again<'a>(
+    connection: &Connection,
+    withdrawn: impl IntoIterator<Item = &'a Withdrawn>,
+) -> rusqlite::Result<()> {
     if !has_people(connection)? {
         return Ok(());
     }
     connection.execute("DELETE FROM session", [])?;
     let mut end = connection
         .prepare("UPDATE token SET revoked_at = ?2, revoked_by = ?3 WHERE id = ?1 AND revoked_at IS NULL")?;
-    withdrawn.iter().try_for_each(|token| end.execute(params![token.id, token.at, token.by]).map(drop))
+    withdrawn.into_iter().try_for_each(|token| end.execute(params![token.id, token.at, token.by]).map(drop))
 }
 
 fn has_people(connection: &Connection) -> rusqlite::Result<bool> {
@@ -144,11 +162,11 @@ fn has_people(connection: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// Drops tokens that were over before then, and sessions that nobody has used since.
-pub(super) fn prune(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+/// Drops tokens that were over before `tokens`, and sessions that began before `sessions`.
+pub(super) fn prune(transaction: &Transaction<'_>, tokens: i64, sessions: i64) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM token WHERE MIN(expires_at, COALESCE(revoked_at, expires_at)) < ?1",
-        [before],
+        [tokens],
     )?;
-    transaction.execute("DELETE FROM session WHERE seen_at < ?1", [before]).map(drop)
+    transaction.execute("DELETE FROM session WHERE begun_at < ?1", [sessions]).map(drop)
 }

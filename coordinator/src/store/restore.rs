@@ -169,8 +169,12 @@ fn prepare(
     // Nothing may stand beside a file that is renamed.
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(unreadable)?;
     migrate::migrate_to(&mut connection, incarnation::SINCE_VERSION).map_err(unreadable)?;
-    let backups = backup::files_in(desk.backups).into_iter().map(|file| Found::at(&file).generation());
-    let highest = backups.chain([copy.generation(), before.generation()]).max().unwrap_or_default();
+    let others: Vec<Found> = backup::files_in(desk.backups).iter().map(|file| Found::at(file)).collect();
+    let generations = others.iter().map(Found::generation);
+    let highest = generations.chain([copy.generation(), before.generation()]).max().unwrap_or_default();
+    // Also those that an earlier restore has set aside: a token that was withdrawn once stays withdrawn.
+    let aside: Vec<Found> = set_aside_before(desk.store).iter().map(|file| Found::at(file)).collect();
+    let withdrawn = others.iter().chain(&aside).chain([before]).flat_map(|found| &found.withdrawn);
     let first = incarnation::of(&connection).map_err(unreadable)?;
     let identity = copy.identity.or(before.identity).unwrap_or(first);
     let identity = Incarnation { generation: highest.saturating_add(1), ..identity };
@@ -178,7 +182,7 @@ fn prepare(
     all_or_nothing(&connection, |connection| {
         incarnation::rename_to(connection, identity)?;
         incarnation::unmark(connection)?;
-        people::end_again(connection, &before.withdrawn)?;
+        people::end_again(connection, withdrawn)?;
         write::write_audit(connection, &entry)
     })
     .map_err(unreadable)?;
@@ -187,6 +191,19 @@ fn prepare(
         .and_then(|()| fs::File::open(draft)?.sync_all())
         .map_err(|error| unwritable(draft, &error))?;
     Ok(identity)
+}
+
+/// Stores of before that are kept beside this one.
+fn set_aside_before(store: &Path) -> Vec<PathBuf> {
+    let begins = format!("{}.before-", store.file_name().unwrap_or_default().display());
+    let folder = store.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let paths = folder.into_iter().flatten().flatten().map(|entry| entry.path());
+    paths
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().display().to_string();
+            name.starts_with(&begins) && name.ends_with('Z')
+        })
+        .collect()
 }
 
 /// Renames the store of before; returns where it is.
@@ -300,6 +317,7 @@ mod tests {
             used: None,
         };
         let (kept, lost, now) = (token("kept", "a"), token("lost", "b"), at("2026-01-31T10:00:00Z"));
+        copy(store.path(), &place.path("first")).unwrap();
         store.keep_session(Session {
             digest: Digest::of("c"),
             token: "kept".to_owned(),
@@ -313,8 +331,10 @@ mod tests {
         let lost = Token { revoked, ..lost };
         store.keep_token(lost.clone()).await.unwrap();
         drop(store);
-        restored(&place, "copy", 0).unwrap();
-        assert_eq!(place.open().people().unwrap(), (vec![kept, lost], Vec::new()));
+        for (copy, hour) in [("first", 0), ("copy", 1)] {
+            restored(&place, copy, hour).unwrap();
+        }
+        assert_eq!(place.open().people().unwrap(), (vec![kept, lost], Vec::new()), "over two restores");
     }
 
     #[test]

@@ -66,7 +66,9 @@ pub(super) enum Word {
     Acknowledgement(Acknowledgement),
     Forget(NodeName),
     Token(Token),
+    TokenUse(Token),
     Session(Session),
+    SessionUse(Session),
     EndSession(Digest),
 }
 
@@ -327,7 +329,9 @@ fn write_word(transaction: &Transaction<'_>, word: &Word) -> rusqlite::Result<()
             transaction.execute("DELETE FROM node WHERE name = ?1", [name.as_str()]).map(drop)
         }
         Word::Token(token) => people::write_token(transaction, token),
+        Word::TokenUse(token) => people::write_token_use(transaction, token),
         Word::Session(session) => people::write_session(transaction, session),
+        Word::SessionUse(session) => people::write_session_use(transaction, session),
         Word::EndSession(digest) => people::end_session(transaction, digest),
     }
 }
@@ -396,6 +400,6 @@ fn prune(transaction: &Transaction<'_>, now: Timestamp, retention: Retention) ->
         [before(retention.changes)],
     )?;
     transaction.execute("DELETE FROM audit WHERE at < ?1", [before(retention.audit)])?;
-    people::prune(transaction, before(retention.audit))?;
+    people::prune(transaction, before(retention.audit), before(retention.sessions))?;
     transaction.execute("DELETE FROM acknowledgement WHERE until < ?1", [now.as_millisecond()]).map(drop)
 }

@@ -1,6 +1,7 @@
 //! Who may do what: tokens, roles by class, a proxy that vouches for people, and everybody who only claims to be somebody.
 
 use super::rig::{Answer, Rig};
+use crate::people::Caller;
 use serde_json::{Value, json};
 
 /// The user that runs the test vouches for people on the Unix socket.
@@ -93,7 +94,7 @@ async fn a_revoked_token_is_out_at_once_and_the_audit_has_its_whole_life() {
     is(&refused, 401, "bad_token");
     assert!(refused.body["message"].as_str().unwrap().contains("revoked"), "{}", refused.body);
     let again = rig.with_token(&other, "POST /api/v1/tokens/revoke", Some(&json!({ "id": id }))).await;
-    is(&again, 409, "nothing_to_do");
+    assert_eq!(again.body["tokens"][0]["revoked_by"], "jane", "said again it is kept again: {}", again.body);
     let said = audit(&rig).await;
     for what in ["root make_token", "jane use_token", "jane revoke_token", "jane refuse_token"] {
         assert!(said.iter().any(|entry| entry == what), "{what}: {said:?}");
@@ -219,21 +220,61 @@ async fn where_everybody_needs_a_name_the_rest_sees_that_it_lives_and_where_to_s
 }
 
 #[tokio::test]
-async fn a_proxy_that_runs_as_root_makes_root_of_nobody() {
+async fn what_a_proxy_passes_on_is_never_roots_and_comes_from_anywhere() {
+    let rig = Rig::start().await;
+    let relayed = ["x-forwarded-for: 10.0.0.1\r\n", "via: 1.1 proxy\r\n", "forwarded: for=10.0.0.1\r\n"];
+    for headers in relayed {
+        is(&behind_proxy(&rig, "GET /api/v1/me", headers, "").await, 401, "not_signed_in");
+        let head = format!("GET /api/v1/me HTTP/1.1\r\n{headers}");
+        is(&rig.tcp(rig.operators, &head, b"").await, 401, "not_signed_in");
+    }
+    for headers in ["sec-fetch-site: none\r\n", "origin: x\r\n"] {
+        let me = behind_proxy(&rig, "GET /api/v1/me", headers, "").await;
+        assert_eq!(me.body["how"], "nobody", "{headers}: {}", me.body);
+    }
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(behind_proxy(&rig, "GET /api/v1/me", "", "").await.body["how"], "root");
+    }
+}
+
+#[tokio::test]
+async fn root_gets_in_however_many_others_are_on_the_socket() {
     if !nix::unistd::geteuid().is_root() {
-        println!("skipped: needs root, whom nobody else can pretend to be");
+        println!("skipped: needs root, to be somebody else");
         return;
     }
     let rig = Rig::start().await;
-    let how = |headers: &'static str| {
-        let rig = &rig;
-        async move { behind_proxy(rig, "GET /api/v1/me", headers, "").await.body["how"].clone() }
-    };
-    assert_eq!(how("").await, "root");
-    for headers in
-        ["x-forwarded-for: 10.0.0.1\r\n", "via: 1.1 proxy\r\n", "sec-fetch-site: none\r\n", "origin: x\r\n"]
-    {
-        assert_eq!(how(headers).await, "nobody", "{headers}");
+    let path = rig.socket();
+    std::fs::set_permissions(path.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    // Python, since only a process of its own can be somebody else: 64 connections are all there are here.
+    let others = "import socket,sys,os\nos.setuid(65534)\nall=[]\nfor _ in range(64):\n s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);all.append(s)\nprint('there',flush=True)\nsys.stdin.read()";
+    let mut others = std::process::Command::new("python3")
+        .args(["-c", others])
+        .arg(&path)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut there = [0; 5];
+    std::io::Read::read_exact(others.stdout.as_mut().unwrap(), &mut there).unwrap();
+    let me = behind_proxy(&rig, "GET /api/v1/me", "", "").await;
+    assert_eq!(me.body["how"], "root", "{}", me.body);
+    drop(others.stdin.take());
+    others.wait().unwrap();
+}
+
+#[tokio::test]
+async fn somebody_has_so_many_tokens_and_no_more() {
+    let rig = Rig::start().await;
+    for _ in 0..100 {
+        rig.token("view").await;
+    }
+    let (admin, make) =
+        (rig.app.tokens(&Caller::root())[0].person.clone(), json!({ "person": "Jane", "may": ["view"] }));
+    assert_eq!(admin, "jane");
+    if nix::unistd::geteuid().is_root() {
+        is(&rig.post_on_socket("/api/v1/tokens", &make).await, 429, "too_many_requests");
     }
 }
 
@@ -278,6 +319,10 @@ async fn with_a_list_of_revoked_certificates_that_is_too_old_only_root_changes_a
     });
     let refused = rig.with_token(&admin, "POST /api/v1/nodes/n01/dead", Some(&dead)).await;
     is(&refused, 503, "read_only");
+    let form = format!(
+        "POST /me/tokens HTTP/1.1\r\nauthorization: Bearer {admin}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+    );
+    is(&rig.tcp(rig.operators, &form, b"may=admin").await, 503, "read_only");
     assert_eq!(rig.with_token(&admin, "GET /api/v1/nodes", None).await.status, 200, "everybody looks");
     assert_eq!(rig.post_on_socket("/api/v1/nodes/n01/dead", &dead).await.status, 200);
     rig.app.with_fleet(|fleet, _| fleet.set_crl_expired(None));

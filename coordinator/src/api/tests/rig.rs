@@ -121,6 +121,11 @@ impl Rig {
         self.on_socket(&head, &body.to_string()).await
     }
 
+    /// Where the Unix socket is; it takes 64 connections.
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("s")
+    }
+
     /// The same with any first line and headers.
     pub async fn on_socket(&self, head: &str, body: &str) -> Answer {
         let stream = UnixStream::connect(self.folder.path().join("s")).await.unwrap();
