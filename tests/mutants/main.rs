@@ -25,6 +25,8 @@ const COORDINATOR: &[&str] = &[
     "identify::",
     "sign_in::",
     "serve::",
+    "guard::",
+    "restore::",
     "trusted::",
     "watch::",
 ];
