@@ -6,13 +6,15 @@ mod check;
 mod people;
 mod policy_file;
 mod start;
+mod tokens;
 mod watch;
 
 pub use backup::{HandlingError, backup, hand_over, restore, take_back};
 pub use check::check;
-pub use people::{DoorError, USUAL_TOKEN, Wanted, Which};
+pub use people::DoorError;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
+pub use tokens::{USUAL_TOKEN, Wanted, Which};
 
 use crate::{
     api::{self, error::Refusal},
