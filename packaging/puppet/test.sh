@@ -333,7 +333,7 @@ coordinator_applied() {
     was coordinator 'start restart'
 
     keep coordinator.toml
-    for bad in '{ mesos: { every: "soon" } }' '{ listen: { operators: "0.0.0.0:8480" } }' '{ state_dir: "here" }' '{ host: "other" }' \
+    for bad in '{ mesos: { every: "soon" } }' '{ listen: { operators: "everywhere" } }' '{ state_dir: "here" }' '{ host: "other" }' \
         "{ tls: { key: '$scratch/ssl/private_keys/$certname.pem' } }"; do
         own "millwright::coordinator::settings: $bad"
         run coordinator
