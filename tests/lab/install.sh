@@ -143,6 +143,10 @@ build_mesos() {
     fi
 }
 
+download_prometheus() {
+    (cd "$work" && apt-get -q download prometheus) >"$work/apt.log" 2>&1
+}
+
 # Checks alert rules and metrics. Its package brings a whole Prometheus with it, so only this program is taken out.
 fetch_promtool() {
     [ ! -x "$cache/promtool" ] || return 0
@@ -152,11 +156,16 @@ fetch_promtool() {
     fi
     say "fetching promtool"
     work=$(mktemp -d "$cache/fetch.XXXXXX")
-    (cd "$work" && apt-get -q download prometheus) >"$work/apt.log" 2>&1 || {
+    # Lists of packages may be missing, or older than what the mirror has.
+    if ! download_prometheus && ! { [ "$(id -u)" -eq 0 ] && apt-get -q update >"$work/apt.log" 2>&1 && download_prometheus; }; then
         tail -n 20 "$work/apt.log" >&2
         rm -rf "$work"
+        [ "$(id -u)" -eq 0 ] || {
+            say "skipped: needs root to fetch promtool"
+            return
+        }
         fail "download the Debian package prometheus: apt-get ended with an error"
-    }
+    fi
     dpkg-deb --extract "$work"/prometheus_*.deb "$work/root"
     mv "$work/root/usr/bin/promtool" "$cache/promtool"
     rm -rf "$work"
