@@ -14,7 +14,7 @@ pub use check::check;
 pub use people::DoorError;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
-pub use tokens::{USUAL_TOKEN, Wanted, Which};
+pub use tokens::{Wanted, Which};
 
 use crate::{
     api::{self, error::Refusal},

@@ -32,7 +32,7 @@ const TOLD_ANEW: SignedDuration = SignedDuration::from_hours(12);
 /// Who comes from where is remembered for so many; with more all are forgotten, so that nobody can fill our memory.
 const TOLD_MOST: usize = 10_000;
 /// Letters of a name, at most.
-pub const LONGEST_NAME: usize = 64;
+const LONGEST_NAME: usize = 64;
 /// Sessions one token may have at a time; the oldest ends for another.
 const SESSIONS_EACH: usize = 10;
 
@@ -63,7 +63,7 @@ pub enum Unrecognised {
     )]
     Unknown,
     /// Its time is over.
-    #[error("the token {id} of {person} expired at {at:.0}; make a new one")]
+    #[error("the token {id} of {person} expired at {at:.0}; ask an administrator for a new one")]
     Expired {
         /// Which.
         id: String,
@@ -74,7 +74,7 @@ pub enum Unrecognised {
     },
     /// Somebody withdrew it.
     #[error(
-        "the token {id} of {person} was revoked at {at:.0} by {by}; make a new one if that was not meant"
+        "the token {id} of {person} was revoked at {at:.0} by {by}; ask an administrator for a new one if that was not meant"
     )]
     Revoked {
         /// Which.

@@ -256,7 +256,9 @@ async fn shake_hands(
     let told = |error: io::Error| tls::told(&error);
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.map_err(told)?;
     let turn = tokio::time::timeout(TURN, turns.acquire()).await;
-    let turn = turn.map_err(|_| format!("too many come at once: no turn within {TURN:?}"))?;
+    let turn = turn.map_err(|_| {
+        format!("too many come at once: no turn within {TURN:?}; agents try again by themselves")
+    })?;
     if matches!(hello.io.peek(&mut [0]).now_or_never(), Some(Ok(0) | Err(_))) {
         return Err("gone before its turn came".to_owned());
     }

@@ -4,16 +4,13 @@
 //! writing another name and signing again, since a process for each would take longer than what is measured. RSA keys
 //! have the 4,096 bits that Puppet gives them.
 
-use crate::{programs::find, sample_fleet::node_name};
+use crate::{lab::harness::visitor::TrustsAll, programs::find, sample_fleet::node_name};
 use anyhow::{Context, Result, bail, ensure};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    ClientConfig, SignatureScheme,
+    client::Resumption,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::SigningKey,
 };
 use std::{
@@ -133,7 +130,7 @@ impl Agents {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Trusting(Arc::clone(&self.provider))))
+            .with_custom_certificate_verifier(Arc::new(TrustsAll(Arc::clone(&self.provider))))
             .with_client_auth_cert(chain, self.key.clone_key())?;
         // After a restart of the coordinator there is nothing to resume.
         config.resumption = Resumption::disabled();
@@ -172,43 +169,4 @@ fn content(bytes: &[u8], at: usize) -> Result<Range<usize>> {
         (at + 2 + more, length)
     };
     Ok(start..start + length)
-}
-
-/// Takes any server: the generator's time is not what is measured.
-#[derive(Debug)]
-struct Trusting(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -31,7 +31,7 @@ mod puppet;
 mod receiver;
 mod registry;
 mod scratch;
-mod visitor;
+pub mod visitor;
 mod volume;
 mod wait;
 mod window;

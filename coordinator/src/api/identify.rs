@@ -127,7 +127,7 @@ fn one(headers: &HeaderMap, name: &str) -> Result<Option<String>, Refusal> {
 }
 
 /// The value of our cookie.
-pub fn cookie(headers: &HeaderMap) -> Option<String> {
+fn cookie(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())

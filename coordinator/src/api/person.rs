@@ -76,7 +76,7 @@ impl Person {
         if app.is_still(&self.0) {
             return Ok(());
         }
-        let message = "your token or session ended while this was sent; nothing was done";
+        let message = "your token or session ended while this was sent, so nothing was done; sign in again, or ask an administrator for a new token";
         Err(Refusal::new(ErrorCode::BadToken, message))
     }
 

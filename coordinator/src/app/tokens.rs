@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 /// Good tokens of one person, at most.
 const TOKENS_EACH: usize = 100;
 /// A token lasts so long unless somebody says otherwise.
-pub const USUAL_TOKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
+const USUAL_TOKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Letters of what a token is for, at most.
 const LONGEST_LABEL: usize = 60;
 
@@ -82,6 +82,10 @@ impl App {
         which: Which<'_>,
         reason: &str,
     ) -> Result<Vec<Token>, Refusal> {
+        if !self.is_still(caller) {
+            let message = "your token or session ended meanwhile; nothing was revoked";
+            return Err(Refusal::new(ErrorCode::BadToken, message));
+        }
         let visible = self.tokens(caller);
         let revoked: Vec<Token> = self.with_people(|people, now| {
             let asked = visible.iter().filter(|token| which.is(token));

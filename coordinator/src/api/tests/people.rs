@@ -238,6 +238,40 @@ async fn what_a_proxy_passes_on_is_never_roots_and_comes_from_anywhere() {
 }
 
 #[tokio::test]
+async fn who_is_revoked_while_they_send_is_out_before_it_takes_effect() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (path, body) in [
+        ("tokens", json!({ "person": "joe", "may": ["admin"] })),
+        ("tokens/revoke", json!({ "person": "jane" })),
+        ("nodes/n01/dead", json!({ "reason": "burned" })),
+        ("acknowledgements", json!({ "finding": "n01/docker", "until": "2099-01-01T00:00:00Z" })),
+    ] {
+        let rig = Rig::start().await;
+        let (secret, id) = rig.token("admin").await;
+        let body = body.to_string();
+        let (begun, rest) = body.split_at(5);
+        let head = format!(
+            "POST /api/v1/{path} HTTP/1.1\r\nauthorization: Bearer {secret}\r\nhost: {}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{begun}",
+            rig.operators,
+            body.len()
+        );
+        let mut stream = tokio::net::TcpStream::connect(rig.operators).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let root = Caller::root();
+        while rig.app.tokens(&root).iter().all(|token| token.used.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        rig.app.revoke_tokens(&root, "root", crate::app::Which::One(&id), "stolen").await.unwrap();
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("bad_token"), "{path}: {answer}");
+        assert_eq!(rig.app.tokens(&root).len(), 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn root_gets_in_however_many_others_are_on_the_socket() {
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: needs root, to be somebody else");
