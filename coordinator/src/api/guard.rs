@@ -53,7 +53,7 @@ pub async fn operators(State(app): State<Arc<App>>, request: Request, next: Next
     let what = What::of(&request);
     let id = new_id();
     let mut response = match admit(&app, request) {
-        Ok(request) => run(next, request).await,
+        Ok(request) => run_for_people(next, request).await,
         Err(response) => *response,
     };
     app.metrics.to_operators.count(response.status().as_u16());
@@ -138,19 +138,27 @@ impl What {
     }
 }
 
-/// Runs the handler within its time; one that panics costs its own request and nothing else. What changes something is
-/// carried through also when whoever asked hangs up: an effect without its entry in the audit must not be.
+/// Runs the handler within its time; one that panics costs its own request and nothing else.
 async fn run(next: Next, request: Request) -> Response {
-    let is_carried_through = !request.method().is_safe();
     let handler = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let handler = tokio::time::timeout(ANSWER, handler);
-    let ended = if is_carried_through { tokio::spawn(handler).await } else { Ok(handler.await) };
-    let refusal = match ended {
-        Ok(Ok(Ok(response))) => return response,
-        Ok(Ok(Err(_))) | Err(_) => Refusal::internal("the handler panicked"),
-        Ok(Err(_)) => Refusal::internal(format!("no answer within {ANSWER:?}")),
+    let refusal = match tokio::time::timeout(ANSWER, handler).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(_)) => Refusal::internal("the handler panicked"),
+        Err(_) => Refusal::internal(format!("no answer within {ANSWER:?}")),
     };
     refusal.into_response()
+}
+
+/// The same for people: what changes something is carried through also when whoever asked hangs up, since an effect without
+/// its entry in the audit must not be.
+async fn run_for_people(next: Next, request: Request) -> Response {
+    let is_carried_through = !request.method().is_safe();
+    let running = run(next, request);
+    if !is_carried_through {
+        return running.await;
+    }
+    let ended = tokio::spawn(running).await;
+    ended.unwrap_or_else(|error| Refusal::internal(error).into_response())
 }
 
 /// Refuses what a foreign web page could have a browser send here under a name of its own (DNS rebinding).
@@ -296,7 +304,7 @@ mod tests {
         };
         let router = Router::new()
             .fallback(handler)
-            .layer(middleware::from_fn(|request: Request, next: Next| run(next, request)));
+            .layer(middleware::from_fn(|request: Request, next: Next| run_for_people(next, request)));
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         let asked = hyper_util::service::TowerToHyperService::new(router).call(request);
