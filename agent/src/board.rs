@@ -120,6 +120,8 @@ impl Board {
             uptime_seconds: now.uptime.as_secs(),
             findings: self.findings(now),
             facts: self.facts(now),
+            seen: None,
+            local_holds: Vec::new(),
         }
     }
 }

@@ -228,7 +228,14 @@ mod tests {
         contact.refuse(&ReportError::Away("reset".into()), start.after(MINUTE));
         assert_eq!(contact.problem, Some(("reset".into(), start)));
         let received_at = start.wall + MINUTE * 3;
-        let answer = ReportAnswer { protocol: 1, received_at, listed: true, cluster: None, generation: None };
+        let answer = ReportAnswer {
+            protocol: 1,
+            received_at,
+            listed: true,
+            cluster: None,
+            generation: None,
+            epoch: None,
+        };
         contact.accept(&answer, start.after(2 * MINUTE));
         assert_eq!(
             (contact.problem, contact.listed, contact.clock_offset_seconds),

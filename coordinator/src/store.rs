@@ -6,6 +6,7 @@
 
 pub mod backup;
 mod incarnation;
+pub mod journal;
 mod migrate;
 pub mod moving;
 mod people;

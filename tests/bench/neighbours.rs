@@ -65,6 +65,7 @@ pub async fn take_report(Path(_): Path<String>, Json(report): Json<Report>) -> i
         listed: true,
         cluster: None,
         generation: None,
+        epoch: None,
     })
 }
 

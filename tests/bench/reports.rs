@@ -69,6 +69,8 @@ pub fn report(number: u32, variant: u64) -> Report {
         uptime_seconds: 500_000 + variant * 10,
         findings: findings(number),
         facts: facts(number, variant),
+        seen: None,
+        local_holds: Vec::new(),
     }
 }
 

@@ -56,8 +56,3 @@ fn every_example_has_a_kind_that_is_read() {
         ["report", "report-answer", "orders", "error"].iter().map(|kind| examples(kind).len()).sum();
     assert_eq!(marked, read);
 }
-
-#[test]
-fn no_text_reads_as_an_order_in_this_version() {
-    assert!(serde_json::from_str::<Orders>(r#"{"orders":[{"verb":"reboot"}]}"#).is_err());
-}

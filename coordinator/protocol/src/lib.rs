@@ -21,6 +21,6 @@ pub use facts::{
 };
 pub use finding::{Evidence, Finding, Status, finding_id};
 pub use ids::{InvalidName, NodeName};
-pub use orders::{Order, Orders};
-pub use report::{PROTOCOL_VERSION, Report, ReportAnswer};
+pub use orders::{Fence, Order, OrderEvent, OrderState, Orders, RefusalCode, Seen, Target, Verb};
+pub use report::{LocalHold, PROTOCOL_VERSION, Report, ReportAnswer};
 pub use task::{Resources, Task, TaskState};

@@ -1,6 +1,6 @@
 //! The report: what an agent says every 10 seconds, and what it gets back.
 
-use crate::{Facts, Finding};
+use crate::{Facts, Finding, Seen};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,28 @@ pub struct Report {
     /// What the checks saw.
     #[serde(default)]
     pub facts: Facts,
+    /// The newest order and coordinator this node has heard of; `None` where its memory is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+    /// Holds set on the node itself, which no order overrules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_holds: Vec<LocalHold>,
+}
+
+/// "Leave this node as it is", said on the node, without a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalHold {
+    /// Names it on its node.
+    pub id: String,
+    /// Who said it: a user of the node.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, by the node's clock.
+    pub since: Timestamp,
+    /// When it ends by itself, by the node's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// The coordinator's answer to a report it took in.
@@ -55,4 +77,7 @@ pub struct ReportAnswer {
     /// How often a person has put a copy of the coordinator's store in its place, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// How often a coordinator has begun to write to its store, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }

@@ -62,6 +62,7 @@ pub async fn report(
         listed: taken.listed,
         cluster: Some(ours.cluster.to_string()),
         generation: Some(ours.generation),
+        epoch: None,
     }))
 }
 

@@ -160,6 +160,8 @@ impl Fleet {
                 uptime_seconds: said.uptime_seconds,
                 findings: stored.findings,
                 facts: stored.facts,
+                seen: None,
+                local_holds: Vec::new(),
             };
             let stale = ago(now, STALE.as_secs().unsigned_abs() + 1);
             let at = reported_at.min(stale);

@@ -118,6 +118,8 @@ pub(crate) fn report(node: &str, sequence: u64) -> Report {
             finding("load", None, Status::Ok, false),
         ],
         facts: facts(node),
+        seen: None,
+        local_holds: Vec::new(),
     }
 }
 
