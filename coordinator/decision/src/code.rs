@@ -96,6 +96,10 @@ codes! {
     LastOfLabel = "last_of_label",
     /// A node has just come back.
     Settling = "settling",
+    /// In mode `advise` a person begins each irreversible step.
+    GoAhead = "go_ahead",
+    /// S9: agents have seen a newer store than this one.
+    StoreBehind = "store_behind",
     /// Another operation has this node.
     OperationRunning = "operation_running",
     /// Outside the maintenance windows.

@@ -338,6 +338,8 @@ pub struct Operation {
     pub announced_at: Option<Timestamp>,
     /// Whether it rests on `proof=silent`.
     pub is_silent_repair: bool,
+    /// Whether it is a drain that has done its work: the node stays empty for whoever asked, and others may go on from there.
+    pub is_parked: bool,
     /// What people said yes to.
     pub grants: Vec<Grant>,
 }

@@ -14,6 +14,7 @@ pub mod example;
 pub mod fleet;
 mod in_order;
 mod judge;
+pub mod operation;
 pub mod per_node;
 mod policy;
 mod rules;

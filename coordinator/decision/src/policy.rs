@@ -9,6 +9,7 @@ mod tasks;
 pub use calendar::{Freeze, WeeklyWindow};
 pub use tasks::{TaskClass, TaskMatch, TaskRule, Tasks};
 
+use crate::operation::Executors;
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::NodeName;
 use serde::{Deserialize, Serialize};
@@ -259,6 +260,8 @@ pub struct Policy {
     pub tasks: Tasks,
     /// Checks of things outside the node; when many nodes fail one, the outside is blamed.
     pub external_checks: BTreeSet<String>,
+    /// Who runs what needs the cloud's credentials, and what exactly.
+    pub executors: Executors,
     /// R22: how to reboot by hand.
     pub reboot_hint: Option<String>,
     /// R23: which rights it takes.
@@ -279,6 +282,7 @@ impl Policy {
             volumes: Vec::new(),
             tasks: Tasks::default(),
             external_checks: BTreeSet::new(),
+            executors: Executors::default(),
             reboot_hint: None,
             rights_hint: None,
         }

@@ -2,7 +2,7 @@
 
 use crate::{Action, Code, TaskClass};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// How strongly something objects, and the verdict as a whole.
@@ -32,7 +32,7 @@ impl Severity {
 }
 
 /// One fact a reason rests on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Evidence {
     /// What was looked at.
     pub fact: String,
@@ -41,7 +41,15 @@ pub struct Evidence {
     /// Who said so.
     pub source: String,
     /// How old it is.
+    #[serde(default)]
     pub age_seconds: u64,
+}
+
+impl Evidence {
+    /// A fact seen just now.
+    pub fn new(fact: impl Into<String>, value: impl ToString, source: impl Into<String>) -> Self {
+        Self { fact: fact.into(), value: value.to_string(), source: source.into(), age_seconds: 0 }
+    }
 }
 
 /// One objection.

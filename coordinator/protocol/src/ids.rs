@@ -1,4 +1,4 @@
-//! Node names: how different spellings of one machine become one name.
+//! Node names: how different spellings of one machine become one name. And which coordinator speaks.
 
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
@@ -103,6 +103,15 @@ impl fmt::Debug for NodeName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// Which coordinator speaks. An order counts if its generation is the agent's and its epoch not below the highest seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fence {
+    /// How often a person has put a copy of the store in its place, from 1.
+    pub generation: u64,
+    /// How often a coordinator has begun to write to that store, from 1.
+    pub epoch: u64,
 }
 
 #[cfg(test)]

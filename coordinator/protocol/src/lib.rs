@@ -20,7 +20,7 @@ pub use facts::{
     PullProgress, PullState, PuppetFacts, SystemFacts, VolumeFact, ZooKeeperFacts,
 };
 pub use finding::{Evidence, Finding, Status, finding_id};
-pub use ids::{InvalidName, NodeName};
-pub use orders::{Fence, Order, OrderEvent, OrderState, Orders, RefusalCode, Seen, Target, Verb};
+pub use ids::{Fence, InvalidName, NodeName};
+pub use orders::{Order, OrderEvent, OrderState, Orders, RefusalCode, Seen, Target, Verb};
 pub use report::{LocalHold, PROTOCOL_VERSION, Report, ReportAnswer};
 pub use task::{Resources, Task, TaskState};

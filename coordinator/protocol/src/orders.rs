@@ -3,18 +3,9 @@
 //! The list of verbs is closed. An order is for one boot of one machine, fenced by generation and epoch, and short-lived;
 //! the agent may refuse it for reasons of its own, and its refusal is final: the same order is never carried out later.
 
-use crate::Evidence;
+use crate::{Evidence, Fence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// Which coordinator speaks. An order counts if its generation is the agent's and its epoch not below the highest seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Fence {
-    /// How often a person has put a copy of the store in its place, from 1.
-    pub generation: u64,
-    /// How often a coordinator has begun to write to that store, from 1.
-    pub epoch: u64,
-}
 
 /// The newest an agent has heard of, as it keeps it over restarts: a store that is behind this was restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

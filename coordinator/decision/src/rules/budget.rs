@@ -206,7 +206,12 @@ fn offers(case: &Case<'_>, name: &NodeName, label: &str) -> bool {
 
 /// Two operations on one node would undo each other.
 pub(crate) fn operation_running(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
-    let other = case.snapshot.operations.on(subject.name).find(|operation| !case.is_own(operation));
+    // A drain that has done its work is where others go on from.
+    let other = case
+        .snapshot
+        .operations
+        .on(subject.name)
+        .find(|operation| !case.is_own(operation) && !operation.is_parked);
     let Some(other) = other.filter(|_| case.action().is_disruptive()) else { return };
     reasons.push(
         Reason::new(

@@ -1,0 +1,119 @@
+//! What is run where the cloud's credentials are: exact argument lists that policy names, one for each step.
+//!
+//! An argument list is filled with names word by word and never goes through a shell.
+
+use super::{event::Executor, event::Wish, plan::Step};
+use std::collections::BTreeMap;
+
+/// Policy's choice of executor and its commands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Executors {
+    /// Who runs them.
+    pub by: Executor,
+    /// The argument list of each step, with `{node}`, `{host}`, `{project}`, `{zone}`, `{image}` where names belong.
+    pub commands: BTreeMap<Step, Vec<String>>,
+}
+
+/// Why there is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoCommand {
+    /// Policy names none.
+    #[error("policy.toml has no command for {0}: add executors.commands.{0}")]
+    Missing(Step),
+    /// A name is not known that the command needs.
+    #[error("the command for {step} needs {{{name}}}, which is not known for this node")]
+    Unknown {
+        /// For which step.
+        step: Step,
+        /// Which name.
+        name: String,
+    },
+}
+
+impl Executors {
+    /// The exact command of a step.
+    ///
+    /// # Errors
+    /// There is none, or a name in it is not known: a missing argument is a refusal, never a default.
+    pub fn command(
+        &self,
+        step: Step,
+        wish: &Wish,
+        project: Option<&str>,
+        zone: Option<&str>,
+    ) -> Result<Vec<String>, NoCommand> {
+        let words =
+            self.commands.get(&step).filter(|words| !words.is_empty()).ok_or(NoCommand::Missing(step))?;
+        let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
+        let known: [(&str, Option<&str>); 6] = [
+            ("node", Some(wish.node.as_str())),
+            ("host", Some(&wish.spelled)),
+            ("project", project),
+            ("zone", zone),
+            ("image", wish.image.as_deref()),
+            ("server", server),
+        ];
+        words.iter().map(|word| fill(step, word, &known)).collect()
+    }
+}
+
+/// Puts names in their places; what a name contains is never looked at again.
+fn fill(step: Step, word: &str, known: &[(&str, Option<&str>)]) -> Result<String, NoCommand> {
+    let mut filled = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, behind)) = after.split_once('}') else { break };
+        let value = known.iter().find(|(known, _)| *known == name).and_then(|(_, value)| *value);
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Err(NoCommand::Unknown { step, name: name.chars().take(40).collect() });
+        };
+        filled.push_str(before);
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Action, Class, Volumes};
+
+    fn wish() -> Wish {
+        Wish {
+            action: Action::Rebuild,
+            node: "alibuild10".parse().unwrap(),
+            spelled: "alibuild10".into(),
+            class: Class::Agent,
+            by: "alice".into(),
+            reason: "kernel".into(),
+            volumes: Volumes::Keep,
+            let_go: Vec::new(),
+            image: Some("{zone} x".into()),
+            is_silent: false,
+            machine: None,
+            executor: Executor::ByHand,
+        }
+    }
+
+    #[test]
+    fn names_are_put_in_word_by_word_and_never_read_again() {
+        let words = ["ai-rebuild", "--image={image}", "{host}"].map(str::to_owned).to_vec();
+        let executors =
+            Executors { by: Executor::ByHand, commands: BTreeMap::from([(Step::Rebuild, words)]) };
+        let command = executors.command(Step::Rebuild, &wish(), None, None).unwrap();
+        assert_eq!(command, ["ai-rebuild", "--image={zone} x", "alibuild10"]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_is_a_refusal() {
+        let words = ["ai-rc", "{project}"].map(str::to_owned).to_vec();
+        let executors =
+            Executors { by: Executor::ByHand, commands: BTreeMap::from([(Step::Rebuild, words)]) };
+        let refusal = executors.command(Step::Rebuild, &wish(), None, None).unwrap_err();
+        assert!(refusal.to_string().contains("{project}"), "{refusal}");
+        let refusal = executors.command(Step::DeleteServer, &wish(), None, None).unwrap_err();
+        assert!(refusal.to_string().contains("executors.commands.delete_server"), "{refusal}");
+    }
+}

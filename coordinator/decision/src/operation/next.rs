@@ -1,0 +1,569 @@
+//! What comes next for an operation: events to write, an effect to do, or a wait that says for what.
+
+use super::{
+    Cancelled, Doer, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State, Step,
+    StepRecord,
+    steps::{self, Gate},
+};
+use crate::{
+    Action, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, Verdict, judge,
+};
+use jiff::{SignedDuration, Timestamp};
+use millwright_protocol::Fence;
+
+/// A permit and an order are good for so long (DESIGN 3.3).
+pub(super) const PERMIT_LASTS: SignedDuration = SignedDuration::from_mins(5);
+/// Clocks may differ by so much before an order that is over is surely over on the node as well.
+pub(super) const SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// A step that has no effect is tried this often before a person is asked.
+const MOST_TRIES: u32 = 5;
+/// How long a printed command may be run after it was printed.
+pub(super) const PRINTED_LASTS: SignedDuration = SignedDuration::from_mins(5);
+
+/// Everything the answer depends on beside the operation.
+pub struct Situation<'a> {
+    /// The fleet, this operation's own summary included.
+    pub snapshot: &'a Snapshot,
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The time.
+    pub now: Timestamp,
+    /// The node's machine and boot as its last report says.
+    pub machine: Option<&'a Machine>,
+    /// As whom the coordinator writes.
+    pub fence: Fence,
+    /// Whether the effect of the current step is being done by this process, so that its outcome will come.
+    pub is_in_flight: bool,
+    /// Set while nothing may be done at all, whatever the step, with the reason.
+    pub frozen: Option<&'a Reason>,
+}
+
+/// What is to be done outside, once its intent is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell colleagues.
+    Announce,
+    /// Stop new work on the node, and read back that it is so.
+    Cordon,
+    /// Let new work come to the node, and read back that it is so.
+    Uncordon,
+    /// Run this exact command.
+    Run {
+        /// Its words.
+        command: Vec<String>,
+    },
+}
+
+/// What an operation waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// For people.
+    pub sentence: String,
+    /// Who or what ends the wait.
+    pub owner: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is expected to end, where known.
+    pub expected_at: Option<Timestamp>,
+    /// Whether nothing but a person can end it.
+    pub needs_people: bool,
+    /// What objects, where it is an objection.
+    pub reasons: Vec<Reason>,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Write this, then ask again.
+    Write(Event),
+    /// Write the intent, then do the effect.
+    Do(Event, Effect),
+    /// The intent is written, and nobody does the effect: do it (again).
+    Again(Effect),
+    /// Nothing to do now.
+    Wait(Waiting),
+    /// Nothing to do ever.
+    Over,
+}
+
+/// The one question the engine asks.
+pub fn next(operation: &Operation, situation: &Situation<'_>) -> Next {
+    match &operation.phase {
+        Phase::Ended { .. } => Next::Over,
+        Phase::Parked { since } => Next::Wait(parked(operation, *since)),
+        Phase::Stuck { why, since, .. } => Next::Wait(stuck(operation, why, *since)),
+        Phase::Undoing => undo(operation, situation),
+        Phase::Forward => match operation.current_step() {
+            Some((step, record)) => forward(operation, step, record, situation),
+            None => finish(operation),
+        },
+    }
+}
+
+fn finish(operation: &Operation) -> Next {
+    if operation.wish.action == Action::Drain {
+        return Next::Write(Event::Parked);
+    }
+    let sentence = format!("{} is {}", operation.wish.spelled, operation.wish.action.past());
+    Next::Write(Event::Ended { ending: Ending::Succeeded, sentence })
+}
+
+fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &Situation<'_>) -> Next {
+    let waiting = match &record.state {
+        State::Pending => return begin_or_wait(operation, step, record, situation),
+        State::NotDone { why, .. } => {
+            if let Some(evidence) = steps::already(operation, step, situation) {
+                return finished(operation, record, Outcome::done(evidence));
+            }
+            if record.tries >= MOST_TRIES {
+                return Next::Write(Event::Stuck {
+                    why: format!("{step} was tried {} times: {why}", record.tries),
+                });
+            }
+            let again = record.changed_at.and_then(|at| at.checked_add(pause_after(record.tries)).ok());
+            if again.is_none_or(|again| again <= situation.now) {
+                return begin_or_wait(operation, step, record, situation);
+            }
+            let mut waiting = wait(operation, record, format!("{step} is tried again: {why}"), "millwright");
+            waiting.expected_at = again;
+            waiting
+        }
+        State::Unknown { question } => {
+            if let Some(evidence) = steps::settled(operation, step, record, situation) {
+                return finished(operation, record, Outcome::done(evidence));
+            }
+            let mut waiting = wait(
+                operation,
+                record,
+                format!("nobody knows whether {step} happened: {question}"),
+                "operators",
+            );
+            waiting.needs_people = true;
+            waiting
+        }
+        _ => match under_way(operation, step, record, situation) {
+            Ok(next) => return next,
+            Err(waiting) => waiting,
+        },
+    };
+    or_ask(operation, step, record, situation, waiting)
+}
+
+/// The step has not begun, or had no effect.
+fn begin_or_wait(operation: &Operation, step: Step, record: &StepRecord, situation: &Situation<'_>) -> Next {
+    if let Some(evidence) = steps::already(operation, step, situation) {
+        let was_so = record.attempt == 0;
+        return finished(operation, record, Outcome::Done { evidence, was_so });
+    }
+    let gate = match situation.frozen {
+        Some(reason) if step.doer() != Doer::Sight => Gate::Closed(vec![reason.clone()]),
+        _ => steps::gate(operation, step, situation),
+    };
+    let waiting = match gate {
+        Gate::Closed(reasons) => objected(operation, record, step, reasons),
+        Gate::Wait { sentence, owner } => wait(operation, record, sentence, owner),
+        Gate::Stuck(why) => return Next::Write(Event::Stuck { why }),
+        Gate::Open => match begin(operation, step, record, situation) {
+            Ok(next) => return next,
+            Err(waiting) => waiting,
+        },
+    };
+    or_ask(operation, step, record, situation, waiting)
+}
+
+/// The intent of a step whose gate is open.
+fn begin(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+) -> Result<Next, Waiting> {
+    let began = |permit: Option<Permit>, command: Vec<String>| Event::Began {
+        step: operation.at,
+        attempt: record.attempt + 1,
+        machine: situation.machine.cloned(),
+        permit,
+        command,
+        by: None,
+    };
+    match step.doer() {
+        Doer::Sight => Err(wait(operation, record, step.doing().to_owned(), "millwright")),
+        Doer::People => Ok(Next::Do(began(None, Vec::new()), Effect::Announce)),
+        Doer::Mesos => {
+            let effect = if step == Step::Cordon { Effect::Cordon } else { Effect::Uncordon };
+            Ok(Next::Do(began(None, Vec::new()), effect))
+        }
+        // The agent fetches it: the intent is all there is to write.
+        Doer::Agent => {
+            let permit = step.is_irreversible().then(|| permit(operation, step, situation));
+            Ok(Next::Write(began(permit, Vec::new())))
+        }
+        Doer::Executor if steps::command(operation, step, situation).is_err() && !step.is_irreversible() => {
+            let sentence =
+                format!("{}: do it, then say `millwright confirm {} done`", step.doing(), operation.id);
+            let mut waiting = wait(operation, record, sentence, "operators");
+            waiting.needs_people = true;
+            Err(waiting)
+        }
+        Doer::Executor if operation.wish.executor == Executor::ByHand => {
+            let sentence = format!(
+                "{}: run `millwright step {}` where the cloud's credentials are",
+                step.doing(),
+                operation.id
+            );
+            let mut waiting = wait(operation, record, sentence, "operators");
+            waiting.needs_people = true;
+            Err(waiting)
+        }
+        Doer::Executor => match steps::command(operation, step, situation) {
+            Ok(command) => {
+                let permit = step.is_irreversible().then(|| permit(operation, step, situation));
+                Ok(Next::Do(began(permit, command.clone()), Effect::Run { command }))
+            }
+            Err(why) => Ok(Next::Write(Event::Stuck { why: why.to_string() })),
+        },
+    }
+}
+
+/// A person begins the step that is due, with their own credentials: the intent, or what objects.
+///
+/// # Errors
+/// What the step waits for.
+pub fn begin_by_hand(operation: &Operation, by: &str, situation: &Situation<'_>) -> Result<Event, Waiting> {
+    let Some((step, record)) = operation.current_step().filter(|_| operation.phase == Phase::Forward) else {
+        return Err(Waiting::about(operation, format!("it is {}", operation.phase.word())));
+    };
+    let is_due = matches!(record.state, State::Pending | State::NotDone { .. });
+    if step.doer() != Doer::Executor || operation.wish.executor != Executor::ByHand || !is_due {
+        let sentence = format!("its step {step} is {} and not for a person to run", record.state.as_str());
+        return Err(Waiting::about(operation, sentence));
+    }
+    let gate = match situation.frozen {
+        Some(reason) => Gate::Closed(vec![reason.clone()]),
+        None => steps::gate(operation, step, situation),
+    };
+    match gate {
+        Gate::Open => {}
+        Gate::Closed(reasons) => return Err(objected(operation, record, step, reasons)),
+        Gate::Wait { sentence, owner } => return Err(wait(operation, record, sentence, owner)),
+        Gate::Stuck(why) => return Err(Waiting::about(operation, why)),
+    }
+    let command = steps::command(operation, step, situation)
+        .map_err(|why| Waiting::about(operation, why.to_string()))?;
+    Ok(Event::Began {
+        step: operation.at,
+        attempt: record.attempt + 1,
+        machine: situation.machine.cloned(),
+        permit: step.is_irreversible().then(|| permit(operation, step, situation)),
+        command,
+        by: Some(by.to_owned()),
+    })
+}
+
+/// The intent is written. Evidence ends it; otherwise it depends on who does it.
+fn under_way(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+) -> Result<Next, Waiting> {
+    if let Some(evidence) = steps::settled(operation, step, record, situation) {
+        return Ok(finished(operation, record, Outcome::done(evidence)));
+    }
+    if situation.is_in_flight {
+        return Err(wait(operation, record, format!("{} (under way)", step.doing()), "millwright"));
+    }
+    let age = record.began_at.map_or(SignedDuration::ZERO, |at| situation.now.duration_since(at));
+    match step.doer() {
+        Doer::Sight => Err(wait(operation, record, step.doing().to_owned(), "millwright")),
+        Doer::People => Ok(Next::Again(Effect::Announce)),
+        Doer::Mesos if step == Step::Cordon => Ok(Next::Again(Effect::Cordon)),
+        // Between the intent and now the node may have fallen ill.
+        Doer::Mesos => match steps::gate(operation, step, situation) {
+            Gate::Open if situation.frozen.is_none() => Ok(Next::Again(Effect::Uncordon)),
+            _ => Ok(finished(operation, record, Outcome::not_done("what allowed it does so no more"))),
+        },
+        Doer::Agent => ordered(operation, step, record, situation, age),
+        Doer::Executor if record.by.is_some() => {
+            if age > PRINTED_LASTS + step.patience() {
+                let question = format!(
+                    "{} has not said how `{}` ended",
+                    record.by.as_deref().unwrap_or_default(),
+                    record.command.join(" ")
+                );
+                return Ok(finished(operation, record, Outcome::unknown(question)));
+            }
+            let sentence =
+                format!("{} runs `{}`", record.by.as_deref().unwrap_or_default(), record.command.join(" "));
+            Err(wait(operation, record, sentence, record.by.clone().unwrap_or_default()))
+        }
+        Doer::Executor => {
+            let question = format!(
+                "the coordinator stopped while `{}` ran; look whether it took effect",
+                record.command.join(" ")
+            );
+            Ok(finished(operation, record, Outcome::unknown(question)))
+        }
+    }
+}
+
+/// An order waits for its agent. The last look comes when the agent has bound itself to a nonce.
+fn ordered(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+    age: SignedDuration,
+) -> Result<Next, Waiting> {
+    let attempt = record.attempt;
+    match &record.state {
+        State::Prepared { .. } if age < PERMIT_LASTS => match steps::gate(operation, step, situation) {
+            Gate::Open if situation.frozen.is_none() => {
+                Ok(Next::Write(Event::Committed { step: operation.at, attempt }))
+            }
+            // Without its nonce the order can never be carried out, so this is sure.
+            _ => Ok(finished(
+                operation,
+                record,
+                Outcome::not_done("the last look found what the first had not"),
+            )),
+        },
+        State::Prepared { .. } => {
+            Ok(finished(operation, record, Outcome::not_done("its permit ran out before the last look")))
+        }
+        State::Begun if step.is_irreversible() && age > PERMIT_LASTS + SKEW => {
+            Ok(finished(operation, record, Outcome::not_done("the agent did not fetch the order in time")))
+        }
+        State::Committed { .. } if age > step.patience() => Ok(finished(
+            operation,
+            record,
+            Outcome::unknown(
+                "the agent was told to go on and has neither refused nor come back in another boot",
+            ),
+        )),
+        State::Begun if age > step.patience() => Ok(finished(
+            operation,
+            record,
+            Outcome::not_done("the agent has not said how it ended within the time of the step"),
+        )),
+        _ => Err(wait(operation, record, format!("{}: the agent has the order", step.doing()), "agent")),
+    }
+}
+
+fn undo(operation: &Operation, situation: &Situation<'_>) -> Next {
+    let Some(Cancelled { by, reason, abandon }) = &operation.cancelled else { return Next::Over };
+    if *abandon {
+        return Next::Write(Event::Parked);
+    }
+    let record = operation.steps.get(operation.at).cloned().unwrap_or_default();
+    if situation.is_in_flight {
+        return Next::Wait(wait(
+            operation,
+            &record,
+            "called off; waiting for what is under way".into(),
+            "millwright",
+        ));
+    }
+    let Some(place) = operation.to_undo() else {
+        let sentence = format!("called off by {by}: {reason}");
+        return Next::Write(Event::Ended { ending: Ending::Cancelled, sentence });
+    };
+    let undone = operation.steps.get(place).cloned().unwrap_or_default();
+    if let Some(evidence) = steps::uncordoned(operation, situation, undone.changed_at) {
+        let outcome = Outcome::done(evidence);
+        return Next::Write(Event::UndoFinished { step: place, attempt: undone.undo_attempt, outcome });
+    }
+    let gate = match situation.frozen {
+        Some(reason) => Gate::Closed(vec![reason.clone()]),
+        None => steps::gate(operation, Step::Uncordon, situation),
+    };
+    match gate {
+        Gate::Open if undone.undo_attempt >= MOST_TRIES => {
+            Next::Write(Event::Stuck { why: format!("the cordon was not lifted in {MOST_TRIES} tries") })
+        }
+        Gate::Open => {
+            let again =
+                undone.changed_at.and_then(|at| at.checked_add(pause_after(undone.undo_attempt)).ok());
+            if undone.undo_attempt > 0 && again.is_some_and(|again| situation.now < again) {
+                return Next::Wait(wait(
+                    operation,
+                    &undone,
+                    "lifting its cordon is tried again".into(),
+                    "millwright",
+                ));
+            }
+            let event = Event::UndoBegan { step: place, attempt: undone.undo_attempt + 1 };
+            Next::Do(event, Effect::Uncordon)
+        }
+        Gate::Closed(reasons) => {
+            let mut waiting = objected(operation, &undone, Step::Uncordon, reasons);
+            waiting.sentence = format!("called off, and still cordoned: {}", waiting.sentence);
+            or_ask(operation, Step::Uncordon, &record, situation, waiting)
+        }
+        Gate::Wait { sentence, owner } => Next::Wait(wait(operation, &undone, sentence, owner)),
+        Gate::Stuck(why) => Next::Write(Event::Stuck { why }),
+    }
+}
+
+/// People are asked once when something needs them or takes too long.
+fn or_ask(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+    waiting: Waiting,
+) -> Next {
+    let waited = record.due_at.map_or(SignedDuration::ZERO, |at| situation.now.duration_since(at));
+    let is_late = waited > step.patience();
+    if (waiting.needs_people || is_late) && record.asked_at.is_none() {
+        let late = if is_late { format!(" (for {} min)", waited.as_mins()) } else { String::new() };
+        let sentence = format!("{}: {}{late}", operation.wish.spelled, waiting.sentence);
+        return Next::Write(Event::Asked { step: operation.at, sentence });
+    }
+    Next::Wait(Waiting { needs_people: waiting.needs_people || is_late, ..waiting })
+}
+
+fn finished(operation: &Operation, record: &StepRecord, outcome: Outcome) -> Next {
+    Next::Write(Event::Finished { step: operation.at, attempt: record.attempt, outcome, by: None })
+}
+
+/// 30 s, 1 min, 2 min, 4 min, …
+fn pause_after(tries: u32) -> SignedDuration {
+    SignedDuration::from_secs(30 << tries.saturating_sub(1).min(6))
+}
+
+fn permit(operation: &Operation, step: Step, situation: &Situation<'_>) -> Permit {
+    let verdict = verdict(operation, situation);
+    Permit {
+        fence: situation.fence,
+        step,
+        at: situation.now,
+        expires_at: situation.now.checked_add(PERMIT_LASTS).unwrap_or(situation.now),
+        rests_on: vec![
+            Evidence::new("verdict", verdict.verdict.as_str(), "decision"),
+            Evidence::new("oldest_fact_seconds", verdict.oldest_fact_seconds, "decision"),
+            Evidence::new("policy", &situation.policy.version, "policy"),
+            Evidence::new("out", situation.snapshot.counts.class(operation.wish.class).out.len(), "fleet"),
+        ],
+    }
+}
+
+/// The verdict on the operation's own irreversible step, now.
+pub(super) fn verdict(operation: &Operation, situation: &Situation<'_>) -> Verdict {
+    let action = if operation.wish.action == Action::Drain { Action::Reboot } else { operation.wish.action };
+    verdict_on(action, operation, situation)
+}
+
+/// The verdict on an action of this operation, at the permit.
+pub(super) fn verdict_on(action: Action, operation: &Operation, situation: &Situation<'_>) -> Verdict {
+    let request = Request {
+        volumes: operation.wish.volumes,
+        stage: Stage::Permit,
+        operation: Some(operation.id.clone()),
+        ..Request::one(action, operation.wish.node.clone())
+    };
+    judge(&request, situation.snapshot, situation.policy, situation.now)
+}
+
+/// In mode `advise` people take every irreversible step.
+pub(super) fn go_ahead(operation: &Operation, step: Step, situation: &Situation<'_>) -> Option<Reason> {
+    let listed = situation.policy.nodes.get(&operation.wish.node);
+    let mode =
+        listed.and_then(|listed| situation.policy.class_of(listed)).map_or(Mode::Observe, |class| class.mode);
+    let (severity, unblocked_by) = match mode {
+        Mode::Act => return None,
+        // Whoever runs the command is that person.
+        Mode::Advise if step.doer() == Doer::Executor && operation.wish.executor == Executor::ByHand => {
+            return None;
+        }
+        Mode::Advise => {
+            let record = operation.steps.get(operation.at);
+            let since = record.and_then(|record| record.due_at);
+            let is_given = operation
+                .grants
+                .iter()
+                .any(|grant| grant.code == Code::GoAhead && since.is_none_or(|since| grant.at >= since));
+            if is_given {
+                return None;
+            }
+            (Severity::NeedsPeople, format!("`millwright step {}` by a person who has looked", operation.id))
+        }
+        Mode::Observe => {
+            (Severity::Refused, "mode `advise` or `act` for the class in policy.toml".to_owned())
+        }
+    };
+    let sentence = format!(
+        "class {} is in mode {mode}: {step} of {} is for a person to begin",
+        operation.wish.class, operation.wish.spelled
+    );
+    Some(
+        Reason::new(Code::GoAhead, severity, sentence, unblocked_by)
+            .owner("operators")
+            .fact("mode", mode, "policy", 0),
+    )
+}
+
+fn objected(operation: &Operation, record: &StepRecord, step: Step, reasons: Vec<Reason>) -> Waiting {
+    let worst = reasons.first();
+    let more = reasons.len().saturating_sub(1);
+    let sentence = match worst {
+        Some(reason) if more > 0 => format!("{} (and {more} more)", reason.sentence),
+        Some(reason) => reason.sentence.clone(),
+        None => step.doing().to_owned(),
+    };
+    Waiting {
+        owner: worst.map_or_else(|| "millwright".to_owned(), |reason| reason.owner.to_string()),
+        since: record.due_at.unwrap_or(operation.changed_at),
+        expected_at: reasons.iter().filter_map(|reason| reason.expected_at).max(),
+        needs_people: reasons.iter().any(|reason| reason.severity >= Severity::NeedsPeople),
+        sentence,
+        reasons,
+    }
+}
+
+fn wait(operation: &Operation, record: &StepRecord, sentence: String, owner: impl Into<String>) -> Waiting {
+    Waiting {
+        sentence,
+        owner: owner.into(),
+        since: record.changed_at.or(record.due_at).unwrap_or(operation.changed_at),
+        expected_at: None,
+        needs_people: false,
+        reasons: Vec::new(),
+    }
+}
+
+impl Waiting {
+    fn about(operation: &Operation, sentence: String) -> Self {
+        let since = operation.changed_at;
+        Self {
+            sentence,
+            owner: "operators".into(),
+            since,
+            expected_at: None,
+            needs_people: true,
+            reasons: Vec::new(),
+        }
+    }
+}
+
+fn parked(operation: &Operation, since: Timestamp) -> Waiting {
+    let name = &operation.wish.spelled;
+    let (owner, sentence) = match &operation.cancelled {
+        Some(Cancelled { by, reason, .. }) => (by, format!("{by} has taken {name} over as it is: {reason}")),
+        None => {
+            let (by, reason) = (&operation.wish.by, &operation.wish.reason);
+            (by, format!("{name} is empty and stays so for {by}: {reason}"))
+        }
+    };
+    let sentence = format!("{sentence}; `millwright return {name}` brings it back");
+    Waiting { since, owner: owner.clone(), needs_people: false, ..Waiting::about(operation, sentence) }
+}
+
+fn stuck(operation: &Operation, why: &str, since: Timestamp) -> Waiting {
+    let abandon = if operation.is_past_no_return() { " --abandon" } else { "" };
+    let sentence = format!(
+        "{why}; mend it and say `millwright retry {id}`, or `millwright cancel {id}{abandon}`",
+        id = operation.id
+    );
+    Waiting { since, ..Waiting::about(operation, sentence) }
+}

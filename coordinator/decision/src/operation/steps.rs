@@ -1,0 +1,444 @@
+//! What each step asks of the world: is it already so, may it begin, has it happened.
+
+use super::{
+    Effect, NoCommand, Operation, Situation, State, Step, StepRecord,
+    next::{go_ahead, verdict, verdict_on},
+};
+use crate::{
+    Action, Class, Code, Evidence, Reason, Severity, Source, Volumes,
+    case::spell,
+    fleet::{AgentView, EmptySpan, MasterView, Node, STALE},
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// R14, R15 of a rebuilt node.
+const CLEAN_RUNS: u32 = 2;
+/// A quarantined server waits so long (DESIGN section 7).
+const REST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Whether a step may begin.
+pub(super) enum Gate {
+    /// It may.
+    Open,
+    /// These object.
+    Closed(Vec<Reason>),
+    /// Not yet, and nothing objects.
+    Wait {
+        /// For people.
+        sentence: String,
+        /// Who or what ends the wait.
+        owner: String,
+    },
+    /// It never will without a person.
+    Stuck(String),
+}
+
+/// Objections that people clear before anything is done.
+const CONSENT: [Code; 10] = [
+    Code::ApprovalMissing,
+    Code::ObjectionWindow,
+    Code::ConfirmReboot,
+    Code::DedicatedNode,
+    Code::CoordinatorLivesHere,
+    Code::IntentMissing,
+    Code::SilentNode,
+    Code::ProjectUnknown,
+    Code::VolumeUnknown,
+    Code::LastOfLabel,
+];
+
+/// Objections that a proof of emptiness answers.
+const NOT_EMPTY: [Code; 11] = [
+    Code::TaskProtected,
+    Code::TaskChecker,
+    Code::TaskService,
+    Code::TaskPinned,
+    Code::OrphanContainer,
+    Code::EmptyNotProven,
+    Code::NotCordoned,
+    Code::FactStale,
+    Code::SourceUnknown,
+    Code::ViewsDisagree,
+    Code::IdentityChanged,
+];
+
+fn node<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a Node> {
+    situation.snapshot.nodes.get(&operation.wish.node).map(Box::as_ref)
+}
+
+/// The agent's account, if it is fresh.
+fn agent<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a AgentView> {
+    node(operation, situation)
+        .filter(|node| node.is_fresh(situation.now))
+        .and_then(|node| node.agent.as_ref())
+}
+
+/// The Mesos master's account, if it is fresh.
+fn master<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a MasterView> {
+    let view = node(operation, situation)?.master.as_ref()?;
+    (situation.now.duration_since(view.at) <= STALE).then_some(view)
+}
+
+/// Whether the node takes tasks from Mesos, as far as policy says.
+fn takes_tasks(operation: &Operation, situation: &Situation<'_>) -> bool {
+    let listed = situation.policy.nodes.get(&operation.wish.node);
+    let class = listed.and_then(|listed| situation.policy.class_of(listed));
+    operation.wish.class != Class::Master
+        && class.is_some_and(|class| class.required.contains(&Source::MesosMaster))
+}
+
+/// The boot before this operation did anything irreversible.
+fn boot_before(operation: &Operation) -> Option<&str> {
+    let out = operation.plan.steps.iter().zip(&operation.steps).find(|(step, _)| step.is_irreversible());
+    let began = out.and_then(|(_, record)| record.machine.as_ref());
+    began.or(operation.wish.machine.as_ref()).map(|machine| machine.boot_id.as_str())
+}
+
+fn machine_before(operation: &Operation) -> Option<&str> {
+    operation.wish.machine.as_ref().map(|machine| machine.machine_id.as_str())
+}
+
+/// Whether the step is so already, whoever made it so; `None` while it is not, or nobody can tell.
+pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    match step {
+        Step::Consent => closed_by(operation, situation, &CONSENT).is_empty().then(|| {
+            let said = operation.grants.iter().filter(|grant| grant.task.is_none());
+            said.map(|grant| Evidence::new(grant.code.as_str(), &grant.by, "people")).collect()
+        }),
+        Step::Cordon if !takes_tasks(operation, situation) => {
+            Some(vec![Evidence::new("takes_tasks", "no", "policy")])
+        }
+        Step::Cordon => cordoned(operation, situation, None),
+        Step::MoveTasks => Some(movable(operation, situation)),
+        Step::ProveEmpty => empty(operation, situation),
+        Step::Baseline => {
+            agent(operation, situation).map(|agent| baseline(agent, master(operation, situation)))
+        }
+        Step::NewBoot => new_boot(operation, situation),
+        Step::FirstReport => first_report(operation, situation),
+        Step::Converge => converged(operation, situation),
+        Step::PullImages => images(operation, situation),
+        Step::Compare => compared(operation, situation).ok(),
+        Step::Verify => verified(operation, situation),
+        Step::LiftHold => Some(Vec::new()),
+        Step::Uncordon if !takes_tasks(operation, situation) => {
+            Some(vec![Evidence::new("takes_tasks", "no", "policy")])
+        }
+        Step::Uncordon => verified(operation, situation).and_then(|_| uncordoned(operation, situation, None)),
+        Step::Settle => settled_down(operation, situation),
+        Step::Puppet => agent(operation, situation)
+            .filter(|agent| agent.puppet.is_none())
+            .map(|_| vec![Evidence::new("puppet", "none on the node", "agent")]),
+        Step::DeleteVolumes if operation.wish.volumes == Volumes::Keep => {
+            Some(vec![Evidence::new("volumes", "kept", "request")])
+        }
+        Step::Rest => {
+            let since = operation.done_at(Step::Quarantine)?;
+            let rested = situation.now.duration_since(since) >= REST;
+            rested.then(|| vec![Evidence::new("rested_since", since, "operations")])
+        }
+        _ => None,
+    }
+}
+
+/// Whether a step that was begun has happened, as far as can be seen.
+pub(super) fn settled(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+) -> Option<Vec<Evidence>> {
+    match step {
+        // Only what was read after the intent proves its effect.
+        Step::Cordon => cordoned(operation, situation, record.began_at),
+        Step::Uncordon => uncordoned(operation, situation, record.began_at),
+        // An uncommitted order cannot have done it: then somebody else has, and that is another story.
+        Step::Reboot if matches!(record.state, State::Committed { .. } | State::Unknown { .. }) => {
+            new_boot(operation, situation)
+        }
+        Step::HardReboot if matches!(record.state, State::Unknown { .. }) => new_boot(operation, situation),
+        Step::Rebuild | Step::Create if matches!(record.state, State::Unknown { .. }) => {
+            first_report(operation, situation)
+        }
+        Step::PullImages => images(operation, situation),
+        _ => None,
+    }
+}
+
+/// Whether the step may begin now.
+pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>) -> Gate {
+    match step {
+        Step::Cordon if operation.is_past_no_return() => Gate::Open,
+        Step::Cordon => judged(verdict_on(Action::Drain, operation, situation).reasons),
+        Step::Consent => judged(closed_by(operation, situation, &CONSENT)),
+        Step::ProveEmpty => judged(not_empty(operation, situation)),
+        Step::Verify => judged(verdict_on(Action::Return, operation, situation).reasons),
+        Step::Uncordon => {
+            let mut reasons = verdict_on(Action::Return, operation, situation).reasons;
+            // What is called off was never away: it needs no images and no Puppet run, only to be healthy and free.
+            if operation.cancelled.is_some() {
+                reasons.retain(|reason| {
+                    matches!(
+                        reason.code,
+                        Code::NotHealthy
+                            | Code::IdentityChanged
+                            | Code::PolicyUnreadable
+                            | Code::CrlExpired
+                            | Code::Paused
+                    )
+                });
+            }
+            judged(reasons)
+        }
+        Step::Puppet if agent(operation, situation).is_none() => {
+            Gate::Wait { sentence: "its agent does not report".into(), owner: "agent".into() }
+        }
+        Step::NewBoot | Step::FirstReport => waits_for_report(operation, step, situation),
+        Step::Converge => judged(
+            verdict_on(Action::Return, operation, situation)
+                .reasons
+                .into_iter()
+                .filter(|reason| matches!(reason.code, Code::PuppetFailing | Code::PuppetNotConverged))
+                .collect(),
+        ),
+        Step::Compare => match compared(operation, situation) {
+            Ok(_) => Gate::Open,
+            Err(None) => Gate::Wait { sentence: "its agent does not report".into(), owner: "agent".into() },
+            Err(Some(difference)) => Gate::Stuck(difference),
+        },
+        Step::Settle => Gate::Wait { sentence: step.doing().into(), owner: "millwright".into() },
+        Step::Reboot
+        | Step::HardReboot
+        | Step::Rebuild
+        | Step::Quarantine
+        | Step::DeleteServer
+        | Step::DeleteVolumes
+        | Step::Create => {
+            let mut reasons = match step {
+                // The server is stopped: what a running node would have to prove is proven already.
+                Step::DeleteServer | Step::DeleteVolumes => protections(operation, situation),
+                _ => verdict(operation, situation).reasons,
+            };
+            reasons.extend(go_ahead(operation, step, situation));
+            reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity));
+            judged(reasons)
+        }
+        _ => Gate::Open,
+    }
+}
+
+/// What stands whatever the node's state: asked again before each part of a delete.
+fn protections(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> {
+    let keep = [
+        Code::PolicyUnreadable,
+        Code::NodeUnlisted,
+        Code::NotManaged,
+        Code::NodeProtected,
+        Code::VolumeProtected,
+        Code::VolumeUnknown,
+        Code::Paused,
+        Code::CrlExpired,
+        Code::ApprovalMissing,
+        Code::IntentMissing,
+        Code::HoldPresent,
+        Code::CoordinatorLivesHere,
+    ];
+    closed_by(operation, situation, &keep)
+}
+
+/// The argument list of a step.
+pub(super) fn command(
+    operation: &Operation,
+    step: Step,
+    situation: &Situation<'_>,
+) -> Result<Vec<String>, NoCommand> {
+    let listed = situation.policy.nodes.get(&operation.wish.node);
+    let project = listed.and_then(|listed| listed.project.as_deref());
+    let zone = listed.and_then(|listed| listed.zone.as_deref());
+    situation.policy.executors.command(step, &operation.wish, project, zone)
+}
+
+fn judged(reasons: Vec<Reason>) -> Gate {
+    if reasons.is_empty() { Gate::Open } else { Gate::Closed(reasons) }
+}
+
+fn closed_by(operation: &Operation, situation: &Situation<'_>, codes: &[Code]) -> Vec<Reason> {
+    let mut reasons = verdict(operation, situation).reasons;
+    // A refusal hides everything lesser, and nobody's consent helps against it.
+    reasons.retain(|reason| reason.severity == Severity::Refused || codes.contains(&reason.code));
+    reasons
+}
+
+/// What speaks against the node being empty. A drain is charged to the budget here, since from here on it is out.
+fn not_empty(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> {
+    let mut codes = NOT_EMPTY.to_vec();
+    if operation.wish.action == Action::Drain {
+        codes.extend([Code::BudgetSpent, Code::WarmingUp, Code::LeaderChanged]);
+    }
+    closed_by(operation, situation, &codes)
+}
+
+fn empty(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    if !not_empty(operation, situation).is_empty() {
+        return None;
+    }
+    let node = node(operation, situation)?;
+    let story = |span: EmptySpan| format!("since {} until {}", span.first, span.last);
+    let mut evidence = vec![Evidence::new("verdict", "nothing that runs objects", "decision")];
+    evidence.extend(node.agent_empty.map(|span| Evidence::new("empty", story(span), "agent")));
+    evidence.extend(node.master_empty.map(|span| Evidence::new("empty", story(span), "mesos_master")));
+    Some(evidence)
+}
+
+/// Nothing is moved by this version; what could run elsewhere is named, and the proof of emptiness waits for it.
+fn movable(operation: &Operation, situation: &Situation<'_>) -> Vec<Evidence> {
+    let reasons = verdict(operation, situation).reasons;
+    let services = reasons.iter().filter(|reason| reason.code == Code::TaskService);
+    services.map(|reason| Evidence::new("service", &reason.sentence, "decision")).collect()
+}
+
+/// The master's offers are stopped, as read at `after` or later.
+fn cordoned(
+    operation: &Operation,
+    situation: &Situation<'_>,
+    after: Option<Timestamp>,
+) -> Option<Vec<Evidence>> {
+    let view = master(operation, situation)?;
+    let is_read = after.is_none_or(|after| view.at > after);
+    (view.deactivated && is_read).then(|| vec![Evidence::new("deactivated", "yes", "mesos_master")])
+}
+
+/// The master offers the node's resources, as read at `after` or later.
+pub(super) fn uncordoned(
+    operation: &Operation,
+    situation: &Situation<'_>,
+    after: Option<Timestamp>,
+) -> Option<Vec<Evidence>> {
+    if !takes_tasks(operation, situation) {
+        return Some(vec![Evidence::new("takes_tasks", "no", "policy")]);
+    }
+    let view = master(operation, situation)?;
+    let is_read = after.is_none_or(|after| view.at > after);
+    let is_offered = view.listing == crate::fleet::Listing::Active && !view.deactivated;
+    (is_offered && is_read).then(|| vec![Evidence::new("deactivated", "no", "mesos_master")])
+}
+
+fn new_boot(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    let machine = situation.machine.filter(|_| agent(operation, situation).is_some())?;
+    let before = boot_before(operation)?;
+    (machine.boot_id != before).then(|| {
+        vec![
+            Evidence::new("boot_id", &machine.boot_id, "agent"),
+            Evidence::new("boot_id_before", before, "operations"),
+        ]
+    })
+}
+
+fn first_report(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    let machine = situation.machine.filter(|_| agent(operation, situation).is_some())?;
+    let is_new = machine_before(operation).is_none_or(|before| before != machine.machine_id);
+    is_new.then(|| vec![Evidence::new("machine_id", &machine.machine_id, "agent")])
+}
+
+fn waits_for_report(operation: &Operation, step: Step, situation: &Situation<'_>) -> Gate {
+    let age = node(operation, situation).and_then(|node| node.report_age(situation.now));
+    let sentence = match age {
+        Some(age) if age > STALE => format!("{}; silent for {}", step.doing(), spell(age)),
+        Some(_) => format!("{}; it still reports as it was", step.doing()),
+        None => format!("{}; it has never reported", step.doing()),
+    };
+    Gate::Wait { sentence, owner: "agent".into() }
+}
+
+fn converged(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    let runs = agent(operation, situation)?.puppet?;
+    (runs.failed == 0 && runs.clean >= CLEAN_RUNS)
+        .then(|| vec![Evidence::new("clean_runs", runs.clean, "agent")])
+}
+
+fn images(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    let agent = agent(operation, situation)?;
+    let missing = verdict_on(Action::Return, operation, situation);
+    let is_missing = missing
+        .reasons
+        .iter()
+        .any(|reason| reason.code == Code::ImageMissing || reason.severity == Severity::Refused)
+        || agent.images.iter().any(|image| !image.present);
+    (!is_missing)
+        .then(|| agent.images.iter().map(|image| Evidence::new("image", &image.name, "agent")).collect())
+}
+
+/// What a rebuilt node must have again, as facts that can be compared word by word.
+fn baseline(agent: &AgentView, master: Option<&MasterView>) -> Vec<Evidence> {
+    let mut facts = Vec::new();
+    for volume in agent.volumes.iter().filter(|volume| volume.mounted) {
+        let uuid = volume.uuid.as_deref().unwrap_or("none");
+        facts.push(Evidence::new(
+            format!("volume {}", volume.mount),
+            format!("uuid {uuid}, {} bytes", volume.size_bytes),
+            "agent",
+        ));
+    }
+    for (name, value) in master.into_iter().flat_map(|view| &view.attributes) {
+        facts.push(Evidence::new(format!("attribute {name}"), value, "mesos_master"));
+    }
+    facts
+}
+
+/// The facts of now beside those of the baseline.
+///
+/// # Errors
+/// What differs; `None` while it cannot be told.
+fn compared(operation: &Operation, situation: &Situation<'_>) -> Result<Vec<Evidence>, Option<String>> {
+    let place = operation.plan.steps.iter().position(|step| *step == Step::Baseline);
+    let before =
+        place.and_then(|place| operation.steps.get(place)).map_or(&[][..], |record| &record.evidence);
+    let agent = agent(operation, situation).ok_or(None)?;
+    let view = master(operation, situation);
+    if takes_tasks(operation, situation) && view.is_none() {
+        return Err(None);
+    }
+    let now = baseline(agent, view);
+    let lost = before.iter().find_map(|fact| {
+        let found = now.iter().find(|found| found.fact == fact.fact);
+        let seen = found.map_or("nothing", |found| found.value.as_str());
+        (seen != fact.value).then(|| {
+            format!("{} had {}: {}; it has {seen} now", operation.wish.spelled, fact.fact, fact.value)
+        })
+    });
+    match lost {
+        Some(difference) => Err(Some(difference)),
+        None => Ok(now),
+    }
+}
+
+fn verified(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    if !verdict_on(Action::Return, operation, situation).reasons.is_empty() {
+        return None;
+    }
+    let agent = agent(operation, situation)?;
+    let mut evidence = vec![Evidence::new("proven_healthy", "yes", "decision")];
+    evidence.extend(agent.verified_at.map(|at| Evidence::new("verified_since_boot", at, "agent")));
+    Some(evidence)
+}
+
+fn settled_down(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
+    let back = operation.done_at(Step::Uncordon)?;
+    let listed = situation.policy.nodes.get(&operation.wish.node)?;
+    let settle = situation.policy.class_of(listed)?.settle;
+    let healthy = node(operation, situation)?.is_proven_healthy(situation.now);
+    (healthy && situation.now.duration_since(back) >= settle)
+        .then(|| vec![Evidence::new("healthy_since_return", back, "agent")])
+}
+
+impl Effect {
+    /// The word of it, for the log.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Cordon => "cordon",
+            Self::Uncordon => "uncordon",
+            Self::Run { .. } => "run",
+        }
+    }
+}
