@@ -16,6 +16,7 @@ mod brake;
 mod conditions;
 mod door;
 mod master;
+mod operations;
 mod packed;
 mod people;
 mod record;
@@ -31,6 +32,7 @@ mod warm_up;
 
 pub use door::{Door, Knock};
 pub use master::{MasterAgent, MasterAnswer};
+pub use operations::Said as OperationsSaid;
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};
@@ -40,9 +42,9 @@ use jiff::Timestamp;
 use master::Mesos;
 use millwright_decision::{
     Action, Class, FleetCounts, Policy, Request, Snapshot, Source, Verdict,
-    fleet::{CrlExpired, SourceState},
+    fleet::{CrlExpired, Hold, SourceState},
 };
-use millwright_protocol::{NodeName, Report};
+use millwright_protocol::{Fence, NodeName, Report};
 use packed::Words;
 use record::Record;
 use std::{
@@ -78,6 +80,10 @@ pub struct Fleet {
     next_boundary: Option<Timestamp>,
     /// Changes noticed while answering a question; handed out with the next tick.
     pending: Vec<Transition>,
+    /// Holds that people set here; those set on nodes are in their records.
+    people_holds: Vec<Hold>,
+    /// As whom the store is written to, and where its journal ends.
+    store: Option<(Fence, u64)>,
 }
 
 /// What became of a report.
@@ -150,6 +156,8 @@ impl Fleet {
             counts_stale: true,
             next_boundary: None,
             pending: Vec::new(),
+            people_holds: Vec::new(),
+            store: None,
         };
         fleet.list_sources();
         fleet.warm_up(started_at);

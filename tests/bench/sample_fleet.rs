@@ -117,6 +117,7 @@ fn operate(fleet: &mut ExampleFleet, name: NodeName, progress: Progress) {
         cordoned_at: Some(fleet.now),
         announced_at: None,
         is_silent_repair: false,
+        is_parked: false,
         grants: Vec::new(),
     });
 }

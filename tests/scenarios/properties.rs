@@ -101,6 +101,7 @@ fn happen(fleet: &mut ExampleFleet, event: &Happened) {
             cordoned_at: Some(now),
             announced_at: Some(fleet.ago(SignedDuration::from_hours(13))),
             is_silent_repair: false,
+            is_parked: false,
             grants: Vec::new(),
         }),
         Happened::Attested(node) => fleet.snapshot.attestations.push(Attestation {

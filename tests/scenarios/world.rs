@@ -323,7 +323,7 @@ impl World {
             let (code, task) =
                 what.split_once(':').map_or((what, None), |(code, task)| (code, Some(task.to_owned())));
             let code = Code::ALL.iter().copied().find(|known| known.as_str() == code).unwrap();
-            Grant { code, task, by: by.to_owned(), at: self.fleet.now }
+            Grant { code, task, by: by.to_owned(), at: self.fleet.now, digest: None }
         });
         Operation {
             id: line.words[1].clone(),
@@ -341,6 +341,7 @@ impl World {
             cordoned_at: ago("cordoned"),
             announced_at: ago("announced"),
             is_silent_repair: line.value("silent").is_some(),
+            is_parked: false,
             grants: grants.collect(),
         }
     }

@@ -302,6 +302,8 @@ pub struct Grant {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// The digest of what was agreed to, where it was that.
+    pub digest: Option<String>,
 }
 
 /// How far an operation is, as far as other decisions are concerned.
@@ -414,6 +416,17 @@ pub struct CrlExpired {
     pub since: Timestamp,
 }
 
+/// S9: what agents have seen and this store does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreBehind {
+    /// Who has seen it.
+    pub node: NodeName,
+    /// What it has seen.
+    pub seen: String,
+    /// What the store holds.
+    pub ours: String,
+}
+
 /// What a start still waits for (DESIGN section 4, warm-up).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarmUp {
@@ -446,6 +459,8 @@ pub struct Snapshot {
     pub pause: Option<Pause>,
     /// Set once the list of revoked certificates is too old to be relied on.
     pub crl_expired: Option<CrlExpired>,
+    /// Set while agents have seen a newer store than this one.
+    pub store_behind: Option<StoreBehind>,
     /// The warm-up, until it is over.
     pub warm_up: Option<WarmUp>,
     /// When Mesos last changed its leader.
@@ -467,6 +482,7 @@ impl Snapshot {
             brakes: BTreeMap::new(),
             pause: None,
             crl_expired: None,
+            store_behind: None,
             warm_up: None,
             leader_changed_at: None,
             counts: FleetCounts::default(),

@@ -25,6 +25,7 @@ pub use code::Code;
 pub use counts::FleetCounts;
 pub use fleet::{Node, Snapshot};
 pub use judge::judge;
+pub use per_node::PerNode;
 pub use policy::{
     Class, ClassPolicy, Consent, Freeze, Mode, NodePolicy, Policy, Protection, Share, Source, TaskClass,
     TaskMatch, TaskRule, Tasks, Unreadable, VolumePolicy, WeeklyWindow,

@@ -23,10 +23,15 @@ pub use next::{Effect, Next, Situation, Waiting, begin_by_hand, next};
 pub use plan::{Doer, PLAN_VERSION, Plan, Step};
 
 use crate::{
-    Code, Evidence,
+    Code, Evidence, Policy, Reason, Snapshot,
     fleet::{self, Grant, Progress},
 };
 use jiff::{SignedDuration, Timestamp};
+
+/// What keeps every operation from doing anything, whatever its step; `None` while nothing does.
+pub fn frozen(snapshot: &Snapshot, policy: &Policy, now: Timestamp) -> Option<Reason> {
+    crate::rules::start::frozen(snapshot, policy, now)
+}
 
 /// Approvals hold until so long after the node was proven empty (DESIGN section 4).
 const APPROVALS_LAST: SignedDuration = SignedDuration::from_hours(24);
@@ -206,7 +211,7 @@ impl Operation {
         }
         let let_go = wish.let_go.iter().flat_map(|task| {
             let codes = [Code::TaskProtected, Code::TaskChecker, Code::TaskService, Code::TaskPinned];
-            codes.map(|code| Grant { code, task: Some(task.clone()), by: wish.by.clone(), at })
+            codes.map(|code| Grant { code, task: Some(task.clone()), by: wish.by.clone(), at, digest: None })
         });
         Ok(Self {
             id: id.to_owned(),
@@ -248,8 +253,14 @@ impl Operation {
         }
         match event {
             Event::Requested { .. } => Err("it has been requested already".into()),
-            Event::Granted { code, task, by, .. } => {
-                self.grants.push(Grant { code: *code, task: task.clone(), by: by.clone(), at });
+            Event::Granted { code, task, by, digest, .. } => {
+                self.grants.push(Grant {
+                    code: *code,
+                    task: task.clone(),
+                    by: by.clone(),
+                    at,
+                    digest: digest.clone(),
+                });
                 Ok(())
             }
             Event::Began { step, attempt, machine, permit, command, by } => {

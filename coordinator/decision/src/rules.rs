@@ -69,6 +69,7 @@ const REPLACED_BY_SILENCE: &[NodeRule] = &[
 const FLEET: &[FleetRule] = &[
     start::paused,
     start::crl_expired,
+    start::store_behind,
     start::warming_up,
     start::leader_changed,
     silent::silent_repair_running,

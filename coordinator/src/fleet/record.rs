@@ -4,7 +4,7 @@ use super::packed::Packed;
 use crate::view::{DiskSummary, FindingCounts, NodeState};
 use jiff::Timestamp;
 use millwright_decision::fleet::{APART, AgentView};
-use millwright_protocol::{Report, VolumeFact};
+use millwright_protocol::{LocalHold, Report, Seen, VolumeFact};
 use serde::{Deserialize, Serialize};
 
 /// Everything of one node that [`millwright_decision::Node`] does not hold.
@@ -38,6 +38,10 @@ pub(super) struct Record {
     pub is_accepted_missing: bool,
     /// When it last stopped being proven healthy, while it is not.
     pub left_health_at: Option<Timestamp>,
+    /// Holds set on the node itself.
+    pub local_holds: Vec<LocalHold>,
+    /// The newest coordinator and order it has heard of.
+    pub seen: Option<Seen>,
     /// When it was last handed to the store; `None` when something new is to be stored.
     pub saved_at: Option<Timestamp>,
 }

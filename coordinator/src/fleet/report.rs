@@ -20,7 +20,7 @@ use std::{
 
 impl Fleet {
     /// See [`Fleet::take_report`].
-    pub(super) fn take(&mut self, name: &NodeName, report: Report, now: Timestamp) -> Taken {
+    pub(super) fn take(&mut self, name: &NodeName, mut report: Report, now: Timestamp) -> Taken {
         let listed = self.policy.nodes.contains_key(name);
         let mut taken = Taken { listed, ..Taken::default() };
         if !self.make_room(name, listed) {
@@ -32,6 +32,7 @@ impl Fleet {
             return taken;
         }
         self.compare_identity(name, &report, order, now, &mut taken.transitions);
+        self.hear_of_orders(name, std::mem::take(&mut report.local_holds), report.seen);
         let is_new_boot = self.note_head(name, &report, now, &mut taken.transitions);
         self.compare_findings(name, &report.findings, now, &mut taken.transitions);
         taken.tasks_changed = self.see(name, report, is_new_boot, now);
@@ -79,7 +80,7 @@ impl Fleet {
         now: Timestamp,
         transitions: &mut Vec<Transition>,
     ) {
-        let expected = self.snapshot.operation_on(name).is_some_and(|operation| {
+        let expected = self.snapshot.operations.on(name).any(|operation| {
             matches!(operation.action, Action::Rebuild | Action::Create)
                 && operation.progress >= Progress::Out
         });

@@ -1,5 +1,7 @@
 //! From the file as written to the checked policy: every contradiction is found, not only the first.
 
+mod executors;
+
 use super::fragment::{
     ClassFragment, ConsentFragment, ConsentKind, Fragment, FreezeFragment, Protections, Requirement,
     ShareFragment, Task, Weekly, example,
@@ -78,6 +80,7 @@ impl Checker<'_> {
             volumes: self.volumes(fragment, &nodes),
             nodes,
             tasks: Tasks { rules: fragment.tasks.iter().filter_map(|task| self.task(task)).collect() },
+            executors: self.executors(fragment),
             external_checks: cluster.iter().flat_map(|cluster| &cluster.external_checks).cloned().collect(),
             reboot_hint: fragment.hints.reboot.clone(),
             rights_hint: fragment.hints.rights.clone(),

@@ -1,6 +1,6 @@
 //! The policy file as written. Every key of `policy.toml` stands here once.
 
-use millwright_decision::{Class, Mode, Protection, Source, TaskClass};
+use millwright_decision::{Class, Mode, Protection, Source, TaskClass, operation::Executor};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -23,6 +23,19 @@ pub(super) struct Fragment {
     pub nodes: Vec<Nodes>,
     #[serde(default)]
     pub tasks: Vec<Task>,
+    #[serde(default)]
+    pub executors: ExecutorsFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExecutorsFragment {
+    #[serde(default)]
+    pub by: Executor,
+    #[serde(default)]
+    pub commands: BTreeMap<Spanned<String>, Vec<String>>,
+    #[serde(default)]
+    pub harmless_exits: BTreeMap<Spanned<String>, Vec<i32>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -218,6 +231,9 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "settle" | "lasts" | "or_after" | "warm_up" => r#""30m""#,
         "volume" => r#""500GB""#,
         "images" => r#"["alisw/slc7-builder:latest"]"#,
+        "by" => r#""by_hand""#,
+        "commands" => r#"{ rebuild = ["ai-rebuild", "{host}"] }"#,
+        "harmless_exits" => "{ rebuild = [2, 3, 4, 5] }",
         "kind" => r#""objection_window""#,
         "days" => r#"["mon", "tue"]"#,
         "start" => r#""23:00""#,

@@ -182,6 +182,9 @@ pub enum Event {
         by: String,
         /// Why.
         reason: String,
+        /// The digest of what was agreed to, where it was that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
     },
     /// The intent: on the disk before the effect.
     Began {

@@ -2,7 +2,11 @@
 //!
 //! An argument list is filled with names word by word and never goes through a shell.
 
-use super::{event::Executor, event::Wish, plan::Step};
+use super::{
+    event::{Executor, Outcome, Wish},
+    plan::Step,
+};
+use crate::Evidence;
 use std::collections::BTreeMap;
 
 /// Policy's choice of executor and its commands.
@@ -12,6 +16,8 @@ pub struct Executors {
     pub by: Executor,
     /// The argument list of each step, with `{node}`, `{host}`, `{project}`, `{zone}`, `{image}` where names belong.
     pub commands: BTreeMap<Step, Vec<String>>,
+    /// Exit codes of each step's command that mean that nothing was touched; any other but 0 leaves it unknown.
+    pub harmless_exits: BTreeMap<Step, Vec<i32>>,
 }
 
 /// Why there is no command.
@@ -31,6 +37,27 @@ pub enum NoCommand {
 }
 
 impl Executors {
+    /// What the end of a command means: 0 is done, what policy says touched nothing is not done, and nobody knows otherwise.
+    pub fn outcome(&self, step: Step, exit: Option<i32>, said: &str) -> Outcome {
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let last: String = last.chars().take(300).collect();
+        match exit {
+            Some(0) => Outcome::done(vec![
+                Evidence::new("exit", 0, "command"),
+                Evidence::new("said", last, "command"),
+            ]),
+            Some(exit) if self.harmless_exits.get(&step).is_some_and(|exits| exits.contains(&exit)) => {
+                Outcome::not_done(format!("its command exited with {exit}, which touches nothing: {last}"))
+            }
+            Some(exit) => Outcome::unknown(format!(
+                "its command exited with {exit}: {last}; look how far it came, then confirm `done` or `not_run`"
+            )),
+            None => Outcome::unknown(format!(
+                "its command was ended by a signal: {last}; look how far it came, then confirm `done` or `not_run`"
+            )),
+        }
+    }
+
     /// The exact command of a step.
     ///
     /// # Errors
@@ -101,7 +128,7 @@ mod tests {
     fn names_are_put_in_word_by_word_and_never_read_again() {
         let words = ["ai-rebuild", "--image={image}", "{host}"].map(str::to_owned).to_vec();
         let executors =
-            Executors { by: Executor::ByHand, commands: BTreeMap::from([(Step::Rebuild, words)]) };
+            Executors { commands: BTreeMap::from([(Step::Rebuild, words)]), ..Executors::default() };
         let command = executors.command(Step::Rebuild, &wish(), None, None).unwrap();
         assert_eq!(command, ["ai-rebuild", "--image={zone} x", "alibuild10"]);
     }
@@ -110,7 +137,7 @@ mod tests {
     fn a_name_that_is_not_known_is_a_refusal() {
         let words = ["ai-rc", "{project}"].map(str::to_owned).to_vec();
         let executors =
-            Executors { by: Executor::ByHand, commands: BTreeMap::from([(Step::Rebuild, words)]) };
+            Executors { commands: BTreeMap::from([(Step::Rebuild, words)]), ..Executors::default() };
         let refusal = executors.command(Step::Rebuild, &wish(), None, None).unwrap_err();
         assert!(refusal.to_string().contains("{project}"), "{refusal}");
         let refusal = executors.command(Step::DeleteServer, &wish(), None, None).unwrap_err();

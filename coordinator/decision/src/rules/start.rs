@@ -1,10 +1,11 @@
 //! When nothing is taken at all: paused, nobody knows who is revoked, just started, Mesos just changed its leader.
 
 use crate::{
-    action::Action,
+    action::{Action, Request},
     case::{Case, Subject},
     code::Code,
-    fleet::PATIENCE,
+    fleet::{PATIENCE, Snapshot},
+    policy::Policy,
     verdict::{Reason, Severity},
 };
 
@@ -46,6 +47,40 @@ pub(crate) fn crl_expired(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<
         .since(Some(expired.since))
         .fact("crl_expired", expired.expired_at, "tls", case.age(expired.expired_at)),
     );
+}
+
+/// S9: a store that agents have seen more of was put back, and what happened since then is not in it.
+pub(crate) fn store_behind(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(behind) = case.snapshot.store_behind.as_ref().filter(|_| case.action() != Action::Prepull)
+    else {
+        return;
+    };
+    reasons.push(
+        Reason::new(
+            Code::StoreBehind,
+            Severity::NeedsPeople,
+            format!(
+                "{} has seen a newer store than this one, so this one was put back and does not know what was done since",
+                case.policy.spell(&behind.node)
+            ),
+            "a person who has looked at what was done since, then `millwright-coordinator raise-generation`",
+        )
+        .owner("operators")
+        .fact("seen", &behind.seen, "agent", 0)
+        .fact("store", &behind.ours, "store", 0),
+    );
+}
+
+/// What keeps every operation from doing anything, whatever its step.
+pub(crate) fn frozen(snapshot: &Snapshot, policy: &Policy, now: jiff::Timestamp) -> Option<Reason> {
+    let request = Request::set(Action::Return, []);
+    let case = Case::new(&request, snapshot, policy, now);
+    let mut reasons = Vec::new();
+    super::policy::unreadable(&case, &mut reasons);
+    for rule in [paused, crl_expired, store_behind] {
+        rule(&case, &[], &mut reasons);
+    }
+    reasons.into_iter().next()
 }
 
 /// S6: no action from partial facts. Two full rounds after a start, and the nodes that were healthy before.

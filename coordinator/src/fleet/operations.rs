@@ -1,0 +1,157 @@
+//! What operations and people's words mean for the snapshot, and what operations need to know of a node.
+
+use super::Fleet;
+use jiff::Timestamp;
+use millwright_decision::{
+    Snapshot,
+    fleet::{Attestation, Hold, Operation, Pause, StoreBehind},
+    operation::Machine,
+};
+use millwright_protocol::{Fence, LocalHold, NodeName, Seen};
+use std::collections::BTreeSet;
+
+/// What operations and people say, as decisions see it.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Open operations.
+    pub operations: Vec<Operation>,
+    /// Holds of people and of drains that have done their work.
+    pub holds: Vec<Hold>,
+    /// Attestations, expired ones included.
+    pub attestations: Vec<Attestation>,
+    /// The off switch, when pressed.
+    pub pause: Option<Pause>,
+    /// Nodes whose server waits, stopped, for its deletion.
+    pub quarantined: BTreeSet<NodeName>,
+    /// As whom the store is written to, and where the journal ends.
+    pub store: Option<(Fence, u64)>,
+}
+
+impl Fleet {
+    /// Puts what operations and people say in the place of what they said before.
+    pub fn take_operations(&mut self, said: Said) {
+        let mut operations = millwright_decision::PerNode::default();
+        operations.extend(said.operations);
+        self.snapshot.operations = operations;
+        self.people_holds = said.holds;
+        self.attach_holds();
+        let mut attestations = millwright_decision::PerNode::default();
+        attestations.extend(said.attestations);
+        self.snapshot.attestations = attestations;
+        self.snapshot.pause = said.pause;
+        for (name, node) in &mut self.snapshot.nodes {
+            let quarantined = said.quarantined.contains(name);
+            if node.quarantined != quarantined {
+                node.quarantined = quarantined;
+            }
+        }
+        self.store = said.store;
+        self.compare_store();
+        self.counts_stale = true;
+    }
+
+    /// Holds of people, and those that were set on the nodes themselves.
+    fn attach_holds(&mut self) {
+        let mut holds = millwright_decision::PerNode::default();
+        holds.extend(self.people_holds.iter().cloned());
+        for (name, record) in &self.records {
+            holds.extend(record.local_holds.iter().map(|local| hold_of(name, local)));
+        }
+        self.snapshot.holds = holds;
+    }
+
+    /// What a report says about orders: holds set on the node, and the newest coordinator it has heard of.
+    pub(super) fn hear_of_orders(
+        &mut self,
+        name: &NodeName,
+        local_holds: Vec<LocalHold>,
+        seen: Option<Seen>,
+    ) {
+        let Some(record) = self.records.get_mut(name) else { return };
+        let changed = record.local_holds != local_holds;
+        record.local_holds = local_holds;
+        if record.seen != seen {
+            record.seen = seen;
+            self.compare_store();
+        }
+        if changed {
+            self.attach_holds();
+        }
+    }
+
+    /// S9: a node that has seen more than this store holds proves that the store was put back.
+    fn compare_store(&mut self) {
+        let Some((fence, position)) = self.store else { return };
+        let ours = Seen { fence, position };
+        let newest = self.records.iter().filter_map(|(name, record)| Some((record.seen?, name))).max();
+        let is_behind = |seen: Seen| {
+            seen.fence.generation > fence.generation
+                || (seen.fence.generation == fence.generation
+                    && (seen.fence > fence || seen.position > position))
+        };
+        self.snapshot.store_behind = newest
+            .filter(|(seen, _)| is_behind(*seen))
+            .map(|(seen, name)| StoreBehind { node: name.clone(), seen: spell(seen), ours: spell(ours) });
+    }
+
+    /// Which machine and boot a node's last report told of.
+    pub fn machine(&self, name: &NodeName) -> Option<Machine> {
+        let said = self.records.get(name)?.said.as_ref()?;
+        Some(Machine {
+            machine_id: said.machine_id.clone(),
+            server_uuid: said.server_uuid.clone(),
+            boot_id: said.boot_id.clone(),
+        })
+    }
+
+    /// The Mesos agent id of a node: its own account first, then the master's.
+    pub fn mesos_id(&self, name: &NodeName) -> Option<String> {
+        let record = self.records.get(name)?;
+        record.listed_mesos_id.as_deref().or(record.own_mesos_id.as_deref()).map(str::to_owned)
+    }
+
+    /// An operation has brought a node back.
+    pub fn note_returned(&mut self, name: &NodeName, at: Timestamp) {
+        if let Some(node) = self.snapshot.nodes.get_mut(name) {
+            node.returned_at = Some(at);
+            self.counts_stale = true;
+        }
+    }
+
+    /// What decisions rest on, its counts true for `now`.
+    pub fn snapshot_at(&mut self, now: Timestamp) -> &Snapshot {
+        self.refresh(now);
+        &self.snapshot
+    }
+
+    /// Looks at the fleet as if `operation` were open.
+    pub fn with_tentative<T>(
+        &mut self,
+        operation: Operation,
+        now: Timestamp,
+        look: impl FnOnce(&Snapshot) -> T,
+    ) -> T {
+        let id = operation.id.clone();
+        self.refresh(now);
+        self.snapshot.operations.push(operation);
+        let seen = look(&self.snapshot);
+        self.snapshot.operations.retain(|operation| operation.id != id);
+        seen
+    }
+}
+
+fn hold_of(name: &NodeName, local: &LocalHold) -> Hold {
+    Hold {
+        id: format!("{name}/{}", local.id),
+        node: name.clone(),
+        author: local.author.clone(),
+        reason: format!("{} (said on the node itself)", local.reason),
+        since: local.since,
+        expires_at: local.until,
+        operation: None,
+    }
+}
+
+fn spell(seen: Seen) -> String {
+    format!("generation {} epoch {} position {}", seen.fence.generation, seen.fence.epoch, seen.position)
+}
