@@ -3,6 +3,7 @@
 //! [`app`] builds everything; [`api`] and [`dashboard`] are two ways in that do not know each other.
 
 pub mod app;
+pub mod operations;
 
 pub mod api;
 pub mod dashboard;
@@ -11,6 +12,7 @@ pub mod events;
 pub mod fleet;
 pub mod integrations;
 pub mod notice;
+pub mod operations;
 pub mod people;
 pub mod policy;
 pub mod store;

@@ -1,0 +1,652 @@
+//! How an operation lives: asked for, recorded, carried through, whatever crashes and whoever presses twice.
+//!
+//! ```text
+//!  people ──ask, approve, cancel──▶ ┌────────────┐ ──Event──▶ journal (on the disk before anything is done)
+//!  agents ──what became of orders─▶ │ Operations │ ──Task───▶ whoever carries effects out (`carry_out`)
+//!  time   ──advance──────────────▶ └────────────┘ ──Said───▶ the fleet's snapshot, on which the next decision rests
+//! ```
+//!
+//! What to do is decided by [`millwright_decision::operation::next`]; this module keeps what has been decided. It is plain
+//! and synchronous, and time is an argument: a simulator runs the same code. There is no first time: a start replays the
+//! journal and goes on.
+
+mod asking;
+mod digest;
+mod orders;
+mod people;
+mod words;
+
+pub use asking::{Ask, Declined, Taken};
+pub use digest::digest;
+pub use orders::OrderAnswer;
+pub use people::{Confirmation, NotThat};
+pub use words::{Hold, Word};
+
+use crate::{
+    fleet::{Fleet, OperationsSaid},
+    store::journal::{Draft, Entry, Journal, JournalError},
+};
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
+use millwright_decision::{
+    Code, Policy, Reason,
+    fleet::{self, Operation as Summary},
+    operation::{
+        Effect, Ending, Event, IllegalEvent, Next, Operation, Outcome, Phase, Situation, State, Step,
+        Waiting, frozen, next,
+    },
+};
+use millwright_protocol::{Fence, NodeName};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use words::Words;
+
+/// One operation moves at most so often in one round, so that a mistake in its table cannot keep the others waiting.
+const MOST_MOVES: usize = 64;
+/// So many that are over are kept in memory, for pages.
+const MOST_OVER: usize = 1_000;
+/// Somebody is reminded of what they have left standing this often.
+const REMIND: SignedDuration = SignedDuration::from_hours(24);
+
+/// Something to be done outside. Its outcome comes back with [`Operations::outcome`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// For which operation.
+    pub operation: String,
+    /// On which node.
+    pub node: NodeName,
+    /// Which place of its plan.
+    pub place: usize,
+    /// Which step that is.
+    pub step: Step,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Whether a step is being taken back.
+    pub is_undo: bool,
+    /// What.
+    pub effect: Effect,
+}
+
+/// Who carries effects out. What it answers is recorded; it may be asked for the same effect again.
+pub trait Outside: Send + Sync {
+    /// Does it and looks whether it is so. A time-out is an unknown outcome, never a failure.
+    fn carry_out(&self, task: Task) -> BoxFuture<'static, Outcome>;
+}
+
+/// Something people should hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tell {
+    /// About which operation, where it is about one.
+    pub operation: Option<String>,
+    /// About which node, as policy spells it.
+    pub node: String,
+    /// For people.
+    pub sentence: String,
+    /// Whether somebody has to act.
+    pub needs_people: bool,
+}
+
+/// One event with its time, for pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// An operation with its story.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    /// The replay of its events.
+    pub operation: Operation,
+    /// Those events.
+    pub story: Vec<Recorded>,
+    /// Why it cannot be gone on with, when its record is damaged.
+    pub broken: Option<String>,
+    /// The journal position of its last event.
+    pub position: u64,
+}
+
+/// Why something was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRecorded {
+    /// The journal did not take it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It cannot follow what was recorded before.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// There is no such operation.
+    #[error("there is no operation {0}; `millwright operations` lists them")]
+    Unknown(String),
+}
+
+/// Every operation, and what people said beside them.
+pub struct Operations {
+    journal: Arc<dyn Journal>,
+    last: u64,
+    all: BTreeMap<u64, Tracked>,
+    words: Words,
+    /// Effects that this process is carrying out, by operation: place and attempt.
+    under_way: BTreeMap<u64, (usize, u32)>,
+    waiting: BTreeMap<u64, Waiting>,
+    outbox: Vec<Tell>,
+    broken: Vec<(String, String)>,
+    trouble: Option<JournalError>,
+    highest: u64,
+}
+
+impl Operations {
+    /// Replays the journal. An operation whose record is damaged stands still; the others go on.
+    ///
+    /// # Errors
+    /// The journal cannot be read at all.
+    pub fn open(journal: Arc<dyn Journal>) -> Result<Self, JournalError> {
+        let mut operations = Self {
+            journal,
+            last: 0,
+            all: BTreeMap::new(),
+            words: Words::default(),
+            under_way: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            outbox: Vec::new(),
+            broken: Vec::new(),
+            trouble: None,
+            highest: 0,
+        };
+        operations.replay()?;
+        Ok(operations)
+    }
+
+    /// Reads everything again: what is in memory is whatever is on the disk.
+    fn replay(&mut self) -> Result<(), JournalError> {
+        let read = self.journal.read()?;
+        self.last = read.last;
+        self.all.clear();
+        self.words = Words::default();
+        self.broken.clear();
+        for entry in &read.entries {
+            if entry.draft.stream == words::STREAM {
+                match serde_json::from_str::<Word>(&entry.draft.payload) {
+                    Ok(word) => self.words.take(&word, entry.draft.at),
+                    Err(error) => self.broken.push((entry.draft.stream.clone(), error.to_string())),
+                }
+                self.words.count = entry.draft.number;
+                continue;
+            }
+            self.replay_one(entry);
+        }
+        for (stream, why) in read.broken {
+            if let Some(tracked) = number_of(&stream).and_then(|number| self.all.get_mut(&number)) {
+                tracked.broken = Some(why.clone());
+            }
+            self.highest = self.highest.max(number_of(&stream).unwrap_or(0));
+            self.broken.push((stream, why));
+        }
+        self.forget_oldest();
+        Ok(())
+    }
+
+    fn replay_one(&mut self, entry: &Entry) {
+        let stream = &entry.draft.stream;
+        let Some(number) = number_of(stream) else {
+            self.broken.push((stream.clone(), "its name is no operation's".to_owned()));
+            return;
+        };
+        self.highest = self.highest.max(number);
+        let at = entry.draft.at;
+        let event: Event = match serde_json::from_str(&entry.draft.payload) {
+            Ok(event) => event,
+            Err(error) => {
+                let why = format!(
+                    "event {} of {stream} was written by another version and cannot be understood: {error}",
+                    entry.draft.number
+                );
+                return self.stop(number, stream, why);
+            }
+        };
+        let recorded = Recorded { at, event };
+        match self.all.get_mut(&number) {
+            Some(tracked) if tracked.broken.is_some() => {}
+            Some(tracked) => {
+                let applied = tracked.operation.apply(&recorded.event, at);
+                tracked.position = entry.position;
+                match applied {
+                    Ok(()) => tracked.story.push(recorded),
+                    Err(error) => self.stop(number, stream, error.to_string()),
+                }
+            }
+            None => match Operation::begin(stream, &recorded.event, at) {
+                Ok(operation) => {
+                    let tracked =
+                        Tracked { operation, story: vec![recorded], broken: None, position: entry.position };
+                    self.all.insert(number, tracked);
+                }
+                Err(error) => self.broken.push((stream.clone(), error.to_string())),
+            },
+        }
+    }
+
+    /// One poisoned operation stops nobody but itself (L7).
+    fn stop(&mut self, number: u64, stream: &str, why: String) {
+        if let Some(tracked) = self.all.get_mut(&number) {
+            tracked.broken.get_or_insert_with(|| why.clone());
+        }
+        self.broken.push((stream.to_owned(), why));
+    }
+
+    /// Lets every operation take the moves it can take now, and returns what is to be done outside. Everything that is
+    /// returned is recorded already.
+    pub fn advance(&mut self, fleet: &mut Fleet, now: Timestamp) -> Vec<Task> {
+        let now = whole(now);
+        let mut tasks = Vec::new();
+        if self.is_fenced() {
+            return tasks;
+        }
+        self.trouble = None;
+        self.tell_fleet(fleet, now);
+        let open: Vec<u64> =
+            self.all.iter().filter(|(_, tracked)| tracked.is_alive()).map(|(number, _)| *number).collect();
+        for number in open {
+            for _ in 0..MOST_MOVES {
+                match self.advance_one(number, fleet, now) {
+                    Ok(Some(Moved::Wrote)) => self.tell_fleet(fleet, now),
+                    Ok(Some(Moved::Task(task))) => {
+                        tasks.push(task);
+                        break;
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.note_trouble(&error);
+                        break;
+                    }
+                }
+            }
+            if self.trouble.is_some() {
+                break;
+            }
+        }
+        self.remind(now);
+        self.forget_oldest();
+        tasks
+    }
+
+    fn advance_one(
+        &mut self,
+        number: u64,
+        fleet: &mut Fleet,
+        now: Timestamp,
+    ) -> Result<Option<Moved>, NotRecorded> {
+        let Some(tracked) = self.all.get(&number) else { return Ok(None) };
+        if let Some(sentence) = self.is_taken_back(&tracked.operation) {
+            let ending =
+                if tracked.operation.cancelled.is_some() { Ending::Abandoned } else { Ending::Succeeded };
+            self.write(number, Event::Ended { ending, sentence }, now)?;
+            return Ok(Some(Moved::Wrote));
+        }
+        let Some(tracked) = self.all.get(&number) else { return Ok(None) };
+        let answer = self.ask(&tracked.operation, self.under_way.contains_key(&number), fleet, now);
+        let task = |effect: Effect, tracked: &Tracked| tracked.task(effect);
+        match answer {
+            Next::Over => Ok(None),
+            Next::Wait(waiting) => {
+                self.waiting.insert(number, waiting);
+                Ok(None)
+            }
+            Next::Write(event) => {
+                self.write(number, event, now)?;
+                Ok(Some(Moved::Wrote))
+            }
+            Next::Do(event, effect) => {
+                self.write(number, event, now)?;
+                Ok(self.begin(number, |tracked| task(effect, tracked)))
+            }
+            Next::Again(effect) => Ok(self.begin(number, |tracked| task(effect, tracked))),
+        }
+    }
+
+    fn begin(&mut self, number: u64, task: impl FnOnce(&Tracked) -> Option<Task>) -> Option<Moved> {
+        let task = task(self.all.get(&number)?)?;
+        self.under_way.insert(number, (task.place, task.attempt));
+        self.waiting.remove(&number);
+        Some(Moved::Task(task))
+    }
+
+    /// What comes next for an operation.
+    fn ask(&self, operation: &Operation, is_in_flight: bool, fleet: &mut Fleet, now: Timestamp) -> Next {
+        let policy = Arc::clone(fleet.policy());
+        let machine = fleet.machine(&operation.wish.node);
+        let snapshot = fleet.snapshot_at(now);
+        let frozen = frozen(snapshot, &policy, now);
+        next(
+            operation,
+            &self.situation(snapshot, &policy, machine.as_ref(), frozen.as_ref(), is_in_flight, now),
+        )
+    }
+
+    fn situation<'a>(
+        &self,
+        snapshot: &'a millwright_decision::Snapshot,
+        policy: &'a Policy,
+        machine: Option<&'a millwright_decision::operation::Machine>,
+        frozen: Option<&'a Reason>,
+        is_in_flight: bool,
+        now: Timestamp,
+    ) -> Situation<'a> {
+        Situation { snapshot, policy, now, machine, fence: self.journal.fence(), is_in_flight, frozen }
+    }
+
+    /// Whether a parked node has been brought back by another operation, and how that reads.
+    fn is_taken_back(&self, parked: &Operation) -> Option<String> {
+        let Phase::Parked { since } = parked.phase else { return None };
+        let back = self.all.values().find(|other| {
+            other.operation.wish.node == parked.wish.node
+                && other.operation.done_at(Step::LiftHold).is_some_and(|at| at >= since)
+        })?;
+        Some(format!("{} was brought back by {}", parked.wish.spelled, back.operation.id))
+    }
+
+    /// Takes in how something that was to be done outside has ended.
+    ///
+    /// # Errors
+    /// The journal does not take it: the same will be done or asked again.
+    pub fn outcome(&mut self, task: &Task, outcome: Outcome, now: Timestamp) -> Result<(), NotRecorded> {
+        let Some(number) = number_of(&task.operation) else {
+            return Err(NotRecorded::Unknown(task.operation.clone()));
+        };
+        self.under_way.remove(&number);
+        let (step, attempt) = (task.place, task.attempt);
+        let event = if task.is_undo {
+            Event::UndoFinished { step, attempt, outcome }
+        } else {
+            Event::Finished { step, attempt, outcome, by: None }
+        };
+        let written = self.write(number, event, whole(now));
+        if let Err(error) = &written {
+            self.note_trouble(error);
+        }
+        written
+    }
+
+    /// Records an event: on the disk first, then in memory.
+    fn write(&mut self, number: u64, event: Event, at: Timestamp) -> Result<(), NotRecorded> {
+        let tracked = self.all.get(&number).ok_or_else(|| NotRecorded::Unknown(format!("op-{number}")))?;
+        let mut after = tracked.operation.clone();
+        after.apply(&event, at)?;
+        self.append(&Draft {
+            stream: after.id.clone(),
+            number: after.events,
+            at,
+            kind: event.word().to_owned(),
+            payload: json(&event),
+        })?;
+        log::info!("operation" = after.id.as_str(), "node.id" = after.wish.node.as_str(); "{}: {}", after.id, words::sentence(&after, &event));
+        self.tell(&after, &event);
+        let position = self.last;
+        if let Some(tracked) = self.all.get_mut(&number) {
+            tracked.operation = after;
+            tracked.position = position;
+            tracked.story.push(Recorded { at, event });
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, draft: &Draft) -> Result<(), JournalError> {
+        match self.journal.append(self.last, std::slice::from_ref(draft)) {
+            Ok(last) => {
+                self.last = last;
+                Ok(())
+            }
+            // Whether it was written is on the disk and nowhere else.
+            Err(error @ (JournalError::Unknown { .. } | JournalError::Conflict { .. })) => {
+                self.replay()?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What people should hear of an event.
+    fn tell(&mut self, operation: &Operation, event: &Event) {
+        let needs_people = match event {
+            Event::Asked { .. } | Event::Stuck { .. } => true,
+            Event::Requested { .. } | Event::Parked | Event::Ended { .. } | Event::Cancelled { .. } => false,
+            _ => return,
+        };
+        self.outbox.push(Tell {
+            operation: Some(operation.id.clone()),
+            node: operation.wish.spelled.clone(),
+            sentence: words::sentence(operation, event),
+            needs_people,
+        });
+    }
+
+    /// What people should hear since the last call.
+    pub fn take_outbox(&mut self) -> Vec<Tell> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Somebody who left a node empty, the off switch pressed or a hold standing past its end is reminded each day.
+    fn remind(&mut self, now: Timestamp) {
+        let parked = self.all.values().filter_map(|tracked| match tracked.operation.phase {
+            Phase::Parked { since } => {
+                Some((tracked.operation.id.clone(), since, tracked.operation.wish.spelled.clone()))
+            }
+            _ => None,
+        });
+        let parked = parked.map(|(id, since, node)| {
+            let sentence = format!(
+                "{node} has been kept empty by {id} since {since}; `millwright return {node}` brings it back"
+            );
+            (id, since, node, sentence)
+        });
+        let due: Vec<_> = parked
+            .chain(self.words.left_standing(now))
+            .filter(|(about, since, _, _)| {
+                let last = self.words.reminded.get(about).copied().unwrap_or(*since);
+                now.duration_since(last) >= REMIND
+            })
+            .collect();
+        for (about, _, node, sentence) in due {
+            let word = Word::Reminded { about, sentence: sentence.clone() };
+            match self.say(&word, now) {
+                Ok(()) => self.outbox.push(Tell { operation: None, node, sentence, needs_people: true }),
+                Err(error) => return self.note_trouble(&error.into()),
+            }
+        }
+    }
+
+    /// Records what a person said beside operations.
+    fn say(&mut self, word: &Word, at: Timestamp) -> Result<(), JournalError> {
+        self.append(&Draft {
+            stream: words::STREAM.to_owned(),
+            number: self.words.count + 1,
+            at,
+            kind: word.word().to_owned(),
+            payload: json(word),
+        })?;
+        self.words.take(word, at);
+        self.words.count += 1;
+        Ok(())
+    }
+
+    /// Puts what is open into the fleet's snapshot.
+    pub fn tell_fleet(&self, fleet: &mut Fleet, now: Timestamp) {
+        let policy = Arc::clone(fleet.policy());
+        for tracked in self.all.values() {
+            if let Some(at) = tracked.operation.done_at(Step::Uncordon) {
+                fleet.note_returned(&tracked.operation.wish.node, at);
+            }
+        }
+        let said = self.said(&policy, now);
+        fleet.take_operations(said);
+    }
+
+    fn said(&self, policy: &Policy, now: Timestamp) -> OperationsSaid {
+        let open = || self.all.values().filter(|tracked| !tracked.operation.is_over());
+        let mut holds = self.words.holds();
+        holds.extend(open().filter_map(|tracked| self.hold_of(&tracked.operation)));
+        let quarantined: BTreeSet<NodeName> = open()
+            .filter(|tracked| tracked.operation.done_at(Step::Quarantine).is_some())
+            .map(|tracked| tracked.operation.wish.node.clone())
+            .collect();
+        OperationsSaid {
+            operations: open().filter_map(|tracked| summary(&tracked.operation, policy, now)).collect(),
+            holds,
+            attestations: self.words.attestations(now),
+            pause: self.words.pause.clone(),
+            quarantined,
+            store: Some((self.journal.fence(), self.last)),
+        }
+    }
+
+    /// A drain that has done its work is a hold of whoever asked, until that is lifted.
+    fn hold_of(&self, operation: &Operation) -> Option<fleet::Hold> {
+        let Phase::Parked { since } = operation.phase else { return None };
+        let (author, reason) = match &operation.cancelled {
+            Some(cancelled) => (&cancelled.by, &cancelled.reason),
+            None => (&operation.wish.by, &operation.wish.reason),
+        };
+        (!self.words.lifted.contains(&operation.id)).then(|| fleet::Hold {
+            id: operation.id.clone(),
+            node: operation.wish.node.clone(),
+            author: author.clone(),
+            reason: reason.clone(),
+            since,
+            expires_at: None,
+            operation: Some(operation.id.clone()),
+        })
+    }
+
+    fn note_trouble(&mut self, error: &NotRecorded) {
+        log::error!("{error}");
+        if let NotRecorded::Journal(error) = error {
+            self.trouble = Some(error.clone());
+        }
+    }
+
+    /// The oldest that are over leave the memory; the journal keeps them.
+    fn forget_oldest(&mut self) {
+        let over: Vec<u64> = self
+            .all
+            .iter()
+            .filter(|(_, tracked)| tracked.operation.is_over())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in over.iter().take(over.len().saturating_sub(MOST_OVER)) {
+            self.all.remove(number);
+        }
+        self.waiting
+            .retain(|number, _| self.all.get(number).is_some_and(|tracked| !tracked.operation.is_over()));
+    }
+
+    /// Whether another coordinator writes to the store: this one must stop.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self.trouble, Some(JournalError::Fenced { .. }))
+    }
+
+    /// Why the journal took nothing in the last round.
+    pub fn trouble(&self) -> Option<&JournalError> {
+        self.trouble.as_ref()
+    }
+
+    /// Records that cannot be understood, by stream, and why.
+    pub fn broken(&self) -> &[(String, String)] {
+        &self.broken
+    }
+
+    /// As whom this coordinator writes.
+    pub fn fence(&self) -> Fence {
+        self.journal.fence()
+    }
+
+    /// Where the journal ends.
+    pub fn position(&self) -> u64 {
+        self.last
+    }
+
+    /// All that are kept in memory, the newest first.
+    pub fn list(&self) -> impl Iterator<Item = &Tracked> {
+        self.all.values().rev()
+    }
+
+    /// One of them.
+    pub fn get(&self, id: &str) -> Option<&Tracked> {
+        number_of(id).and_then(|number| self.all.get(&number))
+    }
+
+    /// What one of them waits for.
+    pub fn waiting(&self, id: &str) -> Option<&Waiting> {
+        number_of(id).and_then(|number| self.waiting.get(&number))
+    }
+
+    /// What people said beside operations.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+
+    fn number(&self, id: &str) -> Result<u64, NotRecorded> {
+        number_of(id)
+            .filter(|number| self.all.contains_key(number))
+            .ok_or_else(|| NotRecorded::Unknown(id.chars().take(40).collect()))
+    }
+}
+
+impl Tracked {
+    fn is_alive(&self) -> bool {
+        self.broken.is_none() && !self.operation.is_over()
+    }
+
+    fn task(&self, effect: Effect) -> Option<Task> {
+        let operation = &self.operation;
+        let undo = operation.phase == Phase::Undoing;
+        let place = if undo {
+            operation.steps.iter().rposition(|record| record.state == State::Undoing)?
+        } else {
+            operation.at
+        };
+        let record = operation.steps.get(place)?;
+        Some(Task {
+            operation: operation.id.clone(),
+            node: operation.wish.node.clone(),
+            place,
+            step: *operation.plan.steps.get(place)?,
+            attempt: if undo { record.undo_attempt } else { record.attempt },
+            is_undo: undo,
+            effect,
+        })
+    }
+}
+
+enum Moved {
+    Wrote,
+    Task(Task),
+}
+
+/// What other decisions see of an operation. A yes that was given to something else than what is planned now is none (S14).
+pub fn summary(operation: &Operation, policy: &Policy, now: Timestamp) -> Option<Summary> {
+    let mut summary = operation.summary(now)?;
+    let current = digest(&operation.wish, policy);
+    summary.grants.retain(|grant| {
+        grant.code != Code::ApprovalMissing || grant.digest.as_deref() == Some(current.as_str())
+    });
+    Some(summary)
+}
+
+/// `op-17` is 17.
+fn number_of(id: &str) -> Option<u64> {
+    id.trim().strip_prefix("op-")?.parse().ok()
+}
+
+/// The journal keeps milliseconds; a replay must see the times that were seen when they were written.
+fn whole(now: Timestamp) -> Timestamp {
+    now.round(TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Trunc)).unwrap_or(now)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Plain data of our own: names, words, times.
+    serde_json::to_string(value).unwrap_or_default()
+}
