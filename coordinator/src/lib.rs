@@ -3,7 +3,6 @@
 //! [`app`] builds everything; [`api`] and [`dashboard`] are two ways in that do not know each other.
 
 pub mod app;
-pub mod operations;
 
 pub mod api;
 pub mod dashboard;

@@ -39,7 +39,7 @@ use millwright_decision::{
 use millwright_protocol::{Fence, NodeName};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use words::Words;
 
@@ -240,7 +240,7 @@ impl Operations {
 
     /// Lets every operation take the moves it can take now, and returns what is to be done outside. Everything that is
     /// returned is recorded already.
-    pub fn advance(&mut self, fleet: &mut Fleet, now: Timestamp) -> Vec<Task> {
+    pub fn advance(&mut self, fleet: &Mutex<Fleet>, now: Timestamp) -> Vec<Task> {
         let now = whole(now);
         let mut tasks = Vec::new();
         if self.is_fenced() {
@@ -277,7 +277,7 @@ impl Operations {
     fn advance_one(
         &mut self,
         number: u64,
-        fleet: &mut Fleet,
+        fleet: &Mutex<Fleet>,
         now: Timestamp,
     ) -> Result<Option<Moved>, NotRecorded> {
         let Some(tracked) = self.all.get(&number) else { return Ok(None) };
@@ -316,7 +316,8 @@ impl Operations {
     }
 
     /// What comes next for an operation.
-    fn ask(&self, operation: &Operation, is_in_flight: bool, fleet: &mut Fleet, now: Timestamp) -> Next {
+    fn ask(&self, operation: &Operation, is_in_flight: bool, fleet: &Mutex<Fleet>, now: Timestamp) -> Next {
+        let mut fleet = lock(fleet);
         let policy = Arc::clone(fleet.policy());
         let machine = fleet.machine(&operation.wish.node);
         let snapshot = fleet.snapshot_at(now);
@@ -474,7 +475,8 @@ impl Operations {
     }
 
     /// Puts what is open into the fleet's snapshot.
-    pub fn tell_fleet(&self, fleet: &mut Fleet, now: Timestamp) {
+    pub fn tell_fleet(&self, fleet: &Mutex<Fleet>, now: Timestamp) {
+        let mut fleet = lock(fleet);
         let policy = Arc::clone(fleet.policy());
         for tracked in self.all.values() {
             if let Some(at) = tracked.operation.done_at(Step::Uncordon) {
@@ -634,6 +636,11 @@ pub fn summary(operation: &Operation, policy: &Policy, now: Timestamp) -> Option
         grant.code != Code::ApprovalMissing || grant.digest.as_deref() == Some(current.as_str())
     });
     Some(summary)
+}
+
+/// Held for a moment only, and never while the journal waits for the disk: reports come in meanwhile.
+fn lock(fleet: &Mutex<Fleet>) -> MutexGuard<'_, Fleet> {
+    fleet.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `op-17` is 17.

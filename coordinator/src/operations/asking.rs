@@ -10,7 +10,7 @@ use millwright_decision::{
     operation::{Event, Executor, Operation, Plan, Wish},
 };
 use millwright_protocol::NodeName;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Operations {
     ///
     /// # Errors
     /// See [`Declined`].
-    pub fn request(&mut self, ask: &Ask, fleet: &mut Fleet, now: Timestamp) -> Result<Taken, Declined> {
+    pub fn request(&mut self, ask: &Ask, fleet: &Mutex<Fleet>, now: Timestamp) -> Result<Taken, Declined> {
         let now = super::whole(now);
         if let Some(known) = self.same(ask) {
             return Ok(Taken { id: known, is_known: true });
@@ -132,9 +132,12 @@ impl Operations {
     }
 
     /// What the request comes to, if nothing forbids beginning it.
-    fn weigh(&self, ask: &Ask, fleet: &mut Fleet, now: Timestamp) -> Result<Wish, Declined> {
+    fn weigh(&self, ask: &Ask, fleet: &Mutex<Fleet>, now: Timestamp) -> Result<Wish, Declined> {
         self.tell_fleet(fleet, now);
-        let policy = Arc::clone(fleet.policy());
+        let (policy, machine) = {
+            let fleet = super::lock(fleet);
+            (Arc::clone(fleet.policy()), fleet.machine(&ask.node))
+        };
         let listed = policy.nodes.get(&ask.node);
         let spelled = policy.spell(&ask.node).to_owned();
         let mode = listed.and_then(|listed| policy.class_of(listed)).map(|class| class.mode);
@@ -171,14 +174,21 @@ impl Operations {
             let_go: ask.let_go.clone(),
             image: ask.image.clone(),
             is_silent: ask.action == Action::Reboot && ask.confirm.contains(&Code::SilentNode),
-            machine: fleet.machine(&ask.node),
+            machine,
             executor: ask.executor.unwrap_or(policy.executors.by),
         };
         self.judge_start(ask, &wish, fleet, now)?;
         Ok(wish)
     }
 
-    fn judge_start(&self, ask: &Ask, wish: &Wish, fleet: &mut Fleet, now: Timestamp) -> Result<(), Declined> {
+    fn judge_start(
+        &self,
+        ask: &Ask,
+        wish: &Wish,
+        fleet: &Mutex<Fleet>,
+        now: Timestamp,
+    ) -> Result<(), Declined> {
+        let mut fleet = super::lock(fleet);
         let policy = Arc::clone(fleet.policy());
         let id = format!("op-{}", self.highest + 1);
         let requested = Event::Requested {
@@ -208,13 +218,13 @@ impl Operations {
         &mut self,
         ask: &Ask,
         wish: Wish,
-        fleet: &mut Fleet,
+        fleet: &Mutex<Fleet>,
         now: Timestamp,
     ) -> Result<Taken, Declined> {
         let number = self.highest + 1;
         let id = format!("op-{number}");
         let plan = Plan::of(wish.action, wish.is_silent);
-        let requested = Event::Requested { digest: digest(&wish, fleet.policy()), plan, wish };
+        let requested = Event::Requested { digest: digest(&wish, super::lock(fleet).policy()), plan, wish };
         let operation = Operation::begin(&id, &requested, now).map_err(NotRecorded::from)?;
         // The request and the yes that came with it are one entry of the journal or none.
         let mut events = vec![requested];

@@ -10,7 +10,7 @@ use millwright_decision::{
     },
 };
 use millwright_protocol::NodeName;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Why a person's word was not taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -90,14 +90,14 @@ impl Operations {
         by: &str,
         given: &str,
         reason: &str,
-        fleet: &Fleet,
+        fleet: &Mutex<Fleet>,
         now: Timestamp,
     ) -> Result<(), NotThat> {
         let operation = self.open_one(id)?;
         if operation.wish.by.eq_ignore_ascii_case(by) {
             return Err(NotThat::OwnApproval(by.to_owned()));
         }
-        let current = digest(&operation.wish, fleet.policy());
+        let current = digest(&operation.wish, super::lock(fleet).policy());
         if current != given {
             return Err(NotThat::StaleApproval {
                 id: id.to_owned(),
@@ -161,7 +161,7 @@ impl Operations {
         by: &str,
         said: &Confirmation,
         reason: &str,
-        fleet: &mut Fleet,
+        fleet: &Mutex<Fleet>,
         now: Timestamp,
     ) -> Result<Vec<String>, NotThat> {
         let now = super::whole(now);
@@ -220,7 +220,7 @@ impl Operations {
                 if !is_by_hand || !matches!(record.state, State::Begun | State::Unknown { .. }) {
                     return Err(cannot("an exit code"));
                 }
-                let outcome = fleet.policy().executors.outcome(step, *code, said);
+                let outcome = super::lock(fleet).policy().executors.outcome(step, *code, said);
                 self.write(number, finished(record.attempt, outcome), now)?;
                 Ok(Vec::new())
             }
@@ -254,10 +254,11 @@ impl Operations {
         &self,
         operation: &Operation,
         by: &str,
-        fleet: &mut Fleet,
+        fleet: &Mutex<Fleet>,
         now: Timestamp,
     ) -> Result<Event, NotThat> {
         self.tell_fleet(fleet, now);
+        let mut fleet = super::lock(fleet);
         let policy = Arc::clone(fleet.policy());
         let machine = fleet.machine(&operation.wish.node);
         let snapshot = fleet.snapshot_at(now);
