@@ -14,6 +14,7 @@ mod asking;
 mod digest;
 mod orders;
 mod people;
+mod show;
 mod words;
 
 pub use asking::{Ask, Declined, Taken};

@@ -4,12 +4,17 @@
 //! Times are RFC 3339, ages are whole seconds, words are snake_case.
 
 mod node;
+mod operation;
 mod people;
 mod verdict_change;
 
 pub use node::{
     Acknowledgement, AgentFacts, BootView, CannotSee, ChecklistItem, ChecklistState, ContainersView,
     FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
+};
+pub use operation::{
+    AcceptedView, AttestationView, AttestationsView, GrantView, HoldView, HoldsView, ObjectionView,
+    OperationSummary, OperationView, OperationsView, PermitView, StepView, StoryLine, WaitingView,
 };
 pub use people::{MeView, TokenView, token_of};
 pub use verdict_change::{VerdictChange, digest};
