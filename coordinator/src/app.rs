@@ -9,7 +9,7 @@ mod start;
 mod tokens;
 mod watch;
 
-pub use backup::{HandlingError, backup, hand_over, restore, take_back};
+pub use backup::{HandlingError, backup, hand_over, raise_generation, restore, take_back};
 pub use check::check;
 pub use people::DoorError;
 pub use policy_file::{PolicyFile, this_host};
