@@ -119,11 +119,15 @@ impl Check {
         self.verified.first.get_or_insert(place);
         self.verified.last = Some(place);
         self.look_for_a_hole(entry.position);
-        let wrong = self.wrong_with(&entry);
+        let fits = self.fits(&entry);
+        let wrong = if fits { self.wrong_with(&entry) } else { Some(unfitting(&entry)) };
         let next = self.next.entry(entry.draft.stream.clone()).or_insert(1);
-        *next = entry.draft.number.saturating_add(1);
+        // What does not fit proves nothing but that it is there.
+        *next = if fits { entry.draft.number } else { *next }.saturating_add(1);
+        if fits {
+            self.fence = entry.fence;
+        }
         self.previous = Some(entry.digest.clone());
-        self.fence = entry.fence;
         self.read.last = entry.position;
         if let Some(sentence) = &wrong {
             self.note(entry.position, sentence.clone());
@@ -178,13 +182,16 @@ impl Check {
         self.hole.get_or_insert(sentence);
     }
 
+    /// Whether nothing of the entry, and nothing of the digest before, has changed; where that is missing nobody knows.
+    fn fits(&self, entry: &Entry) -> bool {
+        let fits =
+            |previous: &String| digest(previous, entry.position, entry.fence, &entry.draft) == entry.digest;
+        !self.with_digests || self.previous.as_ref().is_none_or(fits)
+    }
+
     fn wrong_with(&self, entry: &Entry) -> Option<String> {
-        let Entry { position, fence, draft, .. } = entry;
-        let of = format!("number {} of {}, at position {position},", draft.number, draft.stream);
-        let fits = |previous: &String| digest(previous, *position, *fence, draft) == entry.digest;
-        if self.with_digests && !self.previous.as_ref().is_none_or(fits) {
-            return Some(format!("{of} does not fit its digest or the entry before it"));
-        }
+        let Entry { fence, draft, .. } = entry;
+        let of = named(entry);
         if *fence < self.fence {
             return Some(format!(
                 "{of} was written as generation {} epoch {}, after generation {} epoch {} had begun",
@@ -204,6 +211,14 @@ impl Check {
             self.verified.damage.push(Damage { position, sentence });
         }
     }
+}
+
+fn named(entry: &Entry) -> String {
+    format!("number {} of {}, at position {},", entry.draft.number, entry.draft.stream, entry.position)
+}
+
+fn unfitting(entry: &Entry) -> String {
+    format!("{} does not fit its digest or the entry before it", named(entry))
 }
 
 #[cfg(test)]

@@ -90,18 +90,15 @@ impl SqliteJournal {
         Ok(position)
     }
 
-    /// So large may the file grow, in pages: lets a test make the disk full.
     #[cfg(test)]
-    pub(super) fn limit(&self, pages: u32) {
-        let state = self.state().unwrap();
-        state.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    pub(super) fn connection<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+        look(&self.state.lock().unwrap().connection)
     }
 
-    /// How writes are synced, as a number of SQLite's: 2 is FULL.
+    /// As after a commit that failed halfway.
     #[cfg(test)]
-    pub(super) fn synchronous(&self) -> u32 {
-        let state = self.state().unwrap();
-        state.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap()
+    pub(super) fn unsettle(&self) {
+        self.state.lock().unwrap().is_unsettled = true;
     }
 }
 

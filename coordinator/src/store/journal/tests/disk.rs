@@ -43,7 +43,7 @@ fn a_journal_that_is_whole_is_said_to_be() {
 #[test]
 fn an_entry_that_was_changed_stops_its_operation_and_no_other() {
     for column in
-        ["payload = '{}'", "kind = 'x'", "at = at + 1", "generation = 3", "number = 4", "digest = ''"]
+        ["payload = '{}'", "kind = 'x'", "at = at + 1", "generation = 3", "number = 9", "digest = ''"]
     {
         let place = written();
         change(&place, &format!("UPDATE journal SET {column} WHERE position = 7"));
@@ -157,17 +157,23 @@ fn read_only(path: &Path) -> Read {
     sqlite::check(&connection).unwrap().0
 }
 
+/// So large may the file grow, in pages.
+fn limit(journal: &SqliteJournal, pages: u32) {
+    let sql = format!("PRAGMA max_page_count = {pages}");
+    journal.connection(|connection| connection.query_row(&sql, [], |_| Ok(())).unwrap());
+}
+
 #[test]
 fn on_a_full_disk_nothing_is_written_and_when_there_is_room_it_goes_on() {
     let place = testing::Place::on("mw");
     let journal = place.open().journal().unwrap();
     let large = |number| Draft { payload: format!("{:?}", "x".repeat(10_000)), ..draft("op-1", number) };
     journal.append(0, &[large(1)]).unwrap();
-    journal.limit(1);
+    limit(&journal, 1);
     let refused = journal.append(1, &[large(2), large(3)]).unwrap_err();
     assert!(matches!(&refused, JournalError::Failed { why, .. } if why.contains("full")), "{refused}");
     assert_eq!(journal.read().unwrap().last, 1);
-    journal.limit(1_000_000);
+    limit(&journal, 1_000_000);
     assert_eq!(journal.append(1, &[large(2), large(3)]).unwrap(), 3);
     assert_eq!(journal.read().unwrap().broken, []);
 }
@@ -175,7 +181,30 @@ fn on_a_full_disk_nothing_is_written_and_when_there_is_room_it_goes_on() {
 #[test]
 fn each_append_is_synced() {
     let place = testing::Place::on("mw");
-    assert_eq!(place.open().journal().unwrap().synchronous(), 2, "FULL");
+    let journal = place.open().journal().unwrap();
+    let synchronous: u32 = journal
+        .connection(|connection| connection.query_row("PRAGMA synchronous", [], |row| row.get(0)))
+        .unwrap();
+    assert_eq!(synchronous, 2, "FULL");
+}
+
+#[test]
+fn after_a_commit_that_failed_halfway_something_is_written_in_its_place_before_it_is_read() {
+    let place = testing::Place::on("mw");
+    let journal = place.open().journal().unwrap();
+    let settled = || -> u32 {
+        let sql = "SELECT COALESCE(SUM(value), 0) FROM meta WHERE key = 'settled'";
+        Connection::open(place.path("store")).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    journal.read().unwrap();
+    assert_eq!(settled(), 0);
+    journal.unsettle();
+    journal.read().unwrap();
+    journal.append(0, &drafts(&[("op-1", 1)])).unwrap();
+    assert_eq!(settled(), 1);
+    journal.unsettle();
+    journal.append(1, &drafts(&[("op-1", 2)])).unwrap();
+    assert_eq!(settled(), 2);
 }
 
 #[tokio::test]
@@ -201,6 +230,7 @@ fn a_writer_that_never_ends_is_waited_for_only_so_long() {
     let journal = place.open().journal().unwrap();
     let other = Connection::open(place.path("store")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    journal.connection(|connection| connection.busy_timeout(std::time::Duration::from_millis(1))).unwrap();
     let refused = journal.append(0, &drafts(&[("op-1", 1)])).unwrap_err();
     assert!(matches!(&refused, JournalError::Failed { why, .. } if why.contains("locked")), "{refused}");
     other.execute_batch("ROLLBACK").unwrap();
