@@ -89,7 +89,7 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
 }
 
 /// Whether a coordinator runs on this state directory.
-fn is_in_use(state_dir: &Path) -> bool {
+pub fn is_in_use(state_dir: &Path) -> bool {
     File::open(state_dir.join(LOCK))
         .is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }
