@@ -100,7 +100,7 @@ fn when_the_disk_ends_in_a_commit_nobody_is_told_that_it_was_written_or_was_not(
     let lines: Vec<String> =
         BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
     child.wait().unwrap();
-    let told = lines.iter().filter_map(|line| acknowledged(line)).last().unwrap();
+    let told = lines.iter().filter_map(|line| acknowledged(line)).next_back().unwrap();
     let read_there = lines.iter().find_map(|line| line.strip_prefix(READ)).unwrap();
 
     let (store, _) = Store::open(&path, Retention::default()).unwrap();
