@@ -9,8 +9,8 @@ mod start;
 mod tokens;
 mod watch;
 
-pub use backup::{HandlingError, backup, hand_over, restore, take_back};
-pub use check::check;
+pub use backup::{HandlingError, backup, hand_over, raise_generation, restore, take_back};
+pub use check::{check, is_in_use};
 pub use people::DoorError;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};

@@ -45,6 +45,13 @@ enum Command {
         /// The copy.
         file: PathBuf,
     },
+    /// Says that the store which was put in its place by hand, without `restore`, is the one in force: raises its
+    /// generation. The coordinator must be stopped.
+    RaiseGeneration {
+        /// Why, for the audit.
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+    },
     /// Closes the store here, makes the copy that goes to another host, and says what to do there. The coordinator must be
     /// stopped.
     Move {
@@ -77,6 +84,9 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Command::Run { announce }) => run(config, *announce),
         Some(Command::Backup { file }) => app::backup(&config, file).map(|told| say(&told))?,
         Some(Command::Restore { file }) => app::restore(&config, file).map(|told| say(&told))?,
+        Some(Command::RaiseGeneration { reason }) => {
+            app::raise_generation(&config, reason).map(|told| say(&told))?
+        }
         Some(Command::Move { to: Some(host), .. }) => app::hand_over(&config, host).map(|told| say(&told))?,
         Some(Command::Move { to: None, .. }) => app::take_back(&config).map(|told| say(&told))?,
         None => run(config, false),

@@ -16,6 +16,7 @@ mod tests;
 pub use allowance::Allowance;
 pub use caller::{Caller, How};
 pub use rights::{Grant, Rights, Role, WrongGrant};
+pub(crate) use secret::hex;
 pub use secret::{Digest, NoRandomness, Seal, Secret};
 pub use session::Session;
 pub use token::{Revoked, Token, Used};

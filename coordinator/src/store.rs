@@ -1,4 +1,5 @@
-//! What outlives the process, in one SQLite file: changes, last known states, acknowledgements, audit, refusals.
+//! What outlives the process, in one SQLite file: changes, last known states, acknowledgements, audit, refusals, and the
+//! journal of operations, which has a connection of its own.
 //!
 //! One thread writes, fed by a bounded queue; readers have a connection of their own and never wait for it. The fleet
 //! view does not depend on the disk: while it is full, what can be made again is dropped, the writer tries again, and
@@ -10,6 +11,7 @@ pub mod journal;
 mod migrate;
 pub mod moving;
 mod people;
+pub mod raise;
 mod read;
 pub mod restore;
 mod schema;
@@ -29,6 +31,7 @@ use crate::{
     view::{Acknowledgement, OwnTrouble, Transition, VerdictChange},
 };
 use jiff::{SignedDuration, Timestamp};
+use journal::SqliteJournal;
 use millwright_protocol::NodeName;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -105,6 +108,14 @@ impl Store {
     pub fn check(path: &Path, is_in_use: bool) -> Result<(), OpenError> {
         moving::refuse_if_moved(path, is_in_use)?;
         schema::check(path, is_in_use)
+    }
+
+    /// Opens the journal in it, as a coordinator that takes over: whoever wrote to it before is fenced off from now on.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn journal(&self) -> Result<SqliteJournal, OpenError> {
+        SqliteJournal::open(&self.path)
     }
 
     /// Where it is.

@@ -10,6 +10,7 @@ mod coordinator;
 mod fleet;
 mod generator;
 mod intake;
+mod journal;
 mod line;
 mod load;
 mod neighbours;
@@ -58,6 +59,8 @@ enum Part {
     Verdicts,
     /// The coordinator's fleet: memory for each node, time of a report, a verdict, a second, a restart.
     Fleet,
+    /// Appends to the journal of operations, each synced, and reading it back.
+    Journal,
     /// Reports taken in by the coordinator beside its peers, and verdicts meanwhile.
     Intake,
     /// Reports over mutual TLS beside nginx with the same certificates.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Part::Neighbours { http, zookeeper } => neighbours::serve(http, zookeeper),
         Part::Fleet => fleet::run(),
         Part::FleetOf { nodes } => fleet::measure(nodes),
+        Part::Journal => journal::run(),
         Part::Intake => intake::run(),
         Part::Tls => tls::run(),
         Part::Storm => storm::run(),
@@ -107,9 +111,10 @@ fn main() -> ExitCode {
 
 /// One part that cannot be measured here does not keep the others from being measured.
 fn all(seconds: u64) -> anyhow::Result<()> {
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 6] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 7] = [
         ("verdicts", &verdicts::run),
         ("fleet", &fleet::run),
+        ("journal", &journal::run),
         ("intake", &intake::run),
         ("tls", &tls::run),
         ("storm", &storm::run),

@@ -3,7 +3,7 @@
 #     bench NAME ours VALUE UNIT peer NAME VALUE ratio R
 # and everything for people on standard error. `README.md` beside this file says what is measured and how.
 #
-#     tests/bench/run.sh [PART]     all (the default), verdicts, fleet, intake, tls, storm, node
+#     tests/bench/run.sh [PART]     all (the default), verdicts, fleet, journal, intake, tls, storm, node
 #     BENCH_SECONDS=120             how long agent and peers are watched, 600 unless said
 set -eu
 

@@ -27,6 +27,8 @@ const COORDINATOR: &[&str] = &[
     "serve::",
     "guard::",
     "restore::",
+    "raise::",
+    "journal::",
     "trusted::",
     "watch::",
 ];

@@ -3,6 +3,7 @@
 //! Everything it knows it asks the coordinator over HTTP; nothing is decided here. Exit codes are part of the
 //! contract: 0 done or allowed, 10 wait, 11 needs people, 12 refused, 1 failure, 2 usage.
 
+mod audit;
 mod client;
 mod credentials;
 mod fleet;
@@ -89,6 +90,9 @@ enum Command {
     /// Personal tokens: make, list, revoke.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// What operations did: check that it is all there and as it was written.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// The policy: check a file, see the one in force, draft a first one.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -175,6 +179,7 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Logout => login::logout(&way.server()?, output),
         Command::Whoami => login::whoami(&client()?, output, json).await,
         Command::Token(command) => token::run(&client()?, output, command, json).await,
+        Command::Audit(command) => audit::run(output, command, json),
         Command::Policy(command) => policy::run(client, output, command, json).await,
         Command::Try { once, keep, .. } => trial::run(output, trial::Wish { once, json, keep }).await,
     }
@@ -192,7 +197,11 @@ mod tests {
     #[test]
     fn what_needs_no_coordinator_offers_none_and_takes_one_all_the_same() {
         Arguments::command().debug_assert();
-        for command in [&["millwright", "try"][..], &["millwright", "policy", "check"]] {
+        for command in [
+            &["millwright", "try"][..],
+            &["millwright", "policy", "check"],
+            &["millwright", "audit", "verify"],
+        ] {
             assert!(!help(&[command, &["--help"]].concat()).contains("--server"), "{command:?}");
         }
         assert!(help(&["millwright", "nodes", "--help"]).contains("--server"));

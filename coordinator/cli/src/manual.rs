@@ -7,9 +7,10 @@ use std::{fs, path::Path};
 /// What a paragraph says that speaks of commands of a later version.
 const LATER: &str = "*Comes with operations:*";
 /// The other two programs' commands that the manual may name.
-const OF_OTHERS: [&str; 4] = [
+const OF_OTHERS: [&str; 5] = [
     "millwright-coordinator --check-config",
     "millwright-coordinator restore",
+    "millwright-coordinator raise-generation",
     "millwright-coordinator move",
     "millwright-agent status",
 ];

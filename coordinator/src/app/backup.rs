@@ -10,6 +10,7 @@ use crate::{
     store::{
         backup::{self, BackupError},
         moving::{self, MoveError},
+        raise,
         restore::{self, Desk, RestoreError},
     },
 };
@@ -77,6 +78,25 @@ pub fn restore(config: &Config, from: &Path) -> Result<String, HandlingError> {
          list` says which tokens are good: one that was revoked since the copy is known as such only if the store of before \
          could be read",
         from.display(),
+        incarnation.generation,
+        incarnation.cluster
+    ))
+}
+
+/// Raises the generation of a store that was put in its place by hand; says what was done.
+///
+/// # Errors
+/// A coordinator runs on it, there is none, it has gone to another host, or it cannot be written.
+pub fn raise_generation(config: &Config, reason: &str) -> Result<String, HandlingError> {
+    let host = this_host(config.host.as_ref()).map_err(HandlingError::Host)?;
+    let _state = own_state(&config.state_dir)?;
+    let store = config.state_dir.join(STORE);
+    let by = person();
+    let desk = Desk { store: &store, backups: &config.backup.folder, host: &host, by: &by };
+    let incarnation = raise::raise_generation(desk, reason, SystemClock::new().now())?;
+    Ok(format!(
+        "{} is in force at the next start, as generation {} of cluster {}; browsers sign in anew",
+        store.display(),
         incarnation.generation,
         incarnation.cluster
     ))

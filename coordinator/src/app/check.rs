@@ -4,7 +4,13 @@
 //! seen by a start only.
 
 use super::{PolicyFile, start::LOCK, start::STORE, this_host};
-use crate::{config::Config, policy, serve::tls::Identity, store::Store, trusted};
+use crate::{
+    config::Config,
+    policy,
+    serve::tls::Identity,
+    store::{Store, journal},
+    trusted, words,
+};
 use millwright_decision::{Class, Policy, Source};
 use nix::fcntl::{Flock, FlockArg};
 use std::{fs::File, io, path::Path};
@@ -27,8 +33,32 @@ pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
     wrong
         .extend(config.tls.as_ref().and_then(|tls| Identity::load(tls).err()).map(|error| error.to_string()));
     let store = config.state_dir.join(STORE);
-    wrong.extend(Store::check(&store, is_in_use(&config.state_dir)).err().map(|error| error.to_string()));
+    let is_in_use = is_in_use(&config.state_dir);
+    match Store::check(&store, is_in_use) {
+        Ok(()) => wrong.extend(damaged_journal(&store, is_in_use)),
+        Err(error) => wrong.push(error.to_string()),
+    }
     policy.filter(|_| wrong.is_empty()).ok_or(wrong)
+}
+
+/// Where the journal of a store that is whole otherwise breaks.
+fn damaged_journal(store: &Path, is_in_use: bool) -> Option<String> {
+    let verified = match journal::verify(store, is_in_use) {
+        Ok(verified) => verified,
+        Err(error) => return Some(error.to_string()),
+    };
+    let first = verified.damage.first()?;
+    let more = match verified.damage.len() {
+        1 => String::new(),
+        count => format!(", and {} more", words::count(count - 1, "place")),
+    };
+    Some(format!(
+        "the journal in {} is damaged: {}{more}; operations that it tells of do not go on: `millwright audit verify {}` names \
+         every place; restore a backup that is whole, or let a person see to them",
+        store.display(),
+        first.sentence,
+        store.display()
+    ))
 }
 
 /// Sources that the policy requires and that nobody would ever ask: every verdict would wait for them.
@@ -59,7 +89,7 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
 }
 
 /// Whether a coordinator runs on this state directory.
-fn is_in_use(state_dir: &Path) -> bool {
+pub fn is_in_use(state_dir: &Path) -> bool {
     File::open(state_dir.join(LOCK))
         .is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 }

@@ -5,6 +5,7 @@
 //! neither it nor any copy of it is used until a person puts one in force, and that raises the generation.
 
 use jiff::Timestamp;
+use millwright_protocol::Fence;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -28,6 +29,8 @@ pub struct Moved {
 
 const CLUSTER: &str = "cluster";
 const GENERATION: &str = "generation";
+const EPOCH: &str = "epoch";
+const SETTLED: &str = "settled";
 const MOVED_TO: &str = "moved_to";
 const MOVED_AT: &str = "moved_at";
 /// The version of the tables that has them; older ones know none of this.
@@ -45,6 +48,27 @@ pub(super) fn of(connection: &Connection) -> rusqlite::Result<Incarnation> {
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Incarnation>> {
     let (cluster, generation) = (value(connection, CLUSTER)?, value(connection, GENERATION)?);
     Ok(cluster.zip(generation).map(|(cluster, generation)| Incarnation { cluster, generation }))
+}
+
+/// Who may write to the journal, as the store knows it; epoch 0 where nobody has begun.
+pub(super) fn fence(connection: &Connection) -> rusqlite::Result<Fence> {
+    let absent = rusqlite::Error::QueryReturnedNoRows;
+    let generation = read(connection)?.ok_or(absent)?.generation;
+    Ok(Fence { generation, epoch: value(connection, EPOCH)?.unwrap_or_default() })
+}
+
+/// A coordinator begins to write: whoever did before may not any longer.
+pub(super) fn take_over(connection: &Connection) -> rusqlite::Result<Fence> {
+    let before = fence(connection)?;
+    let ours = Fence { epoch: before.epoch.saturating_add(1), ..before };
+    set(connection, EPOCH, &ours.epoch.to_string())?;
+    Ok(ours)
+}
+
+/// Writes what differs from what is there, and nothing else.
+pub(super) fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    let before: Option<u64> = value(connection, SETTLED)?;
+    set(connection, SETTLED, &before.unwrap_or_default().saturating_add(1).to_string())
 }
 
 /// Where the store has gone, if it has.

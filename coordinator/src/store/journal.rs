@@ -4,6 +4,18 @@
 //! digests, and on the disk before [`Journal::append`] returns. Every append says which coordinator writes ([`Fence`])
 //! and after which position, so that of two coordinators that both believe to be the one only one can write.
 
+mod chain;
+mod memory;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use chain::{Damage, Place, Verified};
+pub use memory::{Failure, MemoryJournal};
+pub use sqlite::SqliteJournal;
+pub use verify::verify;
+
 use jiff::Timestamp;
 use millwright_protocol::Fence;
 
@@ -14,7 +26,7 @@ pub struct Draft {
     pub stream: String,
     /// Counts within the stream, from 1.
     pub number: u64,
-    /// When, by the coordinator's clock.
+    /// When, by the coordinator's clock; kept in whole milliseconds.
     pub at: Timestamp,
     /// The word of what happened, for people who read the file.
     pub kind: String,

@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
 /// One step a version; a step is never changed once released, only added to.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_meta.sql"),
     include_str!("migrations/0003_people.sql"),
+    include_str!("migrations/0004_journal.sql"),
 ];
 
 /// The version that this program writes.

@@ -2,7 +2,7 @@
 //! under a generation that nobody had before.
 
 use super::{
-    Incarnation, Moved, OpenError,
+    AuditEntry, Incarnation, Moved, OpenError,
     backup::{self, BackupError, give_to_owner_of_folder, keep_names, remove, with_suffix},
     incarnation, migrate,
     moving::{all_or_nothing, is_named, said},
@@ -105,7 +105,7 @@ pub fn restore(from: &Path, desk: Desk<'_>, now: Timestamp) -> Result<Restored, 
 
 /// What a file says of itself.
 #[derive(Debug, Default)]
-struct Found {
+pub(super) struct Found {
     identity: Option<Incarnation>,
     moved: Option<Moved>,
     /// Tokens that a copy from before must not bring back.
@@ -125,7 +125,7 @@ impl Found {
         }
     }
 
-    fn in_copy(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn in_copy(path: &Path) -> Result<Self, OpenError> {
         let unreadable = |source| OpenError::unreadable(path, source);
         let Some(connection) = schema::open_for_a_look(path, false)? else { return Ok(Self::default()) };
         let identity = incarnation::read(&connection).map_err(unreadable)?;
@@ -169,27 +169,39 @@ fn prepare(
     // Nothing may stand beside a file that is renamed.
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(unreadable)?;
     migrate::migrate_to(&mut connection, incarnation::SINCE_VERSION).map_err(unreadable)?;
-    let others: Vec<Found> = backup::files_in(desk.backups).iter().map(|file| Found::at(file)).collect();
-    let generations = others.iter().map(Found::generation);
-    let highest = generations.chain([copy.generation(), before.generation()]).max().unwrap_or_default();
-    // Also those that an earlier restore has set aside: a token that was withdrawn once stays withdrawn.
-    let aside: Vec<Found> = set_aside_before(desk.store).iter().map(|file| Found::at(file)).collect();
-    let withdrawn = others.iter().chain(&aside).chain([before]).flat_map(|found| &found.withdrawn);
-    let first = incarnation::of(&connection).map_err(unreadable)?;
-    let identity = copy.identity.or(before.identity).unwrap_or(first);
-    let identity = Incarnation { generation: highest.saturating_add(1), ..identity };
     let entry = said(desk.by, "restore", &from.display().to_string(), "", now);
-    all_or_nothing(&connection, |connection| {
-        incarnation::rename_to(connection, identity)?;
-        incarnation::unmark(connection)?;
-        people::end_again(connection, withdrawn)?;
-        write::write_audit(connection, &entry)
-    })
-    .map_err(unreadable)?;
+    let identity = put_in_force(&connection, desk, (copy, before), &entry).map_err(unreadable)?;
     connection.close().map_err(|(_, source)| unreadable(source))?;
     give_to_owner_of_folder(draft)
         .and_then(|()| fs::File::open(draft)?.sync_all())
         .map_err(|error| unwritable(draft, &error))?;
+    Ok(identity)
+}
+
+/// Makes a file that one can write to the store from now on: it gets a generation that nobody had, and what has ended since it
+/// was copied ends in it as well. All of it, or nothing.
+pub(super) fn put_in_force(
+    connection: &Connection,
+    desk: Desk<'_>,
+    (copy, before): (&Found, &Found),
+    entry: &AuditEntry,
+) -> rusqlite::Result<Incarnation> {
+    let copies = backup::files_in(desk.backups);
+    // Also those that an earlier restore has set aside: a token that was withdrawn once stays withdrawn.
+    let known: Vec<Found> =
+        copies.iter().chain(&set_aside_before(desk.store)).map(|file| Found::at(file)).collect();
+    let generations = known.iter().chain([copy, before]).map(Found::generation);
+    let highest = generations.max().unwrap_or_default();
+    let withdrawn = known.iter().chain([before]).flat_map(|found| &found.withdrawn);
+    let first = incarnation::of(connection)?;
+    let identity = copy.identity.or(before.identity).unwrap_or(first);
+    let identity = Incarnation { generation: highest.saturating_add(1), ..identity };
+    all_or_nothing(connection, |connection| {
+        incarnation::rename_to(connection, identity)?;
+        incarnation::unmark(connection)?;
+        people::end_again(connection, withdrawn)?;
+        write::write_audit(connection, entry)
+    })?;
     Ok(identity)
 }
 
@@ -233,7 +245,7 @@ fn unwritable(path: &Path, error: &io::Error) -> RestoreError {
 mod tests {
     use super::*;
     use crate::people::{Digest, Revoked, Rights, Role, Session, Token};
-    use crate::store::{AuditEntry, Store, backup::copy, testing::Place};
+    use crate::store::{Store, backup::copy, testing::Place};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

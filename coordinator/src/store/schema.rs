@@ -163,6 +163,16 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// One more connection that writes, to a store that [`open`] has found good.
+pub(super) fn open_another(path: &Path) -> Result<Connection, OpenError> {
+    let unreadable = |source| OpenError::unreadable(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
+    connection.busy_timeout(BUSY).map_err(unreadable)?;
+    lose_nothing(&connection).map_err(unreadable)?;
+    Ok(connection)
+}
+
 fn from_the_future(path: &Path, found: u32) -> OpenError {
     OpenError::FromTheFuture { path: path.to_owned(), found, known: known_version() }
 }
@@ -214,7 +224,12 @@ fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 /// Marks the file as ours, and sets how it is written.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    // Readers go on while the writer writes, and a power cut loses nothing that was confirmed.
+    // Readers go on while the writer writes.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    lose_nothing(connection)
+}
+
+/// A power cut loses nothing that was confirmed. Each connection says so for itself.
+fn lose_nothing(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use millwright_protocol::NodeName;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -282,7 +282,8 @@ fn note_health(health: &Health, path: &Path, trouble: Option<String>) {
 }
 
 fn write_all(connection: &mut Connection, batch: &[Write], retention: Retention) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+    // At once, since the journal is written by another connection: who finds out halfway is refused instead of waiting.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for write in batch {
         write_one(&transaction, write, retention)?;
     }

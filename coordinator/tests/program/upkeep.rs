@@ -98,6 +98,42 @@ fn a_move_is_called_off_where_it_began() {
     assert!(!done && said.contains("--to <HOST>"), "{said}");
 }
 
+#[test]
+fn a_store_that_was_put_back_by_hand_gets_a_new_generation_while_it_does_not_run() {
+    let place = Place::new();
+    let raise = ["raise-generation", "--reason", "put back by hand"];
+    let (done, said) = handle(&place, &raise);
+    assert!(!done && said.contains("there is no store"), "{said}");
+    let running = place.start();
+    let (done, said) = handle(&place, &raise);
+    assert!(!done && said.contains("stop it first"), "{said}");
+    assert_eq!(running.stop(), Some(0));
+    for given in [&["raise-generation"][..], &["raise-generation", "--reason", ""]] {
+        let (done, said) = handle(&place, given);
+        assert!(!done && said.contains("--reason <TEXT>"), "{said}");
+    }
+    let (done, said) = handle(&place, &raise);
+    assert!(done && said.contains("as generation 2"), "{said}");
+    assert!(place.start().get("/api/v1/audit").contains("put back by hand"));
+}
+
+#[test]
+fn a_journal_that_was_changed_is_named_by_the_check_before_a_start() {
+    let place = Place::new();
+    assert_eq!(place.start().stop(), Some(0));
+    let (done, said) = handle(&place, &["--check-config"]);
+    assert!(done, "{said}");
+    Connection::open(place.path("state/coordinator.sqlite"))
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO journal VALUES (1, 1, 1, 'op-1', 1, 0, 'begun', '{}', 'no digest');
+             INSERT INTO journal_stream VALUES ('op-1', 1, 1)",
+        )
+        .unwrap();
+    let (done, said) = handle(&place, &["--check-config"]);
+    assert!(!done && said.contains("number 1 of op-1, at position 1, does not fit its digest"), "{said}");
+}
+
 /// Leaves a store as the first version did, larger than `bytes`.
 fn store_of_version_1(path: &Path, bytes: usize) {
     let old = Connection::open(path).unwrap();
