@@ -30,7 +30,7 @@ mod tests;
 mod warm_up;
 
 pub use door::{Door, Knock};
-pub use master::{MasterAgent, MasterAnswer};
+pub use master::{CordonWay, MasterAgent, MasterAnswer, SeenAgent};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};
