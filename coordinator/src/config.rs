@@ -81,6 +81,8 @@ pub struct Mesos {
     pub every: Duration,
     /// After this an answer is given up.
     pub timeout: Duration,
+    /// Whether they are also asked at once when their events say that something happened.
+    pub events: bool,
 }
 
 /// The knock at a silent node's door.

@@ -31,7 +31,7 @@ mod tests;
 mod warm_up;
 
 pub use door::{Door, Knock};
-pub use master::{MasterAgent, MasterAnswer};
+pub use master::{CordonWay, MasterAgent, MasterAnswer, SeenAgent};
 pub use operations::Said as OperationsSaid;
 pub use people::NotTaken;
 pub use record::{Identity, Said};

@@ -4,6 +4,7 @@
 
 mod backup;
 mod driver;
+mod follow_mesos;
 mod notify;
 mod observe_mesos;
 mod probe_ssh;
@@ -15,8 +16,9 @@ mod watchdog;
 
 pub use backup::Backup;
 pub use driver::{Driver, TaskStatus};
+pub use follow_mesos::FollowMesosTask;
 pub use notify::Notify;
-pub use observe_mesos::ObserveMesosTask;
+pub use observe_mesos::{MesosNews, ObserveMesosTask};
 pub use probe_ssh::ProbeSshTask;
 pub use prune::Prune;
 pub use remember::Remember;

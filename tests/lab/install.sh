@@ -9,7 +9,8 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${MILLWRIGHT_CACHE:-$HOME/.cache/millwright}
-mesos_version=1.11.0
+# One that stops offers by a call, one that stops them by a file.
+mesos_versions="1.11.0 1.4.3"
 
 # What each package is for:
 #   docker.io iptables           the engine under test; dockerd and containerd
@@ -20,13 +21,14 @@ mesos_version=1.11.0
 #   e2fsprogs xfsprogs           file systems on loop devices
 #   chromium chromium-driver     the dashboard in a real browser, and a font to read it with; the headless shell
 #   chromium-headless-shell      is the same engine without a window, which would be at least 500 pixels wide
-#   libsvn1 libapr1 libsasl2-2   what the Mesos library links to and Debian still has
+#   libsvn1 libapr1 libsasl2-2   what the Mesos library links to and Debian still has; the older one also to
+#   libevent-…                   libevent, of which Debian has the next version
 #   apache2-bin                  the site's front end, which has people sign in; without its service
 #   openssl                      plays the authority of Puppet
 #   g++ binutils python3 python3-pip curl ca-certificates    to fetch that library and give it a main()
 packages="docker.io iptables docker-registry busybox-static zookeeper puppet-agent e2fsprogs xfsprogs mount
-  chromium chromium-driver chromium-headless-shell fonts-dejavu-core apache2-bin libsvn1 libapr1 libsasl2-2 g++ binutils
-  python3 python3-pip curl ca-certificates openssl tar util-linux"
+  chromium chromium-driver chromium-headless-shell fonts-dejavu-core apache2-bin libsvn1 libapr1 libsasl2-2
+  libevent-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7 g++ binutils python3-pip curl ca-certificates openssl tar util-linux"
 
 say() { echo "lab: $*"; }
 
@@ -91,6 +93,7 @@ packages_present() {
 # The Python package mesos.scheduler is a tarball without setup.py around one shared object that holds
 # all of Mesos. pip finds it and prints its address, then refuses to save it; so we take the address.
 fetch_mesos() {
+    mesos_version=$1
     library=$cache/mesos-$mesos_version/_scheduler.so
     [ ! -s "$library" ] || return 0
     say "fetching Mesos $mesos_version"
@@ -127,6 +130,7 @@ stale() {
 }
 
 build_mesos() {
+    mesos_version=$1
     home=$cache/mesos-$mesos_version
     if stale "$home/shims/done" "$here/mesos_shims.py" "$home/_scheduler.so"; then
         say "building stand-ins for the libraries Mesos links to and Debian no longer has"
@@ -194,8 +198,10 @@ command -v flock >/dev/null && flock 9
 
 packages_present
 if command -v g++ >/dev/null && command -v readelf >/dev/null && command -v curl >/dev/null; then
-    fetch_mesos
-    build_mesos
+    for version in $mesos_versions; do
+        fetch_mesos "$version"
+        build_mesos "$version"
+    done
 else
     say "skipped: needs g++, binutils and curl for Mesos"
 fi

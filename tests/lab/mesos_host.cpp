@@ -140,7 +140,7 @@ int main(int argc, char** argv) {
 
   construct(&flags);
   if (flags.agents() != 1) {
-    fprintf(stderr, "mesos-host: num_slaves is not where it was expected; is this Mesos 1.11.0?\n");
+    fprintf(stderr, "mesos-host: num_slaves is not where it was expected; is this Mesos 1.4.3 or 1.11.0?\n");
     return 1;
   }
   flags.work_dir() = argv[2];

@@ -18,6 +18,13 @@ from pathlib import Path
 # Only these are replaced; everything else Mesos needs is a Debian package.
 ABSENT = ("libcrypto.so.1.0.0", "libssl.so.1.0.0", "libcurl.so.4")
 
+# These are called, and Debian has the next version of them, which answers to the same names.
+RENAMED = {
+    "libevent-2.0.so.5": "libevent-2.1.so.7",
+    "libevent_openssl-2.0.so.5": "libevent_openssl-2.1.so.7",
+    "libevent_pthreads-2.0.so.5": "libevent_pthreads-2.1.so.7",
+}
+
 
 def readelf(option, library):
     command = ["readelf", "--wide", option, library]
@@ -43,6 +50,18 @@ def undefined_symbols(library):
         if match := re.search(r"\bUND ([^\s@]+)@+(\S+)", line):
             names[match.group(2)].add(match.group(1))
     return names
+
+
+def needed_libraries(library):
+    return re.findall(r"\(NEEDED\).*\[(\S+)\]", readelf("--dynamic", library))
+
+
+def path_of(name):
+    """Where the loader finds a library of this name."""
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
+    if match := re.search(rf"^\s*{re.escape(name)} \(.*x86-64.*=> (\S+)$", listed, re.MULTILINE):
+        return match.group(1)
+    sys.exit(f"mesos_shims.py: find {name}: the loader knows none; install its Debian package")
 
 
 def build(name, versions, names, folder):
@@ -72,6 +91,11 @@ def main(library, folder):
             # libssl and libcrypto share version names. Both then define the same symbols, and the
             # loader takes the first: a zero from either is the same zero.
             build(name, wanted[name], names, folder)
+    for name in needed_libraries(library):
+        if name in RENAMED:
+            target = path_of(RENAMED[name])
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(target)
 
 
 if __name__ == "__main__":

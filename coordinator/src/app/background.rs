@@ -5,14 +5,14 @@ use crate::{
     fleet::Fleet,
     integrations::{
         authority::PuppetAuthority,
-        mesos::{MesosError, MesosMasters},
+        mesos::{LeaderEvents, MesosError, MesosMasters, PATIENCE},
         ssh::Ssh,
         webhook::{Webhook, WebhookError},
     },
     serve::tls::Identity,
     tasks::{
-        Backup, Driver, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember, RenewRevokedTask, Tick,
-        Watchdog,
+        Backup, Driver, FollowMesosTask, Hub, MesosNews, Notify, ObserveMesosTask, ProbeSshTask, Prune,
+        Remember, RenewRevokedTask, Tick, Watchdog,
     },
     view::Transition,
 };
@@ -21,6 +21,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Everything that changes by age alone changes within this.
 const TICK: Duration = Duration::from_secs(1);
+/// Tasks that wait for their turn by themselves begin again after this.
+const TURN: Duration = Duration::from_millis(100);
 /// A silent node is tried this often (DESIGN section 1: from 90 s of silence on).
 const PROBE: Duration = Duration::from_secs(30);
 /// What was heard since is handed to the store this often.
@@ -54,7 +56,11 @@ pub(super) fn start(
     let mesos = &app.config.mesos;
     if !mesos.masters.is_empty() {
         let masters = Arc::new(MesosMasters::new(&mesos.masters, mesos.timeout)?);
-        driver.every(mesos.every, ObserveMesosTask { hub: hub.clone(), mesos: masters });
+        let news = Arc::new(MesosNews::default());
+        if mesos.events {
+            driver.every(TURN, FollowMesosTask::new(LeaderEvents::new(&masters, PATIENCE), news.clone()));
+        }
+        driver.every(TURN, ObserveMesosTask::new(hub.clone(), masters, news, mesos.every));
     }
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };

@@ -94,6 +94,7 @@ struct MesosFragment {
     masters: Vec<Spanned<String>>,
     every: Option<Length>,
     timeout: Option<Length>,
+    events: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,6 +149,7 @@ impl Fragment {
                 masters: web_addresses(self.mesos.masters)?,
                 every: length(self.mesos.every, 10),
                 timeout: length(self.mesos.timeout, 5),
+                events: self.mesos.events.unwrap_or(true),
             },
             probe: Probe {
                 domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
@@ -446,7 +448,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "listen.agents" => r#""127.0.0.1:8482""#,
         "listen.socket" => r#""/run/millwright/coordinator.sock""#,
         "listen.host_names" => r#"["mw.cern.ch"]"#,
-        "people.look_without_name" => "true",
+        "people.look_without_name" | "mesos.events" => "true",
         "people.idle" | "people.session" | "people.token" => r#""8h""#,
         "people.proxy.users" => r#"["www-data"]"#,
         "people.proxy.hosts" => r#"["alibuild-frontend01.cern.ch"]"#,

@@ -4,6 +4,10 @@
 //! an id, and only for Mesos agents that no node claims. So one host name under two ids is no conflict. A node that is
 //! in no policy and known to Mesos only is there for as long as a Mesos agent stands for it.
 
+mod answer;
+
+pub use answer::{CordonWay, MasterAgent, MasterAnswer};
+
 use super::{
     Fleet, MOST_UNLISTED,
     report::add,
@@ -15,42 +19,43 @@ use millwright_decision::{
     Class, Source,
     fleet::{Listing, MasterView, SourceState},
 };
-use millwright_protocol::{NodeName, Task, TaskState};
-use std::collections::BTreeMap;
+use millwright_protocol::{NodeName, TaskState};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The master is asked every five to ten seconds; after more than two misses it is not known any more.
 pub(super) const MASTER_STALE: SignedDuration = SignedDuration::from_secs(25);
 
-/// One answer of the leading master.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MasterAnswer {
-    /// Who leads, such as its host name.
-    pub leader: String,
-    /// When it was elected, seconds since 1970 by its clock; changes when the same master is elected again.
-    pub elected_at_secs: Option<i64>,
-    /// Mesos' version.
-    pub version: String,
-    /// Every agent it lists, and those it does not list but knows tasks of.
-    pub agents: Vec<MasterAgent>,
+/// Host names are kept up to this number, which no cluster has.
+const MOST_HOSTS: usize = 100_000;
+
+/// A Mesos agent of a node, as far as stopping its offers goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenAgent {
+    /// Mesos' id of it.
+    pub id: Box<str>,
+    /// The host name it registered with.
+    pub hostname: Box<str>,
+    /// Whether the master has it registered and in reach. Of the others nothing is said: neither flag below counts.
+    pub registered: bool,
+    /// Whether its offers are stopped.
+    pub deactivated: bool,
+    /// Whether somebody has Mesos drain it, which ends its tasks.
+    pub draining: bool,
+    /// Whether a framework holds an offer of it.
+    pub offered: bool,
 }
 
-/// One Mesos agent as the master lists it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MasterAgent {
-    /// Mesos' id of it.
-    pub id: String,
-    /// The host name it registered with; empty when the master no longer says.
-    pub hostname: String,
-    /// Whether it is registered and active.
-    pub active: bool,
-    /// Whether its offers are stopped (Mesos ≥ 1.9).
-    pub deactivated: bool,
-    /// Whether it is out of the master's reach.
-    pub unreachable: bool,
-    /// Attributes it registered with.
-    pub attributes: BTreeMap<String, String>,
-    /// Living tasks.
-    pub tasks: Vec<Task>,
+impl From<&MasterAgent> for SeenAgent {
+    fn from(agent: &MasterAgent) -> Self {
+        Self {
+            id: agent.id.as_str().into(),
+            hostname: agent.hostname.as_str().into(),
+            registered: !agent.unreachable && !agent.recovered && (agent.active || agent.deactivated),
+            deactivated: agent.deactivated,
+            draining: agent.draining,
+            offered: agent.offered,
+        }
+    }
 }
 
 /// What is remembered of Mesos between two answers.
@@ -64,6 +69,12 @@ pub(super) struct Mesos {
     pub elected_at_secs: Option<i64>,
     /// Its version.
     pub version: String,
+    /// How it is told to stop offers, once it has answered.
+    pub cordon_way: Option<CordonWay>,
+    /// The Mesos agents of each node in the last answer.
+    pub seen: BTreeMap<NodeName, Box<[SeenAgent]>>,
+    /// Every host name that was listed since the start, whether it is now or not.
+    pub hosts: BTreeSet<Box<str>>,
     /// How often it was asked since the start, up to two.
     pub polls: u8,
     /// Why it did not answer the last time.
@@ -75,6 +86,27 @@ pub(super) struct Mesos {
 }
 
 impl Fleet {
+    /// The Mesos agents of a node in the last answer; several while an id it has left behind is still listed.
+    pub fn mesos_agents(&self, name: &NodeName) -> &[SeenAgent] {
+        self.mesos.seen.get(name).map(|agents| &**agents).unwrap_or_default()
+    }
+
+    /// The same for every node that has one.
+    pub fn all_mesos_agents(&self) -> impl Iterator<Item = (&NodeName, &[SeenAgent])> {
+        self.mesos.seen.iter().map(|(name, agents)| (name, &**agents))
+    }
+
+    /// Every host name that Mesos has listed since the start. Who is away for a moment is among them: a whitelist without
+    /// them would keep them out when they come back.
+    pub fn mesos_hosts(&self) -> impl Iterator<Item = &str> {
+        self.mesos.hosts.iter().map(|host| &**host)
+    }
+
+    /// How Mesos is told to stop offers; `None` until it has answered.
+    pub fn cordon_way(&self) -> Option<CordonWay> {
+        self.mesos.cordon_way
+    }
+
     pub(super) fn take_master_answer(&mut self, answer: &MasterAnswer, now: Timestamp) -> Vec<Transition> {
         let mut transitions = Vec::new();
         self.note_answer(answer, now, &mut transitions);
@@ -86,6 +118,8 @@ impl Fleet {
             .filter(|(name, listed)| listed.class != Class::Master && !agents_of.contains_key(*name))
             .map(|(name, _)| name.clone())
             .collect();
+        let seen = |agents: &Vec<&MasterAgent>| agents.iter().map(|agent| SeenAgent::from(*agent)).collect();
+        self.mesos.seen = agents_of.iter().map(|(name, agents)| (name.clone(), seen(agents))).collect();
         agents_of.extend(silent_ones.into_iter().map(|name| (name, Vec::new())));
         self.leave_strangers(&mut agents_of);
         for (name, agents) in agents_of {
@@ -125,6 +159,12 @@ impl Fleet {
         self.mesos.polls = self.mesos.polls.saturating_add(1).min(2);
         self.mesos.error = None;
         self.mesos.version.clone_from(&answer.version);
+        self.mesos.cordon_way = Some(answer.cordon_way());
+        for agent in answer.agents.iter().filter(|agent| !agent.hostname.is_empty()) {
+            if self.mesos.hosts.len() < MOST_HOSTS && !self.mesos.hosts.contains(agent.hostname.as_str()) {
+                self.mesos.hosts.insert(agent.hostname.as_str().into());
+            }
+        }
         let boundary = add(now, MASTER_STALE);
         self.next_boundary = Some(self.next_boundary.map_or(boundary, |at| at.min(boundary)));
         let term = (&answer.leader, answer.elected_at_secs);
@@ -197,11 +237,13 @@ impl Fleet {
         let tasks_before = known.map_or(&[][..], |view| &view.tasks);
         let tasks = told_apart(&self.policy, agents.iter().flat_map(|agent| &agent.tasks), tasks_before);
         // An id that is active speaks for the node before those it has left behind.
-        let speaker = agents.iter().min_by_key(|agent| (!agent.active, agent.unreachable, &agent.id));
+        // Mesos calls a deactivated one inactive; it is registered all the same.
+        let is_there = |agent: &MasterAgent| agent.active || agent.deactivated;
+        let speaker = agents.iter().min_by_key(|agent| (!is_there(agent), agent.unreachable, &agent.id));
         let listing = match speaker {
             None => Listing::Absent,
             Some(agent) if agent.unreachable => Listing::Unreachable,
-            Some(agent) if agent.active => Listing::Active,
+            Some(agent) if is_there(agent) => Listing::Active,
             Some(_) => Listing::Inactive,
         };
         node.master_empty = watch(node.master_empty, all_disposable(&tasks), now);

@@ -183,6 +183,7 @@ pub(crate) fn master(policy: &Policy) -> MasterAnswer {
         elected_at_secs: Some(1),
         version: "1.11.0".into(),
         agents: policy.nodes.values().map(agent).collect(),
+        ..MasterAnswer::default()
     }
 }
 

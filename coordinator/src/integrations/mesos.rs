@@ -1,21 +1,35 @@
-//! The Mesos masters, versions 0.22 to 1.11: readers of what they say, each from a stream into small structs.
+//! The Mesos masters, versions 0.22 to 1.11: readers of what they say, each from a stream into small structs; who asks
+//! them ([`ObserveMesos`]), who is told that something happened ([`MesosEvents`]), and, apart from those, who stops and
+//! lets flow the offers of an agent ([`MesosAct`]).
 //!
 //! A `/state` is megabytes of finished tasks around some living ones: what nobody here wants is passed over
 //! while it is read. Missing and further fields are no error; a wrong shape where work is listed is one, since
 //! "no task" must never come from a misread answer.
 
+mod act;
 mod agents;
 mod client;
+mod events;
+mod foreign;
+mod masters;
 mod metrics;
+mod record_io;
 mod state;
 mod summary;
 mod task;
+#[cfg(test)]
+mod testing;
+mod whitelist;
 
+pub use act::{MesosAct, MesosOperator, Outcome};
 pub use agents::{Agent, Agents, read_agents};
 pub use client::{MesosError, MesosMasters, ObserveMesos};
+pub use events::{LeaderEvents, MesosEvents, PATIENCE};
+pub use foreign::{ForeignChange, ForeignKind, Intent, foreign_changes, ids_to_stop};
 pub use metrics::{Metrics, read_metrics};
 pub use state::{MasterState, read_state};
 pub use summary::{AgentSummary, Summary, read_summary};
+pub use whitelist::{Difference, DifferenceKind, Why, content, differences, read_content, whitelist};
 
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader, Read};

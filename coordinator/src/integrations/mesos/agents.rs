@@ -19,8 +19,8 @@ pub struct Agent {
     pub pid: String,
     /// Whether it is connected.
     pub active: bool,
-    /// Whether it gets no offers by order; Mesos 1.9 and later.
-    pub deactivated: bool,
+    /// Whether it gets no offers by order; not said before Mesos 1.9, nor while it has not come back after a failover.
+    pub deactivated: Option<bool>,
     /// `DRAINING` or `DRAINED`; Mesos 1.9 and later.
     pub drain_state: Option<String>,
     /// Mesos' version there.
@@ -31,6 +31,8 @@ pub struct Agent {
     pub resources: Resources,
     /// What tasks hold of it.
     pub used_resources: Resources,
+    /// What frameworks hold offers for: a task may still start on it.
+    pub offered_resources: Resources,
     /// When it registered, seconds since 1970.
     pub registered_at_secs: Option<i64>,
 }
@@ -66,6 +68,8 @@ pub(super) struct RawAgent {
     resources: RawResources,
     #[serde(default, deserialize_with = "lenient::or_default")]
     used_resources: RawResources,
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    offered_resources: RawResources,
     #[serde(default, deserialize_with = "lenient::number")]
     registered_time: Option<f64>,
 }
@@ -105,12 +109,13 @@ impl From<RawAgent> for Agent {
             pid: raw.pid.0,
             // Before 0.2x nothing was said: a listed agent was an active one.
             active: raw.active.unwrap_or(true),
-            deactivated: raw.deactivated.unwrap_or(false),
+            deactivated: raw.deactivated,
             drain_state: raw.drain_info.map(|info| info.state.0).filter(|state| !state.is_empty()),
             version: raw.version.0,
             attributes: raw.attributes,
             resources: raw.resources.into(),
             used_resources: raw.used_resources.into(),
+            offered_resources: raw.offered_resources.into(),
             registered_at_secs: raw.registered_time.map(|seconds| seconds as i64),
         }
     }
@@ -165,11 +170,11 @@ mod tests {
         let first = &read.agents[0];
         assert_eq!(
             (first.active, first.deactivated, first.drain_state.as_deref()),
-            (true, true, Some("DRAINING"))
+            (true, Some(true), Some("DRAINING"))
         );
         assert_eq!(first.resources, Resources { cpus: 8.0, mem_mib: 1024.0, disk_mib: 10.0 });
         assert_eq!(first.attributes["rack"], "4");
-        assert!(read.agents[1].active && !read.agents[1].deactivated);
+        assert!(read.agents[1].active && read.agents[1].deactivated.is_none());
         assert_eq!(read.recovered[0].id, "S2");
     }
 

@@ -1,19 +1,15 @@
 //! Asks the Mesos masters for the state of the leader.
-//!
-//! Any master may be asked; one that does not lead points at the one that does (307, an address without a scheme). We
-//! follow by hand, a few times, and to configured masters only: an answer must not send us to strangers.
 
-use super::{MasterState, ReadError, read_state};
+use super::{
+    MasterState,
+    agents::Agent,
+    masters::{Masters, Question, read_body, spell},
+    read_state,
+};
 use crate::fleet::{MasterAgent, MasterAnswer};
-use futures_util::{StreamExt, TryStreamExt, future::BoxFuture};
-use reqwest::{Client, Response, StatusCode, Url, header::LOCATION, redirect::Policy};
-use std::{collections::BTreeMap, io, io::Read, time::Duration};
-use tokio_util::io::{StreamReader, SyncIoBridge};
-
-/// How often an answer may point elsewhere.
-const HOPS: usize = 3;
-/// No state is larger; more is a fault, not a cluster.
-const LARGEST: u64 = 512 * 1024 * 1024;
+use futures_util::future::BoxFuture;
+use reqwest::{StatusCode, Url};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What we want from Mesos, and nothing more.
 pub trait ObserveMesos: Send + Sync {
@@ -43,10 +39,9 @@ pub enum MesosError {
     Nobody(Vec<String>),
 }
 
-/// The masters over HTTP.
+/// The masters over HTTP, to look at.
 pub struct MesosMasters {
-    client: Client,
-    masters: Vec<Url>,
+    masters: Arc<Masters>,
 }
 
 impl MesosMasters {
@@ -55,25 +50,16 @@ impl MesosMasters {
     /// # Errors
     /// An address is none, or the HTTP client cannot be made.
     pub fn new(addresses: &[String], timeout: Duration) -> Result<Self, MesosError> {
-        let masters = addresses.iter().map(|address| parse(address)).collect::<Result<_, _>>()?;
-        let mut client = Client::builder();
-        if !addresses.iter().any(|address| address.starts_with("https:")) {
-            // A host without a list of authorities is no obstacle where none is needed.
-            client = client.tls_certs_only([]);
-        }
-        let client = client
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(3)))
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(MesosError::Client)?;
-        Ok(Self { client, masters })
+        Ok(Self { masters: Arc::new(Masters::new(addresses, timeout)?) })
+    }
+
+    pub(super) fn masters(&self) -> Arc<Masters> {
+        self.masters.clone()
     }
 
     async fn ask_all(&self) -> Result<MasterAnswer, MesosError> {
         let mut troubles = Vec::new();
-        for master in &self.masters {
+        for master in self.masters.urls() {
             match self.ask(master).await {
                 Ok(answer) => return Ok(answer),
                 Err(why) => troubles.push(format!("{}: {why}", spell(master))),
@@ -86,32 +72,12 @@ impl MesosMasters {
     }
 
     async fn ask(&self, master: &Url) -> Result<MasterAnswer, String> {
-        let mut address = join(master, "/state")?;
-        for _ in 0..=HOPS {
-            let response =
-                self.client.get(address.clone()).send().await.map_err(|why| chain(&why.without_url()))?;
-            match response.status() {
-                StatusCode::OK => return answer(read(response).await?),
-                status if status.is_redirection() => address = self.follow(&address, &response)?,
-                status => return Err(format!("it answers {status}")),
-            }
+        let question = Question { path: "/state", body: None, endless: false };
+        let answer = self.masters.ask(master, question).await.map_err(super::masters::NoAnswer::why)?;
+        match answer.response.status() {
+            StatusCode::OK => in_our_words(read_body(answer.response, read_state).await?),
+            status => Err(format!("it answers {status}")),
         }
-        Err(format!("it points on more than {HOPS} times"))
-    }
-
-    /// Where the answer points, if that is one of ours.
-    fn follow(&self, from: &Url, response: &Response) -> Result<Url, String> {
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.ok_or("it points elsewhere without saying where")?;
-        let to = from.join(location).map_err(|why| format!("it points at {location:?}: {why}"))?;
-        let is_ours = self.masters.iter().any(|master| {
-            (master.scheme(), master.host_str(), master.port_or_known_default())
-                == (to.scheme(), to.host_str(), to.port_or_known_default())
-        });
-        if is_ours {
-            return Ok(to);
-        }
-        Err(format!("it points at {}, which is none of the configured masters", spell(&to)))
     }
 }
 
@@ -121,45 +87,8 @@ impl ObserveMesos for MesosMasters {
     }
 }
 
-fn parse(address: &str) -> Result<Url, MesosError> {
-    let refuse = || MesosError::Address { address: address.to_owned() };
-    let url: Url = address.parse().map_err(|_| refuse())?;
-    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(refuse()) }
-}
-
-fn join(master: &Url, path: &str) -> Result<Url, String> {
-    master.join(path).map_err(|why| why.to_string())
-}
-
-/// An address without what might be secret in it.
-fn spell(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story = format!("{story}: {cause}");
-        source = cause.source();
-    }
-    story
-}
-
-/// Reads the body as it comes, on a thread that may wait; the client's time-out ends it in any case.
-async fn read(response: Response) -> Result<MasterState, String> {
-    let stream = response.bytes_stream().map_err(io::Error::other).boxed();
-    let body = SyncIoBridge::new(StreamReader::new(stream)).take(LARGEST);
-    let reading = tokio::task::spawn_blocking(move || read_state(body));
-    match reading.await {
-        Ok(state) => state.map_err(|why: ReadError| chain(&why)),
-        Err(why) => Err(format!("reading its answer was given up: {why}")),
-    }
-}
-
 /// In the words of the fleet. Tasks of agents that are listed nowhere are kept: they may be at work.
-fn answer(state: MasterState) -> Result<MasterAnswer, String> {
+fn in_our_words(state: MasterState) -> Result<MasterAnswer, String> {
     if !state.leads() {
         return Err("it does not lead".to_owned());
     }
@@ -172,16 +101,7 @@ fn answer(state: MasterState) -> Result<MasterAnswer, String> {
     let mut agents: BTreeMap<String, MasterAgent> = BTreeMap::new();
     let registered = state.agents.into_iter().map(|agent| (agent, true));
     for (agent, is_back) in registered.chain(state.recovered.into_iter().map(|agent| (agent, false))) {
-        let entry = MasterAgent {
-            id: agent.id.clone(),
-            hostname: agent.hostname,
-            active: agent.active && is_back,
-            deactivated: agent.deactivated,
-            unreachable: false,
-            attributes: agent.attributes,
-            tasks: Vec::new(),
-        };
-        agents.entry(agent.id).or_insert(entry);
+        agents.entry(agent.id.clone()).or_insert_with(|| entry(agent, is_back));
     }
     for (id, task) in state.tasks.into_iter().chain(state.unreachable_tasks) {
         if !task.state.is_living() {
@@ -195,45 +115,36 @@ fn answer(state: MasterState) -> Result<MasterAnswer, String> {
         leader,
         elected_at_secs: state.elected_at_secs,
         version: state.version,
+        capabilities: state.capabilities,
         agents: agents.into_values().collect(),
     })
 }
 
+fn entry(agent: Agent, is_back: bool) -> MasterAgent {
+    let offered = agent.offered_resources;
+    MasterAgent {
+        id: agent.id,
+        hostname: agent.hostname,
+        active: agent.active && is_back,
+        deactivated: agent.deactivated.unwrap_or(false),
+        draining: agent.drain_state.is_some(),
+        unreachable: false,
+        recovered: !is_back,
+        offered: offered.cpus > 0.0 || offered.mem_mib > 0.0,
+        registered_at_secs: agent.registered_at_secs,
+        version: agent.version,
+        attributes: agent.attributes,
+        tasks: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+    use super::{
+        super::testing::{master, masters, ok, points_at},
+        *,
     };
-
-    /// A master that answers every request with the same bytes; `PORT` in them is its own.
-    async fn master(answer: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((mut peer, _)) = listener.accept().await {
-                let mut request = [0; 4096];
-                drop(peer.read(&mut request).await);
-                let answer = answer.replace("PORT", &port.to_string());
-                drop(peer.write_all(answer.as_bytes()).await);
-            }
-        });
-        format!("http://127.0.0.1:{port}")
-    }
-
-    fn ok(body: &str) -> &'static str {
-        let text =
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-        Box::leak(text.into_boxed_str())
-    }
-
-    fn points_at(location: &str) -> &'static str {
-        let text = format!(
-            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        );
-        Box::leak(text.into_boxed_str())
-    }
+    use crate::fleet::CordonWay;
 
     const LEADER: &str = r#"{"version":"1.11.0","pid":"master@1:5050","leader":"master@1:5050","hostname":"m1",
         "slaves":[{"id":"S0","hostname":"n1","active":true}],
@@ -243,10 +154,7 @@ mod tests {
           "unreachable_tasks":[{"id":"t3","slave_id":"S9","state":"TASK_UNREACHABLE","statuses":[]}]}]}"#;
 
     async fn ask(addresses: &[String]) -> Result<MasterAnswer, String> {
-        // Without a provider of its own the client has no TLS; plain addresses do not miss it.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let masters = MesosMasters::new(addresses, Duration::from_secs(5)).unwrap();
-        masters.state().await.map_err(|why| why.to_string())
+        masters(addresses).state().await.map_err(|why| why.to_string())
     }
 
     #[tokio::test]
@@ -270,6 +178,14 @@ mod tests {
             master(points_at(&format!("//{}/state", stranger.trim_start_matches("http://")))).await;
         let refusal = ask(&[follower]).await.unwrap_err();
         assert!(refusal.contains("none of the configured masters"), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_calls_itself_otherwise_is_known_by_its_address() {
+        let leader = master(ok(LEADER)).await;
+        let elsewhere = leader.replace("http://127.0.0.1", "//localhost");
+        let follower = master(points_at(&elsewhere)).await;
+        assert_eq!(ask(&[follower, leader]).await.unwrap().leader, "m1");
     }
 
     #[tokio::test]
@@ -297,6 +213,55 @@ mod tests {
             let refusal = ask(&[master(answer).await]).await.unwrap_err();
             assert!(refusal.contains(why), "{refusal}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_masters_of_0_28_1_0_and_1_11_leave_out_is_not_made_up() {
+        for (body, way, has_events) in [
+            // 0.28: no leader_info, no capabilities, counts as floats, agents without version.
+            (
+                r#"{"version":"0.28.2","pid":"master@10.0.0.1:5050","leader":"master@10.0.0.1:5050","hostname":"m1",
+                "activated_slaves":1.0,"deactivated_slaves":0.0,"elected_time":1500000000.5,"orphan_tasks":[],
+                "slaves":[{"id":"S0","pid":"slave(1)@10.0.0.9:5051","hostname":"n1","registered_time":1500000100.25,
+                  "resources":{"cpus":8,"mem":16000,"disk":1000,"ports":"[31000-32000]"},"used_resources":{},
+                  "offered_resources":{"cpus":0,"mem":0},"attributes":{},"active":true}],
+                "frameworks":[],"completed_frameworks":[],"unregistered_frameworks":["F9"]}"#,
+                CordonWay::Whitelist,
+                false,
+            ),
+            // 1.0: with a version of the agent.
+            (
+                r#"{"version":"1.0.1","pid":"a","leader":"a","leader_info":{"hostname":"m1","port":5050},"hostname":"m1",
+                "slaves":[{"id":"S0","hostname":"n1","version":"1.0.1","active":true,"registered_time":1500000100.25,
+                  "offered_resources":{"cpus":0.0,"mem":0.0,"disk":0.0,"gpus":0.0}}],"frameworks":[]}"#,
+                CordonWay::Whitelist,
+                false,
+            ),
+            // 1.11: everything, one agent deactivated, and one from the registry.
+            (
+                r#"{"version":"1.11.0","capabilities":["AGENT_UPDATE","AGENT_DRAINING","QUOTA_V2"],"pid":"a","leader":"a",
+                "hostname":"m1","slaves":[{"id":"S0","hostname":"n1","version":"1.11.0","active":true,
+                  "deactivated":false,"registered_time":1500000100.25,"capabilities":["MULTI_ROLE","AGENT_DRAINING"]}],
+                "recovered_slaves":[{"id":"S9","hostname":"n1","port":5051,"attributes":{}}],"frameworks":[]}"#,
+                CordonWay::Deactivate,
+                true,
+            ),
+        ] {
+            let answer = ask(&[master(ok(body)).await]).await.unwrap();
+            assert_eq!((answer.cordon_way(), answer.has_events()), (way, has_events), "{}", answer.version);
+            let agent = &answer.agents[0];
+            assert!(agent.active && !agent.deactivated && !agent.offered && !agent.recovered, "{agent:?}");
+            assert_eq!((agent.hostname.as_str(), agent.registered_at_secs), ("n1", Some(1_500_000_100)));
+            for away in answer.agents.iter().skip(1) {
+                assert!(away.recovered && !away.active, "{away:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_offer_that_a_framework_holds_is_seen() {
+        let body = LEADER.replace("\"active\":true", "\"active\":true,\"offered_resources\":{\"cpus\":0.5}");
+        assert!(ask(&[master(ok(&body)).await]).await.unwrap().agents[0].offered);
     }
 
     #[test]
