@@ -21,6 +21,7 @@ mod person;
 mod policy;
 mod tokens;
 mod verdicts;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,20 @@ pub fn for_operators() -> Routes {
         .get("/api/v1/policy", policy::show)
         .get("/api/v1/operations", operations::list)
         .post("/api/v1/operations", operations::start)
+        .get("/api/v1/operations/{operation}", operations::one)
+        .post("/api/v1/operations/{operation}/approve", operations::approve)
+        .post("/api/v1/operations/{operation}/cancel", operations::cancel)
+        .post("/api/v1/operations/{operation}/retry", operations::retry)
+        .post("/api/v1/operations/{operation}/confirm", operations::confirm)
+        .get("/api/v1/holds", words::holds)
+        .post("/api/v1/holds", words::hold)
+        .post("/api/v1/holds/{hold}/lift", words::lift)
+        .get("/api/v1/attestations", words::attestations)
+        .post("/api/v1/attestations", words::attest)
+        .get("/api/v1/pause", words::paused)
+        .post("/api/v1/pause", words::pause)
+        .get("/api/v1/brake", words::brakes)
+        .post("/api/v1/brake", words::reset_brake)
         .get("/api/v1/acknowledgements", acknowledgements::list)
         .post("/api/v1/acknowledgements", acknowledgements::add)
         .get("/api/v1/audit", audit::list)
@@ -93,6 +108,7 @@ pub fn for_agents() -> Routes {
     Routes::default()
         .post("/v1/agents/{node}/report", agents::report)
         .get("/v1/agents/{node}/orders", agents::orders)
+        .post("/v1/agents/{node}/orders/{order}/events", agents::order_event)
         .get("/healthz", health::healthz)
 }
 

@@ -3,6 +3,8 @@
 mod background;
 mod backup;
 mod check;
+mod operations;
+mod outside;
 mod people;
 mod policy_file;
 mod start;
@@ -24,9 +26,11 @@ use crate::{
     events::Events,
     fleet::{Fleet, Taken},
     metrics::Metrics,
+    operations::Operations,
     serve::{Doorkeeper, Refusals},
     shutdown::Shutdown,
-    store::{AuditEntry, Store},
+    store::{AuditEntry, OpenError, Store, journal::JournalError},
+    tasks::MesosNews,
     troubles::Troubles,
     view::{Acknowledgement, FleetView, NodeDetail, OwnTrouble, Transition, VerdictChange},
 };
@@ -39,7 +43,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch::Sender as WatchSender};
 
 /// Changes of a node that its page shows.
 const HISTORY: usize = 100;
@@ -47,6 +51,20 @@ const HISTORY: usize = 100;
 const VERDICTS: usize = 40;
 /// How many batches of changes a listener inside the coordinator may lag.
 const LAG: usize = 1024;
+
+/// Why an application cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nobody could be recognised.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
 
 /// What every way in may use. Built once; shared by reference.
 pub struct App {
@@ -69,33 +87,49 @@ pub struct App {
     /// What is wrong with the coordinator itself.
     pub troubles: Arc<Troubles>,
     door: people::Door,
+    /// As which writer to the store we run.
+    pub epoch: u64,
+    /// Always taken before the fleet, never after it. Held while the disk is waited for, so nobody blocks a thread for it.
+    operations: AsyncMutex<Operations>,
     fleet: Mutex<Fleet>,
+    /// Somebody has said something that lets an operation go on.
+    advance_soon: Notify,
+    /// Grows whenever there may be other orders than before.
+    pub orders_changed: WatchSender<u64>,
+    /// Asks the Mesos master at once.
+    pub mesos_news: Arc<MesosNews>,
 }
 
 impl App {
     /// With everything it needs; nothing runs yet.
     ///
     /// # Errors
-    /// Nobody could be recognised.
+    /// Nobody could be recognised, or the journal cannot be read.
     pub fn new(
         config: Config,
         clock: Arc<dyn Clock>,
         fleet: Fleet,
         store: Store,
-    ) -> Result<Arc<Self>, DoorError> {
+    ) -> Result<Arc<Self>, BuildError> {
+        let operations = Operations::open(Arc::new(store.journal()?))?;
         let run = clock.now().as_millisecond().to_string();
         Ok(Arc::new(Self {
+            epoch: operations.fence().epoch,
             door: people::Door::new(&config, &store, clock.now())?,
             clock,
             config,
             shutdown: Shutdown::default(),
-            store: Arc::new(store),
             events: Events::new(run),
             changes: broadcast::channel(LAG).0,
             metrics: Arc::default(),
             refusals: Refusals::default(),
             troubles: Arc::default(),
+            operations: AsyncMutex::new(operations),
             fleet: Mutex::new(fleet),
+            advance_soon: Notify::new(),
+            orders_changed: WatchSender::new(0),
+            mesos_news: Arc::default(),
+            store: Arc::new(store),
         }))
     }
 
@@ -237,6 +271,11 @@ impl App {
             Ok(read) => Ok(read?),
             Err(error) => Err(Refusal::internal(error)),
         }
+    }
+
+    /// Has the Mesos master asked at once, because something was done there.
+    pub fn ask_mesos_soon(&self) {
+        self.mesos_news.tell();
     }
 
     /// Waits; `false` when the coordinator stops meanwhile.

@@ -8,18 +8,21 @@ use super::{
 use crate::{
     app::App,
     config::parse_length,
+    operations::OrderAnswer,
     serve::{Peer, peer_of, tls},
 };
 use axum::{
     Extension, Json,
     extract::{Path, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
 };
-use millwright_protocol::{NodeName, Orders, PROTOCOL_VERSION, Report, ReportAnswer};
+use millwright_protocol::{NodeName, Order, OrderEvent, Orders, PROTOCOL_VERSION, Report, ReportAnswer};
 use std::{sync::Arc, time::Duration};
 
 /// The longest report that is taken, in bytes: some 10,000 tasks.
 pub const LONGEST_REPORT: usize = 4 * 1024 * 1024;
+/// The longest an agent's word about an order may be, in bytes: a bundle of diagnostics.
+const LONGEST_EVENT: usize = 512 * 1024;
 /// The longest a poll for orders is kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long it is kept when the agent does not say.
@@ -62,11 +65,11 @@ pub async fn report(
         listed: taken.listed,
         cluster: Some(ours.cluster.to_string()),
         generation: Some(ours.generation),
-        epoch: None,
+        epoch: Some(app.epoch),
     }))
 }
 
-/// `GET /v1/agents/{node}/orders?wait=30s`. This version has no orders: the answer is an empty list, given when the
+/// `GET /v1/agents/{node}/orders?wait=30s`: what the agent is to do, as soon as there is something, or an empty list when the
 /// wait is over or the coordinator stops.
 pub async fn orders(
     State(app): State<Arc<App>>,
@@ -86,9 +89,54 @@ pub async fn orders(
             .min(LONGEST_WAIT),
     };
     app.metrics.polls.increment();
-    // Either way the list is empty.
-    let _ = tokio::time::timeout(wait, app.shutdown.asked()).await;
-    Ok(Json(Orders::default()))
+    // Either end of the wait is an answer: what there is, perhaps nothing.
+    let found = tokio::time::timeout(wait, until_there_are_orders(&app, &name)).await;
+    let orders =
+        found.unwrap_or_default().iter().filter_map(|order| serde_json::to_value(order).ok()).collect();
+    Ok(Json(Orders { orders, at: Some(app.clock.now()) }))
+}
+
+async fn until_there_are_orders(app: &App, name: &NodeName) -> Vec<Order> {
+    let mut changed = app.orders_changed.subscribe();
+    loop {
+        changed.mark_unchanged();
+        let policy = app.policy();
+        let now = app.clock.now();
+        let orders = app.with_operations(|operations| operations.orders(name, &policy, now)).await;
+        if !orders.is_empty() {
+            return orders;
+        }
+        tokio::select! {
+            changed = changed.changed() => if changed.is_err() { return Vec::new() },
+            () = app.shutdown.asked() => return Vec::new(),
+        }
+    }
+}
+
+/// `POST /v1/agents/{node}/orders/{order}/events`: what became of an order. Answered once it is on the disk.
+pub async fn order_event(
+    State(app): State<Arc<App>>,
+    Path((node, order)): Path<(String, String)>,
+    request: Request,
+) -> Result<StatusCode, Refusal> {
+    one_host(request.headers())?;
+    let name = parameters::node_name(&node)?;
+    speaks_for(&app, peer_of(&request), &name)?;
+    let event: OrderEvent = body::json(request, LONGEST_EVENT).await?;
+    let id = order.clone();
+    let taken = app
+        .operate(move |operations, _, now| operations.order_event(&name, &id, &event.state, now))
+        .await??;
+    match taken {
+        OrderAnswer::Taken => Ok(StatusCode::NO_CONTENT),
+        OrderAnswer::Gone => Err(Refusal::new(
+            ErrorCode::UnknownOrder,
+            format!(
+                "no order {} is open for {node}; there is nothing more to say about it",
+                order.chars().take(80).collect::<String>()
+            ),
+        )),
+    }
 }
 
 /// A request that is meant for two hosts is meant for somebody else.

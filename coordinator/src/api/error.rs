@@ -70,6 +70,10 @@ codes! {
     UnknownFinding = "unknown_finding" / NOT_FOUND,
     /// No such token, or none of the caller's.
     UnknownToken = "unknown_token" / NOT_FOUND,
+    /// No such operation.
+    UnknownOperation = "unknown_operation" / NOT_FOUND,
+    /// No such order is open.
+    UnknownOrder = "unknown_order" / NOT_FOUND,
     /// No such page.
     NotFound = "not_found" / NOT_FOUND,
     /// Not with this method.
@@ -82,8 +86,20 @@ codes! {
     StillReports = "still_reports" / CONFLICT,
     /// The class is in mode `observe`: nothing is started.
     ModeObserve = "mode_observe" / CONFLICT,
-    /// This version starts no operations.
-    NoOperations = "no_operations" / CONFLICT,
+    /// Something objects to beginning it, or to going on; the message says what and what would help.
+    Objected = "objected" / CONFLICT,
+    /// Another operation has the node.
+    OperationRunning = "operation_running" / CONFLICT,
+    /// The node or its volume is protected; nothing overrides that.
+    NodeProtected = "node_protected" / CONFLICT,
+    /// What was approved is not what would be done now.
+    StaleApproval = "stale_approval" / CONFLICT,
+    /// One's own yes is no second opinion.
+    OwnApproval = "own_approval" / CONFLICT,
+    /// There is no way back any more.
+    PastNoReturn = "past_no_return" / CONFLICT,
+    /// The operation is not where that would mean something.
+    NotThatStep = "not_that_step" / CONFLICT,
     /// The body is too long.
     BodyTooLarge = "body_too_large" / PAYLOAD_TOO_LARGE,
     /// The body must be announced as JSON.

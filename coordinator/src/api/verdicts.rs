@@ -58,7 +58,11 @@ pub fn nodes<'a>(given: impl Iterator<Item = &'a str>) -> Result<BTreeSet<NodeNa
     Ok(nodes)
 }
 
-fn volumes(action: Action, word: Option<&str>) -> Result<Volumes, Refusal> {
+/// What becomes of the volumes, in a word.
+///
+/// # Errors
+/// The word is none, or goes with another action only.
+pub fn volumes(action: Action, word: Option<&str>) -> Result<Volumes, Refusal> {
     match word {
         None | Some("keep") => Ok(Volumes::Keep),
         Some("delete") if action == Action::Delete => Ok(Volumes::Delete),

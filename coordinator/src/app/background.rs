@@ -1,18 +1,18 @@
 //! What runs in the background of a coordinator, at which rhythm.
 
-use super::App;
+use super::{App, operations, outside::RealWorld};
 use crate::{
     fleet::Fleet,
     integrations::{
         authority::PuppetAuthority,
-        mesos::{LeaderEvents, MesosError, MesosMasters, PATIENCE},
+        mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
         ssh::Ssh,
-        webhook::{Webhook, WebhookError},
+        webhook::{TellPeople, Webhook, WebhookError},
     },
     serve::tls::Identity,
     tasks::{
-        Backup, Driver, FollowMesosTask, Hub, MesosNews, Notify, ObserveMesosTask, ProbeSshTask, Prune,
-        Remember, RenewRevokedTask, Tick, Watchdog,
+        Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember,
+        RenewRevokedTask, Tick, Watchdog,
     },
     view::Transition,
 };
@@ -54,9 +54,11 @@ pub(super) fn start(
         driver.every(period, Watchdog { hub: hub.clone() });
     }
     let mesos = &app.config.mesos;
+    let mut act: Option<Arc<dyn MesosAct>> = None;
     if !mesos.masters.is_empty() {
         let masters = Arc::new(MesosMasters::new(&mesos.masters, mesos.timeout)?);
-        let news = Arc::new(MesosNews::default());
+        act = Some(Arc::new(MesosOperator::new(&mesos.masters, mesos.timeout)?));
+        let news = app.mesos_news.clone();
         if mesos.events {
             driver.every(TURN, FollowMesosTask::new(LeaderEvents::new(&masters, PATIENCE), news.clone()));
         }
@@ -65,9 +67,13 @@ pub(super) fn start(
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
+    let mut people: Option<Arc<dyn TellPeople>> = None;
     if let Some(notice) = &app.config.notice {
-        driver.every(NOTIFY, Notify::new(hub.clone(), Arc::new(Webhook::new(&notice.webhook)?)));
+        let webhook = Arc::new(Webhook::new(&notice.webhook)?);
+        people = Some(webhook.clone());
+        driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
     }
+    operations::run(app, Arc::new(RealWorld { app: Arc::downgrade(app), mesos: act, people }));
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())
     {

@@ -69,7 +69,10 @@ pub enum StartError {
     /// The coordinator cannot prove who it is.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
-    /// Nobody could be recognised.
+    /// Nobody could be recognised, or the journal cannot be read.
+    #[error(transparent)]
+    Build(#[from] super::BuildError),
+    /// A proxy cannot be recognised.
     #[error(transparent)]
     Door(#[from] super::DoorError),
     /// An address cannot be listened on.

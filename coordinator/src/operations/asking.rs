@@ -117,6 +117,14 @@ impl Operations {
         taken
     }
 
+    /// As [`Self::request`] without accepting anything: says whether it would be, and writes nothing.
+    ///
+    /// # Errors
+    /// See [`Declined`].
+    pub fn rehearse(&self, ask: &Ask, fleet: &Mutex<Fleet>, now: Timestamp) -> Result<(), Declined> {
+        self.weigh(ask, fleet, super::whole(now)).map(drop)
+    }
+
     /// A person who presses twice means one thing.
     fn same(&self, ask: &Ask) -> Option<String> {
         let is_same = |tracked: &&Tracked| {

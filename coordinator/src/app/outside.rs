@@ -1,0 +1,162 @@
+//! Carries effects out in the real world: Mesos, colleagues, commands.
+
+use super::{App, operations::unreachable_outcome};
+use crate::{
+    integrations::{
+        mesos::{self, MesosAct},
+        webhook::TellPeople,
+    },
+    notice::{Level, Notice},
+    operations::{Outside, Task},
+};
+use futures_util::future::BoxFuture;
+use millwright_decision::{
+    Evidence,
+    operation::{Effect, Outcome, Step},
+};
+use std::{
+    process::Stdio,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    time::timeout,
+};
+
+/// What a command prints is kept up to so many bytes of its end.
+const KEPT: usize = 16 * 1024;
+
+/// The real world.
+pub(super) struct RealWorld {
+    /// Whose fleet it acts for. Weak, since the application outlives whoever it starts.
+    pub app: Weak<App>,
+    /// The Mesos masters, where there are any.
+    pub mesos: Option<Arc<dyn MesosAct>>,
+    /// Colleagues, where they listen.
+    pub people: Option<Arc<dyn TellPeople>>,
+}
+
+impl Outside for RealWorld {
+    fn carry_out(&self, task: Task) -> BoxFuture<'static, Outcome> {
+        let Some(app) = self.app.upgrade() else {
+            return Box::pin(async { Outcome::unknown("the coordinator is stopping") });
+        };
+        match task.effect.clone() {
+            Effect::Announce => Box::pin(announce(app, self.people.clone(), task)),
+            Effect::Cordon => Box::pin(offers(app, self.mesos.clone(), task, true)),
+            Effect::Uncordon => Box::pin(offers(app, self.mesos.clone(), task, false)),
+            Effect::Run { command } => Box::pin(run(app, task.step, command)),
+        }
+    }
+}
+
+async fn announce(app: Arc<App>, people: Option<Arc<dyn TellPeople>>, task: Task) -> Outcome {
+    let seen = app
+        .with_operations(|operations| {
+            let tracked = operations.get(&task.operation)?;
+            let wish = &tracked.operation.wish;
+            Some((wish.spelled.clone(), wish.by.clone(), wish.action, wish.reason.clone()))
+        })
+        .await;
+    let Some((node, by, action, reason)) = seen else {
+        return Outcome::unknown("the operation is not there any more");
+    };
+    let id = &task.operation;
+    let Some(people) = people else {
+        let fact = Evidence::new("announced", "on the dashboard; no chat is configured", "coordinator");
+        return Outcome::done(vec![fact]);
+    };
+    let text = format!(
+        "{by} wants {node} {}: {reason}. Who objects says `millwright cancel {id} --reason …`; who agrees looks at \
+         `millwright operations {id}` and approves",
+        action.past()
+    );
+    let notice =
+        Notice { at: app.clock.now(), level: Level::Warn, node: Some(node), subject: id.clone(), text };
+    match people.tell(&notice).await {
+        Ok(()) => Outcome::done(vec![Evidence::new("announced", "in the chat", "webhook")]),
+        Err(why) => Outcome::not_done(format!("nobody was told: {why}")),
+    }
+}
+
+/// Stops offers of a node, or lets them flow.
+async fn offers(app: Arc<App>, mesos: Option<Arc<dyn MesosAct>>, task: Task, stop: bool) -> Outcome {
+    let Some(mesos) = mesos else { return unreachable_outcome("mesos.masters") };
+    let agents: Vec<String> = app.with_fleet(|fleet, _| {
+        let seen = fleet.mesos_agents(&task.node).iter().map(|agent| agent.id.to_string());
+        let mut ids: Vec<String> = seen.collect();
+        ids.extend(fleet.mesos_id(&task.node));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    });
+    if agents.is_empty() {
+        return Outcome::not_done(
+            "Mesos lists no agent of this node, so there are no offers to stop or to let flow",
+        );
+    }
+    let mut evidence = Vec::new();
+    for agent in &agents {
+        let outcome = if stop { mesos.deactivate(agent).await } else { mesos.reactivate(agent).await };
+        match outcome {
+            mesos::Outcome::Done(facts) => evidence.extend(facts.into_iter().map(|fact| Evidence {
+                fact: fact.fact,
+                value: fact.value,
+                source: fact.source,
+                age_seconds: fact.age_seconds,
+            })),
+            mesos::Outcome::NotDone(why) => return Outcome::not_done(why),
+            mesos::Outcome::Unknown(question) => return Outcome::unknown(question),
+        }
+    }
+    app.ask_mesos_soon();
+    Outcome::done(evidence)
+}
+
+/// Runs an exact argument list, without a shell.
+async fn run(app: Arc<App>, step: Step, command: Vec<String>) -> Outcome {
+    let Some((program, arguments)) = command.split_first() else {
+        return Outcome::not_done("its command is empty");
+    };
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(why) => return Outcome::not_done(format!("start {program}: {why}")),
+    };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let patience = Duration::from_secs(step.patience().as_secs().unsigned_abs());
+    let ended = timeout(patience, async {
+        let (said, complained, status) = tokio::join!(tail(stdout), tail(stderr), child.wait());
+        (format!("{said}\n{complained}"), status)
+    });
+    match ended.await {
+        Ok((said, Ok(status))) => app.policy().executors.outcome(step, status.code(), &said),
+        Ok((_, Err(why))) => Outcome::unknown(format!("{program} was started and lost: {why}")),
+        Err(_) => Outcome::unknown(format!(
+            "{program} has not ended after {} min and still runs as process {}",
+            step.patience().as_mins(),
+            child.id().unwrap_or_default()
+        )),
+    }
+}
+
+/// Reads to the end, and keeps the end.
+async fn tail(from: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut from) = from else { return String::new() };
+    let mut kept = Vec::new();
+    let mut chunk = vec![0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut chunk).await {
+        kept.extend(chunk.iter().take(read));
+        if kept.len() > 2 * KEPT {
+            kept.drain(..kept.len() - KEPT);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
