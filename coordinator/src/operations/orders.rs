@@ -3,7 +3,7 @@
 use super::{NotRecorded, Operations, Tracked, number_of};
 use jiff::Timestamp;
 use millwright_decision::{
-    Code, Evidence, Policy,
+    Evidence, Policy,
     operation::{Doer, Event, Operation, Outcome, Phase, State, Step, StepRecord},
 };
 use millwright_protocol::{NodeName, Order, OrderState, Target, Verb};
@@ -140,11 +140,7 @@ fn verb(operation: &Operation, step: Step, record: &StepRecord, policy: &Policy)
                 State::Committed { nonce } => Some(nonce.clone()),
                 _ => None,
             };
-            let mut may_end: Vec<String> = operation.wish.let_go.clone();
-            let granted = operation.grants.iter().filter(|grant| is_task(grant.code));
-            may_end.extend(granted.filter_map(|grant| grant.task.clone()));
-            may_end.sort_unstable();
-            may_end.dedup();
+            let may_end = operation.permit.as_ref().map(|permit| permit.may_end.clone()).unwrap_or_default();
             Some(Verb::Reboot { may_end, commit })
         }
         Step::Puppet => Some(Verb::PuppetRun { tries: PUPPET_TRIES }),
@@ -154,10 +150,6 @@ fn verb(operation: &Operation, step: Step, record: &StepRecord, policy: &Policy)
         }
         _ => None,
     }
-}
-
-fn is_task(code: Code) -> bool {
-    matches!(code, Code::TaskProtected | Code::TaskChecker | Code::TaskService | Code::TaskPinned)
 }
 
 /// `op-17.6.2` is the second attempt at place 6 of operation 17.

@@ -85,6 +85,9 @@ pub struct Permit {
     pub at: Timestamp,
     /// After this moment the step must not begin any more.
     pub expires_at: Timestamp,
+    /// Tasks that may end: disposable ones, and those that a person let go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_end: Vec<String>,
     /// The facts it rests on, worst first: how old the oldest was, and what the fleet looked like.
     #[serde(default)]
     pub rests_on: Vec<Evidence>,

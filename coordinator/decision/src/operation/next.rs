@@ -6,7 +6,8 @@ use super::{
     steps::{self, Gate},
 };
 use crate::{
-    Action, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, Verdict, judge,
+    Action, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, TaskClass, Verdict,
+    judge,
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::Fence;
@@ -439,6 +440,7 @@ fn permit(operation: &Operation, step: Step, situation: &Situation<'_>) -> Permi
         step,
         at: situation.now,
         expires_at: situation.now.checked_add(PERMIT_LASTS).unwrap_or(situation.now),
+        may_end: may_end(operation, situation),
         rests_on: vec![
             Evidence::new("verdict", verdict.verdict.as_str(), "decision"),
             Evidence::new("oldest_fact_seconds", verdict.oldest_fact_seconds, "decision"),
@@ -446,6 +448,21 @@ fn permit(operation: &Operation, step: Step, situation: &Situation<'_>) -> Permi
             Evidence::new("out", situation.snapshot.counts.class(operation.wish.class).out.len(), "fleet"),
         ],
     }
+}
+
+/// Tasks that the step may end: what policy calls disposable, as far as anybody knows of it, and what a person let go.
+fn may_end(operation: &Operation, situation: &Situation<'_>) -> Vec<String> {
+    let node = situation.snapshot.nodes.get(&operation.wish.node);
+    let own =
+        node.and_then(|node| node.agent.as_ref()).and_then(|agent| agent.tasks.known()).into_iter().flatten();
+    let listed = node.and_then(|node| node.master.as_ref()).into_iter().flat_map(|view| &view.tasks);
+    let disposable =
+        own.chain(listed).filter(|task| task.class == TaskClass::Disposable).map(|task| task.id.clone());
+    let let_go = operation.grants.iter().filter_map(|grant| grant.task.clone());
+    let mut tasks: Vec<String> = disposable.chain(let_go).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    tasks
 }
 
 /// The verdict on the operation's own irreversible step, now.
