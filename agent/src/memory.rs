@@ -213,11 +213,13 @@ impl<D: Disk> Memory<D> {
 
     /// What `seen` becomes by an order or answer of this coordinator; `None` where that is nothing new.
     pub fn newer(&self, fence: Fence, position: u64) -> Option<Seen> {
-        let position = match self.kept.seen {
-            Some(seen) if seen.fence.generation == fence.generation => position.max(seen.position),
-            _ => position,
+        let heard = Seen { fence, position };
+        let newer = match self.kept.seen {
+            Some(seen) if seen.fence.generation == fence.generation => {
+                Seen { fence: seen.fence.max(fence), position: seen.position.max(position) }
+            }
+            seen => heard.max(seen.unwrap_or(heard)),
         };
-        let newer = Seen { fence: self.kept.seen.map_or(fence, |seen| seen.fence.max(fence)), position };
         (self.kept.seen != Some(newer)).then_some(newer)
     }
 

@@ -68,9 +68,7 @@ impl<D: Disk> Machine<D> {
 
     /// A coordinator took a report, and said who it is.
     pub fn hear_fence(&mut self, fence: Fence) {
-        let position = self.memory.seen().map_or(0, |seen| seen.position);
-        let is_later = self.memory.seen().is_none_or(|seen| fence.generation > seen.fence.generation);
-        if let Some(seen) = self.memory.newer(fence, if is_later { 0 } else { position }) {
+        if let Some(seen) = self.memory.newer(fence, 0) {
             // What cannot be remembered is heard again with the next report.
             let _ = self.memory.add(vec![Record::Seen(seen)]);
         }
@@ -98,7 +96,7 @@ impl<D: Disk> Machine<D> {
         match check::is_well_formed(order) {
             Ok(order) => self.judge(order, facts, nonce, now),
             Err(no) => {
-                self.close(id, "?", None, None, no.state(), now);
+                self.close_as((id, "?"), None, None, no.state(), now);
                 None
             }
         }
