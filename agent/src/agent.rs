@@ -5,11 +5,20 @@ use crate::{
     check::Check,
     checks::{self, Context},
     clock::{Clock, Moment},
-    config::Config,
+    config::{Config, NodeClass},
     coordinator_client::CoordinatorClient,
     docker::Engine,
     heartbeat::{Heartbeat, SharedContact},
     identity::Identity,
+    memory::FileDisk,
+    orders::{
+        SharedMachine,
+        check::Rules,
+        driver::Driver,
+        machine::Machine,
+        memory_check::MemoryCheck,
+        poll::{self, Poller, Teller},
+    },
     prepull::{self, Images},
     probe,
     runner::Runner,
@@ -68,27 +77,73 @@ impl Agent {
             coordinator: self.config.coordinator.url.as_ref().map(ToString::to_string),
             board: self.runner.board.clone(),
             contact: self.contact.clone(),
+            machine: None,
+            state: self.config.paths.state.clone(),
         }
     }
 
-    /// The reports, when there is somebody to report to.
-    fn heartbeat(&self) -> anyhow::Result<Option<Heartbeat>> {
+    /// What orders may do here.
+    fn rules(&self) -> Rules {
+        let config = &self.config;
+        let images = if config.prepull.enabled { self.images.borrow().names() } else { Vec::new() };
+        Rules {
+            identity: self.identity.clone(),
+            enabled: config.orders.enabled,
+            confirm_reboot: config.protections.confirm_reboot,
+            images: images.iter().map(ToString::to_string).collect(),
+            puppet: !config.orders.puppet_unit.is_empty() || !config.orders.puppet_command.is_empty(),
+            whitelist: config.node.class == NodeClass::Master && config.mesos_master.whitelist.is_some(),
+            cleanup: !config.cleanup.globs.is_empty(),
+        }
+    }
+
+    /// Opens the memory, and has a check say how it is.
+    fn remember(&mut self) -> SharedMachine {
+        let disk = FileDisk::new(self.config.paths.state.join("memory"));
+        let machine = SharedMachine::new(Machine::open(disk, self.rules(), self.now()));
+        let check: Box<dyn Check> = Box::new(MemoryCheck(machine.clone()));
+        let slot = self.runner.board.lock().add(check.as_ref(), self.now());
+        self.checks.push((slot, check));
+        machine
+    }
+
+    /// Reports and orders, when there is somebody to speak to.
+    fn speak(&self, machine: &SharedMachine) -> anyhow::Result<()> {
         let config = &self.config.coordinator;
         let Some(endpoint) = &config.url else {
             log::info!("coordinator.url is not set: checks run and show, nothing is reported");
-            return Ok(None);
+            return Ok(());
         };
         let node: NodeName = self.identity.name.parse()?;
-        Ok(Some(Heartbeat {
+        let client = Rc::new(CoordinatorClient::new(endpoint, &node, config, &self.config.tls)?);
+        let (clock, contact) = (&self.runner.clock, &self.contact);
+        let heartbeat = Heartbeat {
             board: self.runner.board.clone(),
             identity: self.identity.clone(),
             config: config.clone(),
-            client: CoordinatorClient::new(endpoint, &node, config, &self.config.tls)?,
+            client: client.clone(),
+            machine: machine.clone(),
+            state: self.config.paths.state.clone(),
             sequence: Sequence::open(&self.config.paths.state, self.now().wall),
-            contact: self.contact.clone(),
-            clock: self.runner.clock.clone(),
+            contact: contact.clone(),
+            clock: clock.clone(),
             report_soon: self.runner.report_soon.clone(),
-        }))
+        };
+        let driver = Driver {
+            machine: machine.clone(),
+            config: self.config.clone(),
+            identity: self.identity.clone(),
+            board: self.runner.board.clone(),
+            images: self.images.clone(),
+            clock: clock.clone(),
+            tell: Rc::default(),
+        };
+        let teller = Teller { machine: machine.clone(), client: client.clone(), tell: driver.tell.clone() };
+        tokio::task::spawn_local(heartbeat.beat());
+        tokio::task::spawn_local(Poller { driver, client, contact: contact.clone() }.poll());
+        tokio::task::spawn_local(teller.tell());
+        tokio::task::spawn_local(poll::tick(machine.clone(), contact.clone(), clock.clone()));
+        Ok(())
     }
 
     fn now(&self) -> Moment {
@@ -106,11 +161,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     on_one_thread(serve(agent))?
 }
 
-async fn serve(agent: Agent) -> anyhow::Result<()> {
+async fn serve(mut agent: Agent) -> anyhow::Result<()> {
     let listener = status::bind(agent.config.status.listen).await?;
     let address = listener.local_addr().context("ask for the address of the status")?;
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (status, heartbeat) = (agent.status(), agent.heartbeat()?);
+    let machine = agent.remember();
+    let status = StatusSource { machine: Some(machine.clone()), ..agent.status() };
     log::info!(
         node = agent.identity.name.as_str(), version = env!("CARGO_PKG_VERSION");
         "{} ({}, name from {}): {} checks, status on http://{address}",
@@ -119,6 +175,7 @@ async fn serve(agent: Agent) -> anyhow::Result<()> {
     // The only line on stdout: whoever asked for port 0 reads it.
     let _ = writeln!(std::io::stdout(), "status on http://{address}");
     telemetry::ready();
+    agent.speak(&machine)?;
     for (slot, check) in agent.checks {
         tokio::task::spawn_local(agent.runner.clone().watch(slot, check));
     }
@@ -126,9 +183,6 @@ async fn serve(agent: Agent) -> anyhow::Result<()> {
         let engine = Engine::new(&agent.config.checks.docker.socket);
         let (paths, clock) = (agent.config.paths.clone(), agent.runner.clock.clone());
         tokio::task::spawn_local(prepull::drive(agent.images, engine, paths, clock));
-    }
-    if let Some(heartbeat) = heartbeat {
-        tokio::task::spawn_local(heartbeat.beat());
     }
     tokio::select! {
         result = status::serve(listener, status.clone()) => result.context("serve the status")?,

@@ -10,6 +10,7 @@ mod docker;
 mod fragment;
 mod mesos;
 mod node;
+mod orders;
 mod paths;
 mod prepull;
 mod puppet;
@@ -26,6 +27,7 @@ pub use docker::{ContainersConfig, DockerConfig};
 pub use fragment::{ConfigError, Fragment};
 pub use mesos::{MesosAgentConfig, MesosMasterConfig};
 pub use node::{NodeClass, NodeConfig, Protections};
+pub use orders::{CleanupConfig, OrdersConfig, WhitelistConfig};
 pub use paths::Paths;
 pub use prepull::PrePullConfig;
 pub use puppet::PuppetConfig;
@@ -61,6 +63,12 @@ pub struct Config {
     pub checks: Checks,
     /// Which images are kept on the node.
     pub prepull: PrePullConfig,
+    /// Whether and how orders are carried out.
+    pub orders: OrdersConfig,
+    /// What orders may write on a master.
+    pub mesos_master: WhitelistConfig,
+    /// What orders may remove.
+    pub cleanup: CleanupConfig,
 }
 
 /// One section a check, `[checks.NAME]`.
@@ -165,6 +173,9 @@ impl Config {
             checks.zookeeper.faults(),
             checks.puppet.faults(),
             self.prepull.faults(),
+            self.orders.faults(),
+            self.mesos_master.faults(),
+            self.cleanup.faults(),
         ]
         .concat()
     }

@@ -7,12 +7,15 @@ use crate::{
     clock::{Clock, Moment},
     config::CoordinatorConfig,
     coordinator_client::{CoordinatorClient, ReportError},
+    holds,
     identity::Identity,
+    orders::SharedMachine,
     sequence::Sequence,
 };
-use millwright_protocol::ReportAnswer;
+use millwright_protocol::{Fence, Report, ReportAnswer};
 use std::{
     hash::{BuildHasher, RandomState},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -26,6 +29,9 @@ use tokio::{
 const AT_MOST_ONE_IN: Duration = Duration::from_secs(1);
 /// The first wait after a failed report.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Without contact for so long the coordinator is silent, and then this node is alone.
+const SILENT_AFTER: Duration = Duration::from_secs(30);
+const ALONE_AFTER: Duration = Duration::from_secs(300);
 /// So long the first report waits for every check's first look.
 const FIRST_LOOKS: Duration = Duration::from_secs(5);
 
@@ -66,7 +72,11 @@ pub struct Heartbeat {
     /// How often.
     pub config: CoordinatorConfig,
     /// To whom.
-    pub client: CoordinatorClient,
+    pub client: Rc<CoordinatorClient>,
+    /// What orders there were; it learns from answers who the coordinator is and what time it has.
+    pub machine: SharedMachine,
+    /// Where holds of the node are.
+    pub state: PathBuf,
     /// Its number.
     pub sequence: Sequence,
     /// What came of it.
@@ -114,9 +124,15 @@ impl Heartbeat {
 
     async fn send(&mut self) -> Result<(), ReportError> {
         let (sequence, now) = (self.sequence.take(), (self.clock)());
-        let report = self.board.lock().report(&self.identity, sequence, now);
-        let answer = self.client.report(&report).await;
-        let now = (self.clock)();
+        let answer = self.client.report(&self.report(sequence, now)).await;
+        let (sent, now) = (now, (self.clock)());
+        if let Ok(answer) = &answer {
+            let mut machine = self.machine.lock();
+            machine.hear_clock(answer.received_at, sent.uptime, now.uptime);
+            if let (Some(generation), Some(epoch)) = (answer.generation, answer.epoch) {
+                machine.hear_fence(Fence { generation, epoch });
+            }
+        }
         let mut contact = self.contact.lock();
         contact.sequence = sequence;
         match answer {
@@ -131,6 +147,13 @@ impl Heartbeat {
         }
     }
 
+    fn report(&self, sequence: u64, now: Moment) -> Report {
+        // Holds that cannot be read object to every order all the same.
+        let local_holds = holds::in_force(&self.state, now.wall).unwrap_or_default();
+        let report = self.board.lock().report(&self.identity, sequence, now);
+        Report { seen: self.machine.lock().seen(), local_holds, ..report }
+    }
+
     /// How long to wait after so many failures; what the coordinator asks for is heard, within our limit.
     fn back_off(&self, failures: u32, error: &ReportError) -> Duration {
         let asked = match error {
@@ -143,7 +166,39 @@ impl Heartbeat {
     }
 }
 
+/// How long the coordinator was not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Lately.
+    InTouch,
+    /// For 30 s.
+    Silent,
+    /// For 5 min: nobody gives orders, and nothing is begun.
+    Alone,
+}
+
+impl Standing {
+    /// The word in log, page and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InTouch => "in_touch",
+            Self::Silent => "silent",
+            Self::Alone => "alone",
+        }
+    }
+}
+
 impl Contact {
+    /// How long the coordinator was not heard; since it should have been, where it never was.
+    pub fn standing(&self, now: Moment) -> Standing {
+        let last = self.accepted.or(self.problem.as_ref().map(|(_, since)| *since));
+        match last.map(|last| now.since(last)) {
+            Some(silent) if silent >= ALONE_AFTER => Standing::Alone,
+            Some(silent) if silent >= SILENT_AFTER => Standing::Silent,
+            _ => Standing::InTouch,
+        }
+    }
+
     fn accept(&mut self, answer: &ReportAnswer, now: Moment) {
         if self.problem.take().is_some() || self.accepted.is_none() {
             log::info!("the coordinator takes reports");
@@ -182,7 +237,7 @@ impl Contact {
 
 /// Doubles from one second up to `at_most`, and takes between half and all of it, so that agents that lost
 /// their coordinator together do not come back together.
-fn back_off(failures: u32, at_most: Duration, fraction: f64) -> Duration {
+pub(crate) fn back_off(failures: u32, at_most: Duration, fraction: f64) -> Duration {
     let doubled =
         FIRST_RETRY.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     doubled.min(at_most).mul_f64(0.5 + fraction / 2.0)
@@ -194,7 +249,7 @@ fn jittered(every: Duration, fraction: f64) -> Duration {
 }
 
 /// A number from 0 up to 1 that differs from agent to agent and from call to call.
-fn fraction() -> f64 {
+pub(crate) fn fraction() -> f64 {
     f64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
@@ -218,6 +273,18 @@ mod tests {
         let spread: Vec<f64> = (0..50).map(|_| fraction()).collect();
         assert!(spread.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
         assert!(spread.iter().any(|fraction| fraction != &spread[0]));
+    }
+
+    #[test]
+    fn without_contact_a_node_is_first_silent_and_then_alone() {
+        let start = Moment { wall: "2026-01-31T10:00:00Z".parse().unwrap(), uptime: MINUTE };
+        let heard = Contact { accepted: Some(start), ..Contact::default() };
+        let never = Contact { problem: Some(("refused".into(), start)), ..Contact::default() };
+        for contact in [heard, never] {
+            let words = [0, 29, 30, 299, 300]
+                .map(|seconds| contact.standing(start.after(Duration::from_secs(seconds))).as_str());
+            assert_eq!(words, ["in_touch", "in_touch", "silent", "silent", "alone"]);
+        }
     }
 
     #[test]

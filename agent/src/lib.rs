@@ -1,4 +1,5 @@
-//! The agent: checks one node, reports to the coordinator, pulls builder images, and nothing else.
+//! The agent: checks one node, reports to the coordinator, pulls builder images, carries out a short list of orders, and
+//! nothing else.
 //!
 //! Each check looks in its own rhythm (`runner`); a ledger turns looks into findings; the board holds findings
 //! and facts; reports and the local status are views of the board.
@@ -12,11 +13,14 @@ pub mod config;
 pub mod coordinator_client;
 pub mod docker;
 pub mod heartbeat;
+pub mod holds;
 pub mod http;
 pub mod identity;
 pub mod json;
 pub mod ledger;
+pub mod memory;
 pub mod mesos;
+pub mod orders;
 pub mod pattern;
 pub mod prepull;
 pub mod probe;

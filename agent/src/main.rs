@@ -1,13 +1,16 @@
 //! The program: what it is told on the command line, and how it ends.
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use log::LevelFilter;
 use millwright_agent::{
     agent,
-    config::{Config, DEFAULT_PATH},
+    config::{Config, DEFAULT_PATH, units},
+    holds,
     status::{
         ask,
         print::{self, Colour},
+        view,
     },
     telemetry,
 };
@@ -15,9 +18,10 @@ use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
-/// Checks this node, shows and reports how it is, pulls builder images, and nothing else.
+/// Checks this node, shows and reports how it is, pulls builder images, carries out a short list of orders, and nothing else.
 #[derive(Parser)]
 #[command(name = "millwright-agent", version)]
 struct Arguments {
@@ -55,6 +59,34 @@ enum Command {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Keeps this node as it is: no order overrules a hold. Needs neither the network nor the running agent.
+    Hold {
+        #[command(subcommand)]
+        what: Hold,
+    },
+}
+
+#[derive(Subcommand)]
+enum Hold {
+    /// Sets a hold.
+    Add {
+        /// Why, for whoever finds it.
+        reason: String,
+        /// How long, such as 2h or 3d; without it until it is lifted.
+        #[arg(long = "for", value_name = "DURATION", value_parser = units::parse_duration)]
+        lasts: Option<Duration>,
+    },
+    /// Shows the holds in force.
+    List {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lifts a hold.
+    Lift {
+        /// As `hold list` shows it.
+        id: String,
     },
 }
 
@@ -105,12 +137,39 @@ fn obey(arguments: Arguments) -> anyhow::Result<ExitCode> {
             say(&text);
             Ok(ExitCode::from(print::exit_code(view.worst)))
         }
+        Some(Command::Hold { what }) => hold(&config.paths.state, what),
         Some(Command::Run) | None => {
             telemetry::start(arguments.log);
             agent::run(config)?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn hold(state: &Path, what: Hold) -> anyhow::Result<ExitCode> {
+    let now = Timestamp::now();
+    Ok(match what {
+        Hold::Add { reason, lasts } => {
+            let hold = holds::add(state, &person(), &reason, lasts, now)?;
+            say(&format!("{}; `millwright-agent hold lift {}` ends that", view::hold(&hold), hold.id))
+        }
+        Hold::Lift { id } => say(&format!("lifted: {}", view::hold(&holds::lift(state, &id)?))),
+        Hold::List { json } => {
+            let holds = holds::in_force(state, now)?;
+            match json {
+                true => say(&serde_json::to_string_pretty(&holds)?),
+                false if holds.is_empty() => say("nobody holds this node"),
+                false => say(&holds.iter().map(|hold| view::hold(hold) + "\n").collect::<String>()),
+            }
+        }
+    })
+}
+
+/// Who types: the person behind sudo, else the user.
+fn person() -> String {
+    let behind = std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
+    let user = || nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    behind.or_else(user).unwrap_or_else(|| "somebody".to_owned())
 }
 
 /// The configuration that is read, for people.

@@ -112,6 +112,8 @@ mod tests {
             coordinator: None,
             board: SharedBoard::default(),
             contact: SharedContact::default(),
+            machine: None,
+            state: "/none/such".into(),
         };
         tokio::spawn(serve(listener, source));
         format!("http://{address}")

@@ -132,6 +132,15 @@ impl PrePull {
         self.config.room.max(last_size.saturating_mul(2))
     }
 
+    /// What is missing of these is due now, however long it would have waited.
+    pub fn hurry(&mut self, names: &[ImageName], now: Timestamp) {
+        for entry in self.entries.iter_mut().filter(|entry| names.contains(&entry.name)) {
+            if entry.image.is_none() && entry.state != PullState::Pulling {
+                entry.next_try_at = Some(now);
+            }
+        }
+    }
+
     /// There is not enough room; tried again later.
     pub fn no_room(&mut self, name: &ImageName, free: u64, now: Timestamp, chance: f64) {
         let needed = self.room_needed(name);
@@ -299,6 +308,19 @@ mod tests {
             (fact.state, fact.attempts, fact.error.as_deref()),
             (PullState::Failed, 9, Some("toomanyrequests"))
         );
+    }
+
+    #[test]
+    fn a_missing_image_that_is_hurried_is_due_at_once_and_a_present_one_is_not() {
+        let [first, second] = names();
+        let mut prepull = started();
+        prepull.began(&first);
+        prepull.succeeded(&first, image(1), at(0));
+        prepull.began(&second);
+        prepull.failed(&second, "x", at(0), 1.0);
+        assert!(matches!(prepull.next(at(1)), Next::Wait(_)));
+        prepull.hurry(&[first, second.clone()], at(1));
+        assert_eq!(prepull.next(at(1)), Next::Pull(second));
     }
 
     #[test]

@@ -36,6 +36,21 @@ pub fn render(view: &StatusView) -> String {
     }
     text.head("millwright_report_problem", "gauge", "Whether the last report was not accepted.");
     text.line("millwright_report_problem", &[], f64::from(u8::from(view.coordinator.problem.is_some())));
+    text.head("millwright_local_holds", "gauge", "Holds set on the node itself.");
+    text.line("millwright_local_holds", &[], view.local_holds.len() as f64);
+    text.head("millwright_coordinator_standing", "gauge", "0 in touch, 1 silent for 30 s, 2 alone for 5 min.");
+    let standing = ["in_touch", "silent", "alone"].iter().position(|word| *word == view.coordinator.standing);
+    text.line("millwright_coordinator_standing", &[], standing.unwrap_or(0) as f64);
+    if let Some(orders) = &view.orders {
+        text.head("millwright_orders_enabled", "gauge", "Whether orders are carried out here.");
+        text.line("millwright_orders_enabled", &[], f64::from(u8::from(orders.enabled)));
+        text.head("millwright_orders_remembered", "gauge", "Orders that are remembered.");
+        text.line("millwright_orders_remembered", &[], orders.remembered as f64);
+        text.head("millwright_orders_untold", "gauge", "Answers that the coordinator has not heard.");
+        text.line("millwright_orders_untold", &[], orders.untold as f64);
+        text.head("millwright_memory_trouble", "gauge", "Whether the memory cannot be used.");
+        text.line("millwright_memory_trouble", &[], f64::from(u8::from(orders.memory_trouble.is_some())));
+    }
     text.0
 }
 

@@ -35,7 +35,11 @@ pub fn render(view: &StatusView) -> String {
     if !protections.is_empty() {
         let _ = write!(page, "<p>protected: {}</p>", protections.join(", "));
     }
-    let _ = write!(page, "<p>{}</p></header><main>", escaped(&view.coordinator.sentence()));
+    let _ = write!(page, "<p>{}</p>", escaped(&view.coordinator.sentence()));
+    for hold in &view.local_holds {
+        let _ = write!(page, "<p><b>{}</b></p>", escaped(&view::hold(hold)));
+    }
+    page.push_str("</header><main>");
     let (bad, well): (Vec<&Finding>, Vec<&Finding>) =
         view.findings.iter().partition(|finding| finding.status != Status::Ok);
     section(&mut page, "Needs a look", &bad, view);
@@ -50,6 +54,7 @@ pub fn render(view: &StatusView) -> String {
         }
         page.push_str("</ul>");
     }
+    orders(&mut page, view);
     section(&mut page, "Fine", &well, view);
     let _ = write!(
         page,
@@ -58,6 +63,20 @@ pub fn render(view: &StatusView) -> String {
         view.at.strftime("%Y-%m-%d %H:%M:%S UTC"),
     );
     page
+}
+
+fn orders(page: &mut String, view: &StatusView) {
+    let Some(orders) = view.orders.as_ref() else { return };
+    let off = if orders.enabled { "" } else { ": off (orders.enabled in agent.toml)" };
+    if orders.last.is_empty() && orders.enabled {
+        return;
+    }
+    let _ = write!(page, "<h2>Orders{off}</h2><ul>");
+    for order in &orders.last {
+        let at = order.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let _ = write!(page, "<li>{} <small>{at}</small></li>", escaped(&order.sentence()));
+    }
+    page.push_str("</ul>");
 }
 
 fn section(page: &mut String, title: &str, findings: &[&Finding], view: &StatusView) {

@@ -33,6 +33,17 @@ pub fn status(view: &StatusView, colour: Colour) -> String {
         let _ = writeln!(text, "protected: {}", protections.join(", "));
     }
     let _ = writeln!(text, "{}", printable(&view.coordinator.sentence()));
+    for hold in &view.local_holds {
+        let _ = writeln!(text, "{}", printable(&view::hold(hold)));
+    }
+    if let Some(orders) = &view.orders {
+        if !orders.enabled {
+            let _ = writeln!(text, "orders are refused: orders.enabled is false in agent.toml");
+        }
+        for order in orders.last.iter().take(3) {
+            let _ = writeln!(text, "order {}", printable(&order.sentence()));
+        }
+    }
     for image in view::images(&view.facts) {
         let _ = writeln!(text, "image {}", printable(&image));
     }

@@ -5,12 +5,14 @@ use crate::{
     clock::Moment,
     config::{NodeClass, Protections},
     heartbeat::SharedContact,
+    holds,
     identity::Identity,
+    orders::{SharedMachine, machine::OrdersView},
 };
 use jiff::Timestamp;
-use millwright_protocol::{Facts, Finding, Status};
+use millwright_protocol::{Facts, Finding, LocalHold, Status};
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
+use std::{cmp::Reverse, path::PathBuf};
 
 /// The agent's status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,12 @@ pub struct StatusView {
     pub protections: Protections,
     /// How the agent and its coordinator get on.
     pub coordinator: ContactView,
+    /// Holds set on the node itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_holds: Vec<LocalHold>,
+    /// Orders of the coordinator; absent where no agent runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<OrdersView>,
     /// All findings, the worst first.
     pub findings: Vec<Finding>,
     /// Everything else the checks saw.
@@ -50,6 +58,9 @@ pub struct ContactView {
     /// Where it is; absent when none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// `in_touch`, after 30 s without contact `silent`, after 5 min `alone`.
+    #[serde(default)]
+    pub standing: String,
     /// How long ago it took a report, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_seconds_ago: Option<u64>,
@@ -87,6 +98,10 @@ impl ContactView {
             None => "no report was accepted since the agent started".to_owned(),
             Some(seconds) => format!("the last report was accepted {seconds} s ago by {url}"),
         };
+        let accepted = match self.standing.as_str() {
+            "alone" => format!("{accepted}; this node is alone, and begins nothing"),
+            _ => accepted,
+        };
         match (&self.problem, self.listed) {
             (Some(problem), _) => format!("{problem}; {accepted}"),
             (None, Some(false)) => format!("{accepted}; its policy does not list this node"),
@@ -110,6 +125,10 @@ pub struct StatusSource {
     pub board: SharedBoard,
     /// How reports fare.
     pub contact: SharedContact,
+    /// Orders, where an agent runs.
+    pub machine: Option<SharedMachine>,
+    /// Where holds of the node are.
+    pub state: PathBuf,
 }
 
 impl StatusSource {
@@ -136,6 +155,8 @@ impl StatusSource {
             worst: findings.first().map_or(Status::Ok, |finding| finding.status),
             protections: self.protections,
             coordinator: self.contact_view(now),
+            local_holds: holds::in_force(&self.state, now.wall).unwrap_or_default(),
+            orders: self.machine.as_ref().map(|machine| machine.lock().view()),
             findings,
             facts,
         }
@@ -145,6 +166,7 @@ impl StatusSource {
         let contact = self.contact.lock();
         ContactView {
             url: self.coordinator.clone(),
+            standing: contact.standing(now).as_str().to_owned(),
             accepted_seconds_ago: contact.accepted.map(|accepted| now.since(accepted).as_secs()),
             accepted_at: contact.accepted.map(|accepted| accepted.wall),
             listed: contact.listed,
@@ -166,6 +188,12 @@ pub fn tally(findings: &[Finding]) -> String {
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
     if counts.is_empty() { "nothing is checked".to_owned() } else { counts.join(", ") }
+}
+
+/// A hold of the node, in words.
+pub fn hold(hold: &LocalHold) -> String {
+    let until = hold.until.map_or("until it is lifted".to_owned(), |until| format!("until {until}"));
+    format!("{} holds this node as it is, {until}: {} (hold {})", hold.author, hold.reason, hold.id)
 }
 
 /// "since 10:04 CET (12 min)", by the node's own time zone; with the day when it was not today.
@@ -264,6 +292,8 @@ pub(crate) mod tests {
             coordinator: Some("http://127.0.0.1:8482".into()),
             board,
             contact,
+            machine: None,
+            state: "/none/such".into(),
         };
         source.view_at(start.after(Duration::from_secs(90)))
     }

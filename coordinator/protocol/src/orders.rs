@@ -56,6 +56,14 @@ pub struct Order {
     pub verb: Verb,
 }
 
+impl Order {
+    /// It is void from then on, by the coordinator's clock.
+    pub fn void_at(&self) -> Timestamp {
+        let ttl = std::time::Duration::from_secs(self.ttl_seconds);
+        self.issued_at.checked_add(ttl).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// What an agent can be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
@@ -76,6 +84,9 @@ pub enum Verb {
         /// Tasks that a person let go; any other living task is a refusal.
         #[serde(default)]
         may_end: Vec<String>,
+        /// Who confirmed it, where the node asks for that; its own configuration may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirmed_by: Option<String>,
         /// The nonce of the agent's answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<String>,

@@ -1,0 +1,125 @@
+//! Carries out what the machine has begun: one task for each order, its end told to the machine.
+
+use super::{
+    SharedMachine,
+    local::LocalFacts,
+    look,
+    verbs::{
+        cleanup, collect_diagnostics, prepull, puppet_run::{self, Pace}, reboot, set_fact, set_whitelist,
+    },
+};
+use crate::{
+    board::SharedBoard,
+    clock::Clock,
+    config::Config,
+    docker::Engine,
+    identity::Identity,
+    prepull::Images,
+};
+use millwright_protocol::{Order, OrderState, Verb};
+use std::{
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+/// The coordinator hears that a reboot starts, if it answers within this; the reboot does not wait for it longer.
+const TELL_WITHIN: Duration = Duration::from_millis(800);
+
+/// Everything that verbs act with.
+#[derive(Clone)]
+pub struct Driver {
+    /// What is to be done.
+    pub machine: SharedMachine,
+    /// How.
+    pub config: Rc<Config>,
+    /// Who this is.
+    pub identity: Identity,
+    /// What the checks see.
+    pub board: SharedBoard,
+    /// The images of pre-pull.
+    pub images: Images,
+    /// What time it is.
+    pub clock: Clock,
+    /// Poked when there is something to tell.
+    pub tell: Rc<Notify>,
+}
+
+impl Driver {
+    /// What the node has to say now.
+    pub fn look(&self) -> LocalFacts {
+        look::look(&self.config, &self.board, (self.clock)())
+    }
+
+    /// Carries out an order to its end, in a task of its own.
+    pub fn begin(&self, order: Order) {
+        self.tell.notify_one();
+        let driver = self.clone();
+        tokio::task::spawn_local(async move {
+            if let Some(state) = driver.carry_out(&order).await {
+                log::info!(order = order.id.as_str(); "{} ended: {}", order.verb.as_str(), in_words(&state));
+                driver.machine.lock().ended(&order.id, state, (driver.clock)());
+            }
+            driver.tell.notify_one();
+        });
+    }
+
+    /// What became of it; `None` where the machine will find out.
+    async fn carry_out(&self, order: &Order) -> Option<OrderState> {
+        let (config, paths) = (&self.config, &self.config.paths);
+        let state = match &order.verb {
+            Verb::Reboot { .. } => return self.reboot(order).await,
+            Verb::PuppetRun { tries } => puppet_run::run(config, *tries, Pace::default()).await,
+            Verb::Prepull { images } => {
+                let engine = Engine::new(&config.checks.docker.socket);
+                prepull::run(&self.images, &engine, images, &self.clock).await
+            }
+            Verb::CollectDiagnostics {} => {
+                collect_diagnostics::run(&order.id, &self.board, &self.identity, paths, (self.clock)())
+            }
+            Verb::SetFact { name, value } => set_fact::run(&config.orders, paths, name, value.as_deref()),
+            Verb::SetWhitelist { hosts, version, may_drop } => {
+                // The check has seen that there is one.
+                let file = paths.rooted(config.mesos_master.whitelist.as_deref()?);
+                set_whitelist::run(&file, hosts, *version, *may_drop)
+            }
+            Verb::Cleanup { dry_run } => {
+                let (cleanup, paths, dry_run) = (config.cleanup.clone(), paths.clone(), *dry_run);
+                let round = move || cleanup::run(&cleanup, &paths, dry_run, SystemTime::now());
+                tokio::task::spawn_blocking(round).await.unwrap_or_else(|error| OrderState::Unknown {
+                    sentence: format!("the cleanup broke: {error}; look at what is left"),
+                })
+            }
+        };
+        Some(state)
+    }
+
+    async fn reboot(&self, order: &Order) -> Option<OrderState> {
+        let told = async {
+            while self.machine.lock().is_untold(&order.id) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // Best effort: a coordinator that does not answer learns it from the next boot.
+        let _ = timeout(TELL_WITHIN, told).await;
+        let facts = self.look();
+        if !self.machine.lock().last_look(order, &facts, (self.clock)()) {
+            return None;
+        }
+        log::warn!(order = order.id.as_str(); "this node reboots now: {}", order.reason);
+        reboot::run(&self.config.orders, &self.config.paths).await
+    }
+}
+
+fn in_words(state: &OrderState) -> &str {
+    match state {
+        OrderState::Done { .. } => "done",
+        OrderState::Failed { sentence, .. }
+        | OrderState::Unknown { sentence }
+        | OrderState::Refused { sentence, .. } => sentence,
+        OrderState::Prepared { .. } | OrderState::Starting => "under way",
+    }
+}
