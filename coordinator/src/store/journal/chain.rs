@@ -1,7 +1,8 @@
 //! The chain of digests, and the check of a journal entry by entry: what of it can be believed, and where it breaks.
 //!
 //! Damage stops as little as is safe. An entry that does not fit stops its stream. Where positions are missing nobody
-//! knows what they held: every stream that goes on there or later stops, and every stream that lost its end.
+//! knows what they held: every stream that had begun and goes on behind them stops, and every stream that lost its end.
+//! What begins behind them with its number 1 is whole, or nothing could go on ever again.
 
 use super::{Draft, Entry, Read};
 use crate::people::hex;
@@ -93,7 +94,9 @@ pub(super) struct Check {
     /// What the next number of each stream is.
     next: BTreeMap<String, u64>,
     broken: BTreeMap<String, String>,
-    /// What is missing, once anything is.
+    /// What is missing, for each stream that may have had something there.
+    suspects: BTreeMap<String, String>,
+    /// The same for the entry that comes next.
     hole: Option<String>,
 }
 
@@ -108,6 +111,7 @@ impl Check {
             fence: Fence::default(),
             next: BTreeMap::new(),
             broken: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             hole: None,
         }
     }
@@ -132,7 +136,9 @@ impl Check {
         if let Some(sentence) = &wrong {
             self.note(entry.position, sentence.clone());
         }
-        if let Some(sentence) = wrong.or_else(|| self.hole.clone()) {
+        // The entry right behind a hole cannot be proven; it is no damage of its own.
+        let hole = self.hole.take().or_else(|| self.suspects.get(&entry.draft.stream).cloned());
+        if let Some(sentence) = wrong.or(hole) {
             self.broken.entry(entry.draft.stream).or_insert(sentence);
         } else if !self.broken.contains_key(&entry.draft.stream) {
             self.read.entries.push(entry);
@@ -179,7 +185,10 @@ impl Check {
         };
         self.note(expected, sentence.clone());
         self.previous = None;
-        self.hole.get_or_insert(sentence);
+        for stream in self.next.keys() {
+            self.suspects.entry(stream.clone()).or_insert_with(|| sentence.clone());
+        }
+        self.hole = Some(sentence);
     }
 
     /// Whether nothing of the entry, and nothing of the digest before, has changed; where that is missing nobody knows.

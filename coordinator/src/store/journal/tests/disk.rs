@@ -83,14 +83,29 @@ fn missing_positions_stop_whoever_goes_on_there_or_lost_its_end() {
 }
 
 #[test]
-fn an_operation_that_ended_before_the_damage_can_still_be_read() {
+fn an_operation_that_ended_before_missing_positions_or_began_behind_them_is_whole() {
     let place = testing::Place::on("mw");
     let journal = place.open().journal().unwrap();
-    journal.append(0, &drafts(&[("op-1", 1), ("op-2", 1), ("op-2", 2), ("op-3", 1)])).unwrap();
+    let written =
+        [("op-1", 1), ("fleet", 1), ("op-2", 1), ("op-2", 2), ("fleet", 2), ("op-3", 1), ("op-3", 2)];
+    journal.append(0, &drafts(&written)).unwrap();
     drop(journal);
-    change(&place, "DELETE FROM journal WHERE position = 2");
+    change(&place, "DELETE FROM journal WHERE position = 3");
     let (read, broken, _) = found(&place);
-    assert_eq!((seen(&read), broken), (vec![("op-1", 1)], vec!["op-2".to_owned(), "op-3".to_owned()]));
+    assert_eq!(broken, ["fleet", "op-2"], "nobody knows that the hole held nothing of the fleet");
+    assert_eq!(seen(&read), [("op-1", 1), ("fleet", 1), ("op-3", 1), ("op-3", 2)]);
+    assert_eq!(place.open().journal().unwrap().append(7, &drafts(&[("op-4", 1)])).unwrap(), 8);
+    assert_eq!(found(&place).1, ["fleet", "op-2"], "what begins now is not stopped by what was lost then");
+}
+
+#[test]
+fn the_entry_right_behind_missing_positions_cannot_be_proven() {
+    let place = testing::Place::on("mw");
+    place.open().journal().unwrap().append(0, &drafts(&[("op-1", 1), ("op-2", 1), ("op-3", 1)])).unwrap();
+    change(&place, "DELETE FROM journal WHERE position = 1; DELETE FROM journal_stream WHERE position = 1");
+    let (read, broken, told) = found(&place);
+    assert_eq!((seen(&read), broken), (vec![("op-3", 1)], vec!["op-2".to_owned()]));
+    assert_eq!(told, "position 1 is missing");
 }
 
 #[test]
