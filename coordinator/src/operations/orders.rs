@@ -3,7 +3,7 @@
 use super::{NotRecorded, Operations, Tracked, number_of};
 use jiff::Timestamp;
 use millwright_decision::{
-    Evidence, Policy,
+    Code, Evidence, Policy,
     operation::{Doer, Event, Operation, Outcome, Phase, State, Step, StepRecord},
 };
 use millwright_protocol::{NodeName, Order, OrderState, Target, Verb};
@@ -141,7 +141,8 @@ fn verb(operation: &Operation, step: Step, record: &StepRecord, policy: &Policy)
                 _ => None,
             };
             let may_end = operation.permit.as_ref().map(|permit| permit.may_end.clone()).unwrap_or_default();
-            Some(Verb::Reboot { may_end, commit })
+            let confirmed = operation.grants.iter().find(|grant| grant.code == Code::ConfirmReboot);
+            Some(Verb::Reboot { may_end, commit, confirmed_by: confirmed.map(|grant| grant.by.clone()) })
         }
         Step::Puppet => Some(Verb::PuppetRun { tries: PUPPET_TRIES }),
         Step::PullImages => {
