@@ -104,7 +104,10 @@ pub fn id(order: &Value) -> Option<&str> {
 /// # Errors
 /// What is wrong with it.
 pub fn is_well_formed(order: &Value) -> Result<Order, No> {
-    let no = |why: String| No::new(RefusalCode::Malformed, format!("the order cannot be read: {why}"));
+    let no = |why: String| {
+        let why: String = why.chars().take(300).collect();
+        No::new(RefusalCode::Malformed, format!("the order cannot be read: {why}"))
+    };
     let length = order.to_string().len();
     if length > LONGEST_ORDER {
         return Err(no(format!("{length} bytes are more than {LONGEST_ORDER}")));
@@ -349,6 +352,18 @@ impl<D: Disk> Case<'_, D> {
             _ => return Ok(()),
         };
         Err(No::new(RefusalCode::NotHere, missing))
+    }
+
+    /// No list of hosts replaces a newer one, in whatever order they arrive.
+    pub fn is_newest_list(&self) -> Answer {
+        let Verb::SetWhitelist { version, .. } = &self.order.verb else { return Ok(()) };
+        match self.memory.whitelist().filter(|newest| newest > version) {
+            None => Ok(()),
+            Some(newest) => Err(No::new(
+                RefusalCode::StaleLeader,
+                format!("the whitelist is of version {version}, and one of version {newest} was written since"),
+            )),
+        }
     }
 
     /// 12: the last look, a moment before: 8 and 9 again.

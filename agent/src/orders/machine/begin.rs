@@ -66,6 +66,7 @@ impl<D: Disk> Machine<D> {
         case.nothing_runs()?;
         case.is_not_too_soon()?;
         case.can_be_done_here()?;
+        case.is_newest_list()?;
         Ok(if is_reboot { Judged::Prepare } else { Judged::Begin })
     }
 
