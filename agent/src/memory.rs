@@ -298,7 +298,7 @@ fn is_forgettable(order: &Remembered, now: Timestamp) -> bool {
         && !is_open
         && order.void_at.unwrap_or(order.event.at) < now
         && order.void_at.is_none_or(|at| is_past(at, 1))
-        && order.begun.as_ref().is_none_or(|begun| is_past(begun.at, 25))
+        && (order.verb != "reboot" || order.begun.as_ref().is_none_or(|begun| is_past(begun.at, 25)))
 }
 
 fn line_of(record: &Record) -> serde_json::Result<String> {

@@ -6,6 +6,8 @@ use crate::{
     clock::{Clock, Moment},
     heartbeat::{Heartbeat, SharedContact},
     identity::Identity,
+    memory::FileDisk,
+    orders::{SharedMachine, check::Rules, machine::Machine},
     sequence::Sequence,
 };
 use axum::{
@@ -91,7 +93,13 @@ fn heartbeat(endpoint: &Endpoint, report_every: Duration) -> Heartbeat {
         board: SharedBoard::default(),
         identity: Identity::default(),
         config: CoordinatorConfig { report_every, ..CoordinatorConfig::default() },
-        client: client(endpoint),
+        client: Rc::new(client(endpoint)),
+        machine: SharedMachine::new(Machine::open(
+            FileDisk::new("/proc/nowhere/memory"),
+            Rules::default(),
+            Moment::now(),
+        )),
+        state: "/proc/nowhere".into(),
         sequence: Sequence::open(std::path::Path::new("/nowhere/to/be/written"), Moment::now().wall),
         contact: SharedContact::default(),
         clock,

@@ -172,3 +172,6 @@ pub async fn tick(machine: SharedMachine, contact: SharedContact, clock: Clock) 
         sleep(TICK).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

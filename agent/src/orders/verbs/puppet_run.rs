@@ -146,14 +146,14 @@ mod tests {
         config.paths.root = root.path().into();
         config.paths.proc = Some("/proc".into());
         config.checks.puppet.folders = vec!["/state".into()];
-        std::fs::create_dir(root.path().join("state")).unwrap();
+        fs::create_dir(root.path().join("state")).unwrap();
         let script = format!("echo run >> {}/runs; {script}", root.path().display());
         config.orders.puppet_command = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
         (root, config)
     }
 
     fn runs(root: &Path) -> usize {
-        std::fs::read_to_string(root.join("runs")).unwrap_or_default().lines().count()
+        fs::read_to_string(root.join("runs")).unwrap_or_default().lines().count()
     }
 
     #[tokio::test]
@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_disabled_puppet_is_not_run() {
         let (root, config) = node("exit 0");
-        std::fs::write(root.path().join("state/agent_disabled.lock"), r#"{"disabled_message":"disk swap"}"#).unwrap();
+        fs::write(root.path().join("state/agent_disabled.lock"), r#"{"disabled_message":"disk swap"}"#).unwrap();
         let state = run(&config, 3, PACE).await;
         assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("disk swap")), "{state:?}");
         assert_eq!(runs(root.path()), 0);
@@ -202,7 +202,7 @@ mod tests {
     async fn another_run_is_waited_for_and_not_for_ever() {
         let (root, mut config) = node("exit 0");
         let lock = root.path().join("state/agent_catalog_run.lock");
-        std::fs::write(&lock, std::process::id().to_string()).unwrap();
+        fs::write(&lock, std::process::id().to_string()).unwrap();
         config.orders.puppet_deadline = Duration::from_millis(50);
         let state = run(&config, 1, PACE).await;
         assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("nothing was run")), "{state:?}");
@@ -211,7 +211,7 @@ mod tests {
         // It is looked at least once before the lock goes.
         let (state, ()) = tokio::join!(run(&config, 1, PACE), async {
             tokio::task::yield_now().await;
-            std::fs::remove_file(&lock).unwrap();
+            fs::remove_file(&lock).unwrap();
         });
         assert!(matches!(state, OrderState::Done { .. }), "{state:?}");
     }
