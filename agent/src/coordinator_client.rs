@@ -126,12 +126,21 @@ impl CoordinatorClient {
             Endpoint::Https { url, host } => {
                 let certname = config.certname.clone().unwrap_or_else(|| host.clone());
                 let (files, timeout) = (files.clone(), config.timeout);
-                (Way::Tls(Box::new(Protected { files, certname, timeout, built: RefCell::default() })), url.as_str())
+                (
+                    Way::Tls(Box::new(Protected { files, certname, timeout, built: RefCell::default() })),
+                    url.as_str(),
+                )
             }
         };
         let url =
             Url::parse(&format!("{base}/v1/agents/{node}/report")).map_err(|why| error(why.to_string()))?;
-        Ok(Self { way, url, shown: endpoint.to_string(), cluster: config.cluster.clone(), timeout: config.timeout })
+        Ok(Self {
+            way,
+            url,
+            shown: endpoint.to_string(),
+            cluster: config.cluster.clone(),
+            timeout: config.timeout,
+        })
     }
 
     /// Sends one report.
@@ -162,7 +171,8 @@ impl CoordinatorClient {
         let again = |error: ReportError| TellError::Again(error.to_string());
         let url = self.beside(&format!("orders/{id}/events")).map_err(again)?;
         let client = self.way.client().map_err(TellError::Again)?;
-        let (status, ..) = self.sent(with_body(client.post(url), event).map_err(again)?).await.map_err(again)?;
+        let (status, ..) =
+            self.sent(with_body(client.post(url), event).map_err(again)?).await.map_err(again)?;
         let what = format!("the coordinator answers {status} to what became of order {id}");
         let is_for_later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         match status {
@@ -252,7 +262,10 @@ impl Protected {
             return Ok(client.clone());
         }
         let config = tls::config(&files, &self.certname).map_err(advised)?;
-        let client = http::client(self.timeout).pool_max_idle_per_host(CONNECTIONS).tls_backend_preconfigured(config).build();
+        let client = http::client(self.timeout)
+            .pool_max_idle_per_host(CONNECTIONS)
+            .tls_backend_preconfigured(config)
+            .build();
         let client = client.map_err(|error| format!("prepare TLS: {}", innermost(&error)))?;
         self.built.replace(Some((print, client.clone())));
         Ok(client)

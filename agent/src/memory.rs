@@ -83,8 +83,12 @@ impl Trouble {
                 "nobody can tell which orders were carried out: check the disk, look at the node's open operation, then \
                  `mv {place} {place}.damaged` and `systemctl restart millwright-agent`"
             ),
-            Self::Unwritable { .. } => "make room on that disk, or mend it; the agent tries again by itself".to_owned(),
-            Self::Full { .. } => "find out what sends so many orders; old ones leave room after an hour".to_owned(),
+            Self::Unwritable { .. } => {
+                "make room on that disk, or mend it; the agent tries again by itself".to_owned()
+            }
+            Self::Full { .. } => {
+                "find out what sends so many orders; old ones leave room after an hour".to_owned()
+            }
         }
     }
 }
@@ -193,7 +197,8 @@ impl<D: Disk> Memory<D> {
 
     fn write_anew(&mut self) {
         let lines: Result<Vec<String>, _> = self.kept.records().iter().map(line_of).collect();
-        let written = lines.map_err(io::Error::from).and_then(|lines| self.disk.replace(lines.concat().as_bytes()));
+        let written =
+            lines.map_err(io::Error::from).and_then(|lines| self.disk.replace(lines.concat().as_bytes()));
         match written {
             Ok(()) => self.lines = self.needed(),
             Err(error) => drop(self.unwritable(&error)),
@@ -275,7 +280,13 @@ impl Kept {
         let boots = self.boots.iter().cloned().map(Record::Boot);
         let orders = self.orders.iter().cloned().map(Record::Order);
         let whitelist = self.whitelist.map(|version| Record::Whitelist { version });
-        since.into_iter().chain(self.seen.map(Record::Seen)).chain(boots).chain(orders).chain(whitelist).collect()
+        since
+            .into_iter()
+            .chain(self.seen.map(Record::Seen))
+            .chain(boots)
+            .chain(orders)
+            .chain(whitelist)
+            .collect()
     }
 
     /// Drops old orders that are void, told, and were no reboot that still counts.

@@ -12,7 +12,8 @@ use std::{
 
 /// The decision, on whole stories and on properties.
 /// What the agent does with what it is told.
-const AGENT: &[&str] = &["-p", "millwright-agent", "--lib", "coordinator_client"];
+const AGENT: &[&str] =
+    &["-p", "millwright-agent", "--lib", "--", "coordinator_client", "orders::", "memory::", "holds::"];
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
 /// Reading the policy, who may do what, and whom and what the coordinator trusts.
 const COORDINATOR: &[&str] = &[

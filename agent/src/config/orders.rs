@@ -47,7 +47,8 @@ impl OrdersConfig {
             (!path.is_absolute()).then(|| Fault::new(format!("orders.{key}"), why))
         };
         let puppet = self.puppet_command.first().map(PathBuf::from);
-        let is_unit = self.puppet_unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@:".contains(&byte));
+        let is_unit =
+            self.puppet_unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@:".contains(&byte));
         let unit = (!is_unit || self.puppet_unit.starts_with('-'))
             .then(|| Fault::new("orders.puppet_unit", format!("= {:?} is no unit's name", self.puppet_unit)));
         [

@@ -225,7 +225,6 @@ impl Disk for SimDisk {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

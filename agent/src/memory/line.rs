@@ -109,7 +109,6 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
@@ -125,7 +124,10 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let file = file();
-        assert_eq!(read(&file).unwrap(), Read { records: vec!["{\"a\":1}", "", "{\"b\":\"é\"}"], is_torn: false });
+        assert_eq!(
+            read(&file).unwrap(),
+            Read { records: vec!["{\"a\":1}", "", "{\"b\":\"é\"}"], is_torn: false }
+        );
         assert_eq!(read(b"").unwrap().records.len(), 0);
     }
 
@@ -151,7 +153,9 @@ mod tests {
             for change in [0x01, 0x80, 0xff, file[place], file[place] ^ b'\n'] {
                 let mut damaged = file.clone();
                 damaged[place] ^= change;
-                if damaged != file && let Ok(read) = read(&damaged) {
+                if damaged != file
+                    && let Ok(read) = read(&damaged)
+                {
                     assert_eq!(read.records.join("|"), good, "byte {place} changed by {change:#x}");
                 }
             }

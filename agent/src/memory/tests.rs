@@ -1,7 +1,5 @@
 //! What is remembered over restarts, what is not believed, and what is forgotten.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says where")]
-
 use super::*;
 use millwright_protocol::{Evidence, OrderEvent};
 
@@ -91,7 +89,11 @@ fn a_record_of_a_later_version_is_not_passed_over() {
     let mut bytes = disk.bytes();
     bytes.extend(line::line("{\"what\":\"something_new\"}").bytes());
     let memory = memory(&SimDisk::of(&bytes));
-    assert!(memory.trouble().unwrap().to_string().contains("no record of this version"), "{:?}", memory.trouble());
+    assert!(
+        memory.trouble().unwrap().to_string().contains("no record of this version"),
+        "{:?}",
+        memory.trouble()
+    );
 }
 
 #[test]
@@ -112,14 +114,21 @@ fn only_what_is_old_void_told_and_no_recent_reboot_is_forgotten() {
     let kept = [
         Remembered { told: false, ..order("untold", 0, true) },
         Remembered { void_at: Some(at(now - 10)), ..order("may-come-again", 0, true) },
-        Remembered { verb: "reboot".into(), begun: begun(now - 24 * 3600), ..order("rebooted-today", 0, true) },
+        Remembered {
+            verb: "reboot".into(),
+            begun: begun(now - 24 * 3600),
+            ..order("rebooted-today", 0, true)
+        },
         Remembered {
             event: OrderEvent { at: at(0), boot_id: "b0".into(), state: OrderState::Starting },
             ..order("open", 0, true)
         },
     ];
-    let forgotten =
-        Remembered { verb: "reboot".into(), begun: begun(now - 26 * 3600), ..order("rebooted-before", 0, true) };
+    let forgotten = Remembered {
+        verb: "reboot".into(),
+        begun: begun(now - 26 * 3600),
+        ..order("rebooted-before", 0, true)
+    };
     let newest = (0..KEPT as i64).map(|number| order(&format!("new-{number}"), number, true));
     let all = kept.iter().cloned().chain([forgotten]).chain(newest).chain([order("last", now, true)]);
     memory.add(all.map(Record::Order).collect()).unwrap();

@@ -76,7 +76,6 @@ fn before(at: Timestamp, by: Duration) -> Timestamp {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 

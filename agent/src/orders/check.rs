@@ -95,7 +95,8 @@ pub struct Case<'a, D> {
 /// The order's id, where it has one that can be answered by.
 pub fn id(order: &Value) -> Option<&str> {
     let id = order.get("id")?.as_str()?;
-    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
+    let is_good =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
     (!id.is_empty() && id.len() <= 80 && id.bytes().all(is_good)).then_some(id)
 }
 
@@ -120,7 +121,9 @@ pub fn is_well_formed(order: &Value) -> Result<Order, No> {
     let bad = match &read.verb {
         Verb::Prepull { images } if images.is_empty() => Some("no image is named"),
         Verb::PuppetRun { tries } if !(1..=5).contains(tries) => Some("tries must be from 1 to 5"),
-        Verb::SetFact { .. } if order.get("value").is_none() => Some("value is missing; null removes the fact"),
+        Verb::SetFact { .. } if order.get("value").is_none() => {
+            Some("value is missing; null removes the fact")
+        }
         Verb::SetFact { name, .. } if !is_fact_name(name) => {
             Some("a fact's name is millwright_ and lower-case letters and _")
         }
@@ -130,7 +133,9 @@ pub fn is_well_formed(order: &Value) -> Result<Order, No> {
         Verb::SetWhitelist { hosts, .. } if hosts.is_empty() => {
             Some("a whitelist without a host would stop the cluster")
         }
-        Verb::SetWhitelist { hosts, .. } if !hosts.iter().all(|host| is_host(host)) => Some("a host is no host name"),
+        Verb::SetWhitelist { hosts, .. } if !hosts.iter().all(|host| is_host(host)) => {
+            Some("a host is no host name")
+        }
         _ => None,
     };
     bad.map_or(Ok(read), |why| Err(no(why.to_owned())))
@@ -149,7 +154,10 @@ fn is_fact_value(value: &str) -> bool {
 
 fn is_host(host: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-' || byte == b'_';
-    !host.is_empty() && host.len() <= 253 && host.bytes().all(is_good) && host.starts_with(|letter: char| letter != '-')
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(is_good)
+        && host.starts_with(|letter: char| letter != '-')
 }
 
 impl<D: Disk> Case<'_, D> {
@@ -179,7 +187,10 @@ impl<D: Disk> Case<'_, D> {
         let (Some(seen), theirs) = (self.memory.seen(), self.order.fence) else { return Ok(()) };
         let ours = seen.fence;
         let why = if theirs.generation < ours.generation {
-            format!("of generation {}, and generation {} has spoken since", theirs.generation, ours.generation)
+            format!(
+                "of generation {}, and generation {} has spoken since",
+                theirs.generation, ours.generation
+            )
         } else if theirs.generation > ours.generation {
             format!("of generation {}, which has answered no report of this node yet", theirs.generation)
         } else if theirs.epoch < ours.epoch {
@@ -199,11 +210,16 @@ impl<D: Disk> Case<'_, D> {
         };
         if !now.is_narrow() {
             let wide = now.latest.duration_since(now.earliest).as_secs();
-            return unknown(format!("the coordinator's clock is known to {wide} s only, so nobody can tell the order's age"));
+            return unknown(format!(
+                "the coordinator's clock is known to {wide} s only, so nobody can tell the order's age"
+            ));
         }
         let issued_at = self.order.issued_at;
         if issued_at > now.latest {
-            return unknown(format!("the order was made at {issued_at}, and no clock of the coordinator's can be later than {}", now.latest));
+            return unknown(format!(
+                "the order was made at {issued_at}, and no clock of the coordinator's can be later than {}",
+                now.latest
+            ));
         }
         let void_at = self.order.void_at();
         if void_at <= now.latest {
@@ -239,7 +255,10 @@ impl<D: Disk> Case<'_, D> {
         }
         Err(No::new(
             RefusalCode::EarlierBoot,
-            format!("the order is for boot {:?}, and this is {}", self.order.target.boot_id, self.rules.identity.boot_id),
+            format!(
+                "the order is for boot {:?}, and this is {}",
+                self.order.target.boot_id, self.rules.identity.boot_id
+            ),
         ))
     }
 
@@ -248,9 +267,9 @@ impl<D: Disk> Case<'_, D> {
         let no = |why: &str| Err(No::new(RefusalCode::Protected, why));
         match &self.order.verb {
             _ if !self.rules.enabled => no("orders.enabled is false in this node's agent.toml"),
-            Verb::Reboot { confirmed_by: None, .. } if self.rules.confirm_reboot => {
-                no("protections.confirm_reboot is set in this node's agent.toml, and the order names nobody who confirmed")
-            }
+            Verb::Reboot { confirmed_by: None, .. } if self.rules.confirm_reboot => no(
+                "protections.confirm_reboot is set in this node's agent.toml, and the order names nobody who confirmed",
+            ),
             _ => Ok(()),
         }
     }
@@ -279,7 +298,9 @@ impl<D: Disk> Case<'_, D> {
         let busy = |why: String| Err(No::new(RefusalCode::Busy, why));
         let verb = self.order.verb.as_str();
         let is_reboot = matches!(self.order.verb, Verb::Reboot { .. });
-        if let Some((id, under_way)) = self.running.iter().find(|(_, other)| is_reboot || *other == verb || *other == "reboot") {
+        if let Some((id, under_way)) =
+            self.running.iter().find(|(_, other)| is_reboot || *other == verb || *other == "reboot")
+        {
             return busy(format!("{under_way} by order {id} is under way"));
         }
         let Verb::Reboot { may_end, .. } = &self.order.verb else { return Ok(()) };
@@ -320,13 +341,19 @@ impl<D: Disk> Case<'_, D> {
         }
         let no = |why: String| Err(No::new(RefusalCode::TooSoon, why));
         if self.uptime < AFTER_BOOT {
-            return no(format!("this node booted {} ago; {} must pass", spoken(self.uptime), spoken(AFTER_BOOT)));
+            return no(format!(
+                "this node booted {} ago; {} must pass",
+                spoken(self.uptime),
+                spoken(AFTER_BOOT)
+            ));
         }
         // By the coordinator's clock, since the node's own may say anything after a boot.
         let Some(now) = self.bound.now(self.uptime) else { return no("the time is not known".to_owned()) };
         let begun = self.memory.orders().iter().filter(|order| order.verb == "reboot");
-        let ages: Vec<_> =
-            begun.filter_map(|order| order.begun.as_ref()).map(|begun| now.earliest.duration_since(begun.at)).collect();
+        let ages: Vec<_> = begun
+            .filter_map(|order| order.begun.as_ref())
+            .map(|begun| now.earliest.duration_since(begun.at))
+            .collect();
         if let Some(age) = ages.iter().find(|age| **age < BETWEEN_REBOOTS) {
             return no(format!("an order rebooted this node {} min ago; 2 h must pass", age.as_mins()));
         }
@@ -341,14 +368,20 @@ impl<D: Disk> Case<'_, D> {
         let rules = self.rules;
         let missing = match &self.order.verb {
             Verb::Prepull { images } => match images.iter().find(|image| !rules.images.contains(image)) {
-                Some(image) => format!("{image:?} is not among this node's prepull.images, or prepull.enabled is false"),
+                Some(image) => {
+                    format!("{image:?} is not among this node's prepull.images, or prepull.enabled is false")
+                }
                 None => return Ok(()),
             },
-            Verb::PuppetRun { .. } if !rules.puppet => "orders.puppet_unit is empty in this node's agent.toml".to_owned(),
+            Verb::PuppetRun { .. } if !rules.puppet => {
+                "orders.puppet_unit is empty in this node's agent.toml".to_owned()
+            }
             Verb::SetWhitelist { .. } if !rules.whitelist => {
                 "this is no master, or mesos_master.whitelist is not set in its agent.toml".to_owned()
             }
-            Verb::Cleanup { .. } if !rules.cleanup => "cleanup.globs is empty in this node's agent.toml".to_owned(),
+            Verb::Cleanup { .. } if !rules.cleanup => {
+                "cleanup.globs is empty in this node's agent.toml".to_owned()
+            }
             _ => return Ok(()),
         };
         Err(No::new(RefusalCode::NotHere, missing))
@@ -361,7 +394,9 @@ impl<D: Disk> Case<'_, D> {
             None => Ok(()),
             Some(newest) => Err(No::new(
                 RefusalCode::StaleLeader,
-                format!("the whitelist is of version {version}, and one of version {newest} was written since"),
+                format!(
+                    "the whitelist is of version {version}, and one of version {newest} was written since"
+                ),
             )),
         }
     }

@@ -5,16 +5,13 @@ use super::{
     local::LocalFacts,
     look,
     verbs::{
-        cleanup, collect_diagnostics, prepull, puppet_run::{self, Pace}, reboot, set_fact, set_whitelist,
+        cleanup, collect_diagnostics, prepull,
+        puppet_run::{self, Pace},
+        reboot, set_fact, set_whitelist,
     },
 };
 use crate::{
-    board::SharedBoard,
-    clock::Clock,
-    config::Config,
-    docker::Engine,
-    identity::Identity,
-    prepull::Images,
+    board::SharedBoard, clock::Clock, config::Config, docker::Engine, identity::Identity, prepull::Images,
 };
 use millwright_protocol::{Order, OrderState, Verb};
 use std::{

@@ -51,9 +51,9 @@ impl<T> Known<T> {
         match self {
             Self::NotHere => Ok(None),
             Self::Seen { age_seconds, value } if *age_seconds <= OLDEST_SECONDS => Ok(Some(value)),
-            Self::Seen { age_seconds, .. } => {
-                Err(format!("{what} was seen {age_seconds} s ago, which is no knowledge: more than {OLDEST_SECONDS} s"))
-            }
+            Self::Seen { age_seconds, .. } => Err(format!(
+                "{what} was seen {age_seconds} s ago, which is no knowledge: more than {OLDEST_SECONDS} s"
+            )),
             Self::Unknown => Err(format!("{what} is not known")),
         }
     }

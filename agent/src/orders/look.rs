@@ -31,7 +31,8 @@ const PACKAGE_LOCKS: [(&str, &str); 5] = [
     ("/usr/lib/sysimage/rpm/.rpm.lock", "rpm"),
 ];
 /// Package managers that write their process id instead.
-const PACKAGE_PIDS: [(&str, &str); 2] = [("/run/yum.pid", "yum"), ("/var/cache/dnf/metadata_lock.pid", "dnf")];
+const PACKAGE_PIDS: [(&str, &str); 2] =
+    [("/run/yum.pid", "yum"), ("/var/cache/dnf/metadata_lock.pid", "dnf")];
 
 /// Everything the node has to say now.
 pub fn look(config: &Config, board: &SharedBoard, now: Moment) -> LocalFacts {
@@ -60,6 +61,7 @@ pub fn look(config: &Config, board: &SharedBoard, now: Moment) -> LocalFacts {
 }
 
 type Found = Result<Vec<String>, String>;
+type Words = BTreeMap<String, String>;
 
 /// Who has asked logind that nobody shuts down. Root overrules these, so they are looked at here.
 fn inhibitors(paths: &Paths) -> Found {
@@ -80,7 +82,11 @@ fn sessions(paths: &Paths) -> Found {
         let word = |key: &str| words.get(key).map(String::as_str).unwrap_or_default();
         let is_at_terminal = word("TYPE") == "tty" || !word("TTY").is_empty();
         if word("CLASS") == "user" && is_at_terminal && word("STATE") != "closing" {
-            found.push(format!("{} is logged in ({}, session {id})", word("USER"), or(word("REMOTE_HOST"), "here")));
+            found.push(format!(
+                "{} is logged in ({}, session {id})",
+                word("USER"),
+                or(word("REMOTE_HOST"), "here")
+            ));
         }
     }
     Ok(found)
@@ -140,7 +146,8 @@ fn shutdowns(paths: &Paths) -> Found {
         format!("a {kind} is planned already (/run/systemd/shutdown/scheduled); `shutdown -c` calls it off")
     });
     let nologin = paths.rooted("/run/nologin");
-    let under_way = nologin.exists().then(|| "the system is going up or down (/run/nologin is there)".to_owned());
+    let under_way =
+        nologin.exists().then(|| "the system is going up or down (/run/nologin is there)".to_owned());
     Ok(planned.into_iter().chain(under_way).collect())
 }
 
@@ -164,7 +171,9 @@ fn raid(paths: &Paths) -> Option<String> {
     };
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().find(|line| {
-        ["recovery", "resync", "reshape"].iter().any(|word| line.contains(&format!("{word} =")) || line.contains(&format!("{word}=")))
+        ["recovery", "resync", "reshape"]
+            .iter()
+            .any(|word| line.contains(&format!("{word} =")) || line.contains(&format!("{word}=")))
     })?;
     Some(format!("an array is being put together: {}", line.trim()))
 }
@@ -204,7 +213,7 @@ fn zookeeper(config: &Config, facts: &Facts) -> Known<String> {
 }
 
 /// The files of one of systemd's folders, as words; their names first.
-fn folder(path: &Path) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
+fn folder(path: &Path) -> Result<Vec<(String, Words)>, String> {
     let refused = |error: io::Error| format!("{} cannot be read: {error}", path.display());
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -226,7 +235,7 @@ fn folder(path: &Path) -> Result<Vec<(String, BTreeMap<String, String>)>, String
 }
 
 /// `KEY=VALUE` lines.
-fn words(text: &str) -> BTreeMap<String, String> {
+fn words(text: &str) -> Words {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').replace("\\x20", " "))).collect()
 }

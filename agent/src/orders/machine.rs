@@ -56,7 +56,8 @@ impl<D: Disk> Machine<D> {
     pub fn open(disk: D, rules: Rules, now: Moment) -> Self {
         let memory = Memory::open(disk, &rules.identity.boot_id, now.uptime);
         let bound = ClockBound::default();
-        let mut machine = Self { rules, memory, bound, prepared: None, running: Vec::new(), outbox: Vec::new() };
+        let mut machine =
+            Self { rules, memory, bound, prepared: None, running: Vec::new(), outbox: Vec::new() };
         machine.after_start(now);
         machine
     }
@@ -141,7 +142,10 @@ impl<D: Disk> Machine<D> {
     /// The coordinator heard this, or will not have it.
     pub fn told(&mut self, id: &str, event: &OrderEvent) {
         self.outbox.retain(|(other, untold)| other != id || untold != event);
-        let is_news = self.memory.order(id).is_some_and(|order| !order.told && order.is_final() && order.event == *event);
+        let is_news = self
+            .memory
+            .order(id)
+            .is_some_and(|order| !order.told && order.is_final() && order.event == *event);
         if is_news {
             // Forgetting this tells it once more after a restart, which changes nothing.
             let _ = self.memory.add(vec![Record::Told { id: id.to_owned() }]);

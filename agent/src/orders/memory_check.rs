@@ -26,7 +26,8 @@ impl Check for MemoryCheck {
         let machine = self.0.lock();
         let observation = match machine.memory().trouble() {
             None => Observation::new(Status::Ok, "the agent's memory of orders is sound"),
-            Some(trouble) => Observation::new(Status::Crit, format!("{trouble}; every order is refused")).next(trouble.next()),
+            Some(trouble) => Observation::new(Status::Crit, format!("{trouble}; every order is refused"))
+                .next(trouble.next()),
         };
         Box::pin(async { Look { observations: vec![observation], facts: Vec::new() } })
     }

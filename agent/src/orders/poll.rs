@@ -164,7 +164,9 @@ pub async fn tick(machine: SharedMachine, contact: SharedContact, clock: Clock) 
         machine.lock().tick(now);
         let standing = contact.lock().standing(now);
         match (known == Standing::Alone, standing == Standing::Alone) {
-            (false, true) => log::warn!("the coordinator was not heard for 5 min: this node is alone, and begins nothing"),
+            (false, true) => {
+                log::warn!("the coordinator was not heard for 5 min: this node is alone, and begins nothing")
+            }
             (true, false) => log::info!("the coordinator is heard again"),
             _ => {}
         }

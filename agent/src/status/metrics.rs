@@ -38,7 +38,11 @@ pub fn render(view: &StatusView) -> String {
     text.line("millwright_report_problem", &[], f64::from(u8::from(view.coordinator.problem.is_some())));
     text.head("millwright_local_holds", "gauge", "Holds set on the node itself.");
     text.line("millwright_local_holds", &[], view.local_holds.len() as f64);
-    text.head("millwright_coordinator_standing", "gauge", "0 in touch, 1 silent for 30 s, 2 alone for 5 min.");
+    text.head(
+        "millwright_coordinator_standing",
+        "gauge",
+        "0 in touch, 1 silent for 30 s, 2 alone for 5 min.",
+    );
     let standing = ["in_touch", "silent", "alone"].iter().position(|word| *word == view.coordinator.standing);
     text.line("millwright_coordinator_standing", &[], standing.unwrap_or(0) as f64);
     if let Some(orders) = &view.orders {

@@ -1,6 +1,8 @@
 //! The protocol's document says what the types say: each example in it is read, and means something.
 
-use crate::{ErrorBody, Orders, Report, ReportAnswer, Status};
+use crate::{
+    ErrorBody, Order, OrderEvent, OrderState, Orders, RefusalCode, Report, ReportAnswer, Status, Verb,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -45,14 +47,31 @@ fn every_example_is_read_into_its_type_and_loses_nothing() {
     assert_eq!(report.findings.first().map(|finding| finding.status), Some(Status::Warn));
     assert_eq!(report.facts.mesos_agent.map(|agent| agent.tasks.len()), Some(1));
     assert!(read::<ReportAnswer>("report-answer").listed);
-    assert!(read::<Orders>("orders").orders.is_empty());
+    assert_eq!(report.local_holds.len(), 1);
+    let orders = read::<Orders>("orders").orders;
+    let [order] = &orders[..] else { panic!("one order") };
+    let order: Order = serde_json::from_value(order.clone()).unwrap();
+    lost(&orders[0], &serde_json::to_value(&order).unwrap(), "orders");
+    assert!(matches!(order.verb, Verb::Reboot { .. }));
+    let event: OrderEvent = read("order-event");
+    assert!(matches!(event.state, OrderState::Refused { code: RefusalCode::Veto, .. }));
     assert_eq!(read::<ErrorBody>("error").code, "not_your_node");
+}
+
+#[test]
+fn every_refusal_of_an_agent_is_explained() {
+    for code in RefusalCode::ALL {
+        let word = format!("`{}`", code.as_str());
+        assert!(DOCUMENT.contains(&word), "{word}");
+    }
 }
 
 #[test]
 fn every_example_has_a_kind_that_is_read() {
     let marked = DOCUMENT.matches("```json").count();
-    let read: usize =
-        ["report", "report-answer", "orders", "error"].iter().map(|kind| examples(kind).len()).sum();
+    let read: usize = ["report", "report-answer", "orders", "order-event", "error"]
+        .iter()
+        .map(|kind| examples(kind).len())
+        .sum();
     assert_eq!(marked, read);
 }

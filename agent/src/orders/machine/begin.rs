@@ -1,8 +1,8 @@
 //! From an order that can be read to one that is carried out, refused, or prepared.
 
 use super::{
-    Begun, Case, Disk, Evidence, LocalFacts, Machine, Moment, No, Order, OrderState, Prepared, Record, RefusalCode,
-    Remembered, Seen, Timestamp, Verb, check,
+    Begun, Case, Disk, Evidence, LocalFacts, Machine, Moment, No, Order, OrderState, Prepared, Record,
+    RefusalCode, Remembered, Seen, Timestamp, Verb, check,
 };
 
 /// What the checks make of an order.

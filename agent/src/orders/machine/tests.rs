@@ -1,7 +1,5 @@
 //! Orders against the machine: each check alone, their order, and what survives a loss of power.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says where")]
-
 mod checks;
 mod crashes;
 mod life;

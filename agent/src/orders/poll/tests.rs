@@ -1,7 +1,5 @@
 //! The agent's side of the wire against a coordinator that is made of answers.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails says where")]
-
 use super::*;
 use crate::{
     board::SharedBoard,
@@ -188,7 +186,8 @@ async fn each_order_is_read_for_itself_and_a_strange_one_is_refused_by_its_id() 
 
 #[tokio::test(start_paused = true)]
 async fn what_became_of_an_order_is_told_until_it_is_heard() {
-    let refusals = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
+    let refusals =
+        [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
     let answers = refusals.into_iter().chain([StatusCode::NO_CONTENT]).collect();
     let (endpoint, mut heard) = Coordinator::serve(vec![orders(json!([]))], answers).await;
     let agent = Agent::new(&endpoint);
@@ -210,7 +209,8 @@ async fn what_became_of_an_order_is_told_until_it_is_heard() {
 
 #[tokio::test]
 async fn what_the_coordinator_will_never_have_is_told_once() {
-    let (endpoint, mut heard) = Coordinator::serve(vec![orders(json!([]))], vec![StatusCode::NOT_FOUND]).await;
+    let (endpoint, mut heard) =
+        Coordinator::serve(vec![orders(json!([]))], vec![StatusCode::NOT_FOUND]).await;
     let agent = Agent::new(&endpoint);
     agent.driver.machine.lock().order(&json!({ "id": "o" }), &agent.driver.look(), "n", Moment::now());
     LocalSet::new()

@@ -61,8 +61,8 @@ pub async fn run(command: &[String], deadline: Duration) -> Result<Ended, ChildE
         program: "nothing".to_owned(),
         source: io::Error::other("no program is configured"),
     })?;
-    let (mut child, mut says) = start(program, arguments)
-        .map_err(|source| ChildError::Start { program: program.clone(), source })?;
+    let (mut child, mut says) =
+        start(program, arguments).map_err(|source| ChildError::Start { program: program.clone(), source })?;
     let mut kept = VecDeque::new();
     let to_its_end = async {
         let status = child.wait(&mut says, &mut kept).await;
@@ -144,7 +144,6 @@ async fn read(says: &mut Receiver, kept: &mut VecDeque<u8>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
@@ -159,7 +158,11 @@ mod tests {
         let ended = run(&shell("echo one; echo two >&2; exit 4"), LONG).await.unwrap();
         assert_eq!(ended, Ended { code: Some(4), output: "one\ntwo\n".to_owned() });
         let ended = run(&shell("yes | head -c 100000; echo end"), LONG).await.unwrap();
-        assert!(ended.output.len() == KEPT_OUTPUT && ended.output.ends_with("end\n"), "{}", ended.output.len());
+        assert!(
+            ended.output.len() == KEPT_OUTPUT && ended.output.ends_with("end\n"),
+            "{}",
+            ended.output.len()
+        );
     }
 
     #[tokio::test]

@@ -42,7 +42,9 @@ struct Sum {
 pub fn run(config: &CleanupConfig, paths: &Paths, dry_run: bool, now: SystemTime) -> OrderState {
     let mounts = match mounts(paths) {
         Ok(mounts) => mounts,
-        Err(error) => return failed(format!("read the mount table {}: {error}", paths.mountinfo().display())),
+        Err(error) => {
+            return failed(format!("read the mount table {}: {error}", paths.mountinfo().display()));
+        }
     };
     let mut round = Round { older_than: config.older_than, mounts, dry_run, now, sum: Sum::default() };
     for glob in &config.globs {
@@ -230,7 +232,6 @@ fn mounts(paths: &Paths) -> io::Result<BTreeSet<PathBuf>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
@@ -269,7 +270,9 @@ mod tests {
     }
 
     fn told(state: &OrderState, fact: &str) -> Vec<String> {
-        let (OrderState::Done { evidence } | OrderState::Failed { evidence, .. }) = state else { panic!("{state:?}") };
+        let (OrderState::Done { evidence } | OrderState::Failed { evidence, .. }) = state else {
+            panic!("{state:?}")
+        };
         evidence.iter().filter(|one| one.fact == fact).map(|one| one.value.clone()).collect()
     }
 
@@ -319,7 +322,10 @@ mod tests {
         node.run(false, 2);
         assert!(node.at("precious/tmp/x").exists());
         assert!(!node.at("build/workarea/real/tmp").exists());
-        assert!(fs::symlink_metadata(node.at("build/workarea/link")).is_err(), "the link itself was on the list");
+        assert!(
+            fs::symlink_metadata(node.at("build/workarea/link")).is_err(),
+            "the link itself was on the list"
+        );
     }
 
     #[test]

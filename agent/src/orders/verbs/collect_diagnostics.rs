@@ -137,7 +137,6 @@ fn up_to(text: &str, bytes: usize) -> &str {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
     use std::time::Duration;

@@ -227,7 +227,6 @@ fn first_text(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 pub(super) mod tests {
     use super::*;
     use tokio::net::UnixListener;

@@ -31,7 +31,9 @@ pub async fn run(images: &Images, engine: &Engine, wanted: &[String], clock: &Cl
     loop {
         match missing(engine, &names).await {
             Ok(missing) if missing.is_empty() => {
-                return done(names.iter().map(|name| Evidence::new("image_present", name, "docker")).collect());
+                return done(
+                    names.iter().map(|name| Evidence::new("image_present", name, "docker")).collect(),
+                );
             }
             Ok(missing) => {
                 if let Some(why) = failure(images, &missing, hurried_at) {
@@ -41,7 +43,8 @@ pub async fn run(images: &Images, engine: &Engine, wanted: &[String], clock: &Cl
             Err(why) => return failed(format!("ask Docker for its images: {why}")),
         }
         if clock().since(began) > deadline {
-            let sentence = "the pull goes on and is later than `prepull.deadline`; the node's report tells its end";
+            let sentence =
+                "the pull goes on and is later than `prepull.deadline`; the node's report tells its end";
             return OrderState::Unknown { sentence: sentence.to_owned() };
         }
         sleep(LOOK).await;

@@ -41,7 +41,9 @@ pub async fn run(config: &Config, tries: u8, pace: Pace) -> OrderState {
     let mut last = None;
     for number in 1..=tries.max(1) {
         if let Some(why) = disabled(config) {
-            return failed(format!("Puppet is disabled on this node: {why}; `puppet agent --enable` ends that"));
+            return failed(format!(
+                "Puppet is disabled on this node: {why}; `puppet agent --enable` ends that"
+            ));
         }
         if number > 1 {
             sleep(pace.between_tries).await;
@@ -53,7 +55,9 @@ pub async fn run(config: &Config, tries: u8, pace: Pace) -> OrderState {
             }
         };
         if timeout(deadline, waiting).await.is_err() {
-            return failed("another run of Puppet has not ended in `orders.puppet_deadline`; nothing was run");
+            return failed(
+                "another run of Puppet has not ended in `orders.puppet_deadline`; nothing was run",
+            );
         }
         let ended = match once(&config.orders).await {
             Ok(ended) => ended,
@@ -72,7 +76,8 @@ pub async fn run(config: &Config, tries: u8, pace: Pace) -> OrderState {
         }
     }
     let (why, evidence) = last.unwrap_or_default();
-    let sentence = format!("Puppet failed {tries} times, the last time since {why}; see its report on the node");
+    let sentence =
+        format!("Puppet failed {tries} times, the last time since {why}; see its report on the node");
     OrderState::Failed { sentence, evidence }
 }
 
@@ -115,7 +120,8 @@ async fn once(config: &OrdersConfig) -> Result<Ended, ChildError> {
     };
     // systemctl's own code only tells good from bad; the unit knows Puppet's.
     let shown = child::run(&systemctl(&["show", "-p", "ExecMainStatus", "--", unit]), ANSWER_WITHIN).await?;
-    let code = shown.output.lines().find_map(|line| line.strip_prefix("ExecMainStatus=")?.trim().parse().ok());
+    let code =
+        shown.output.lines().find_map(|line| line.strip_prefix("ExecMainStatus=")?.trim().parse().ok());
     Ok(match (started.code, code) {
         (Some(0), code) => Ended { code: code.or(Some(0)), output: started.output },
         // The unit was not even started; what it says of an earlier run is not about this one.
@@ -131,7 +137,6 @@ fn disabled(config: &Config) -> Option<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 mod tests {
     use super::*;
     use std::path::Path;
@@ -170,10 +175,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_fails_is_tried_again_as_often_as_ordered_and_then_told() {
-        for (code, words) in [(1, "could not run"), (4, "some resources failed"), (6, "changed and some failed"), (99, "99")] {
+        for (code, words) in
+            [(1, "could not run"), (4, "some resources failed"), (6, "changed and some failed"), (99, "99")]
+        {
             let (root, config) = node(&format!("exit {code}"));
             let state = run(&config, 3, PACE).await;
-            assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains(words)), "{state:?}");
+            assert!(
+                matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains(words)),
+                "{state:?}"
+            );
             assert_eq!(runs(root.path()), 3);
         }
     }
@@ -192,9 +202,13 @@ mod tests {
     #[tokio::test]
     async fn a_disabled_puppet_is_not_run() {
         let (root, config) = node("exit 0");
-        fs::write(root.path().join("state/agent_disabled.lock"), r#"{"disabled_message":"disk swap"}"#).unwrap();
+        fs::write(root.path().join("state/agent_disabled.lock"), r#"{"disabled_message":"disk swap"}"#)
+            .unwrap();
         let state = run(&config, 3, PACE).await;
-        assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("disk swap")), "{state:?}");
+        assert!(
+            matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("disk swap")),
+            "{state:?}"
+        );
         assert_eq!(runs(root.path()), 0);
     }
 
@@ -205,7 +219,10 @@ mod tests {
         fs::write(&lock, std::process::id().to_string()).unwrap();
         config.orders.puppet_deadline = Duration::from_millis(50);
         let state = run(&config, 1, PACE).await;
-        assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("nothing was run")), "{state:?}");
+        assert!(
+            matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("nothing was run")),
+            "{state:?}"
+        );
         assert_eq!(runs(root.path()), 0);
         config.orders.puppet_deadline = Duration::from_secs(60);
         // It is looked at least once before the lock goes.

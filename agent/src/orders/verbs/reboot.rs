@@ -49,7 +49,6 @@ pub async fn run(config: &OrdersConfig, paths: &Paths) -> Option<OrderState> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::{super::dbus::tests, *};
     use tokio::net::UnixListener;

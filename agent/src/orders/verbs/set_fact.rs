@@ -26,7 +26,8 @@ fn write(folder: &Path, file: &Path, line: &str) -> io::Result<()> {
     // Facter's own folders may not be there yet; where not even Puppet's is, nobody would read the fact.
     let puppets = folder.parent().and_then(Path::parent).unwrap_or(folder);
     if !puppets.is_dir() {
-        let why = format!("{} is not there; is Puppet installed? else set orders.facts_folder", puppets.display());
+        let why =
+            format!("{} is not there; is Puppet installed? else set orders.facts_folder", puppets.display());
         return Err(io::Error::other(why));
     }
     fs::create_dir_all(folder)?;
@@ -41,7 +42,6 @@ fn remove(file: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -58,7 +58,6 @@ fn hosts_in(text: &str) -> BTreeSet<&str> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that fails says where")]
 mod tests {
     use super::*;
 
@@ -88,7 +87,10 @@ mod tests {
         let (_folder, file) = list();
         run(&file, &hosts(&["a", "b", "c"]), 1, 0);
         let state = run(&file, &hosts(&["a"]), 2, 1);
-        assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("leaves out 2")), "{state:?}");
+        assert!(
+            matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("leaves out 2")),
+            "{state:?}"
+        );
         assert_eq!(fs::read_to_string(&file).unwrap(), "a\nb\nc\n");
         assert!(matches!(run(&file, &hosts(&["a"]), 2, 2), OrderState::Done { .. }));
     }
@@ -99,7 +101,10 @@ mod tests {
         fs::create_dir(&file).unwrap();
         for place in [file, folder.path().join("none/whitelist")] {
             let state = run(&place, &hosts(&["a"]), 1, 0);
-            assert!(matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("whitelist")), "{state:?}");
+            assert!(
+                matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("whitelist")),
+                "{state:?}"
+            );
         }
     }
 

@@ -101,7 +101,8 @@ fn a_refusal_is_final_also_when_what_objected_is_gone() {
 
 #[test]
 fn an_order_that_misses_an_argument_or_has_a_strange_one_is_malformed() {
-    let whitelist = |hosts: Value| json!({"verb": "set_whitelist", "hosts": hosts, "version": 1, "may_drop": 9});
+    let whitelist =
+        |hosts: Value| json!({"verb": "set_whitelist", "hosts": hosts, "version": 1, "may_drop": 9});
     let verbs = [
         json!({"verb": "shell", "command": "rm -rf /"}),
         json!({}),
@@ -190,7 +191,11 @@ fn nothing_is_learnt_from_an_order_for_somebody_else_or_from_an_old_leader() {
     assert_eq!(node.machine.seen(), known);
     let late = with(reboot("c", NOW), "/issued_at", json!(coordinator(0)));
     node.refuses(&with(late, "/epoch", json!(4)), NOW);
-    assert_eq!(node.machine.seen().unwrap().fence.epoch, 4, "a late order of a newer leader still tells who leads");
+    assert_eq!(
+        node.machine.seen().unwrap().fence.epoch,
+        4,
+        "a late order of a newer leader still tells who leads"
+    );
 }
 
 #[test]
@@ -315,16 +320,17 @@ fn only_the_tasks_that_were_let_go_may_end_and_infrastructure_is_no_work() {
         vec![("mesos-1".into(), ContainerRole::Task), ("zookeeper".into(), ContainerRole::Infrastructure)];
     node.facts.tasks = Known::Seen { age_seconds: 30, value: vec!["t1".into(), "t2".into()] };
     node.facts.containers = Known::Seen { age_seconds: 30, value: containers };
-    let letting_go = |id: &str, tasks: Value| {
-        order(id, NOW, json!({"verb": "reboot", "may_end": tasks}))
-    };
+    let letting_go = |id: &str, tasks: Value| order(id, NOW, json!({"verb": "reboot", "may_end": tasks}));
     let (code, sentence) = node.refuses(&letting_go("one", json!(["t1"])), NOW);
     assert!(code == RefusalCode::Busy && sentence.contains("t2"), "{sentence}");
     node.order(&letting_go("both", json!(["t1", "t2"])), NOW);
     assert!(matches!(node.told("both"), OrderState::Prepared { .. }), "{:?}", node.told("both"));
     node.facts.tasks = Known::Seen { age_seconds: 0, value: vec![] };
     let (code, sentence) = node.refuses(&letting_go("none", json!(["t1"])), NOW);
-    assert!(code == RefusalCode::Busy && sentence.contains("mesos-1"), "a container whose task is gone: {sentence}");
+    assert!(
+        code == RefusalCode::Busy && sentence.contains("mesos-1"),
+        "a container whose task is gone: {sentence}"
+    );
 }
 
 #[test]
@@ -371,8 +377,7 @@ fn one_reboot_by_order_in_two_hours_and_two_in_a_day_whatever_the_nodes_clock_sa
     };
     let minute = 60;
     let times = [0, 119 * minute, 121 * minute, 10 * HOUR, 24 * HOUR - minute, 24 * HOUR + minute];
-    let done: Vec<bool> =
-        (1..).zip(times).map(|(number, at)| attempt(number, 1000 * HOUR + at)).collect();
+    let done: Vec<bool> = (1..).zip(times).map(|(number, at)| attempt(number, 1000 * HOUR + at)).collect();
     assert_eq!(done, [true, false, true, false, false, true]);
 }
 
@@ -392,7 +397,8 @@ fn boots_made_by_hand_are_noted_and_punish_nobody() {
 #[test]
 fn a_node_refuses_what_it_has_not() {
     let whitelist = json!({"verb": "set_whitelist", "hosts": ["a"], "version": 1, "may_drop": 0});
-    let cases: [(Value, fn(&mut Rules)); 5] = [
+    type Take = fn(&mut Rules);
+    let cases: [(Value, Take); 5] = [
         (json!({"verb": "prepull", "images": ["a/b:latest"]}), |rules| rules.images.clear()),
         (json!({"verb": "prepull", "images": ["a/b:latest", "c/d:1"]}), |_| {}),
         (json!({"verb": "puppet_run", "tries": 1}), |rules| rules.puppet = false),

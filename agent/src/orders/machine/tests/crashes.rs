@@ -78,7 +78,10 @@ fn a_damaged_memory_refuses_everything_and_says_so() {
         damaged += 1;
         let (code, sentence) = node.refuses(&fact("g", NOW), NOW);
         assert!(code == RefusalCode::MemoryBroken && sentence.contains("mv "), "{sentence}");
-        assert_eq!(node.machine.view().memory_trouble.as_deref(), Some(&*format!("{trouble}; {}", trouble.next())));
+        assert_eq!(
+            node.machine.view().memory_trouble.as_deref(),
+            Some(&*format!("{trouble}; {}", trouble.next()))
+        );
         assert_eq!(node.disk.bytes(), bytes, "what a person has to look at is left as it is");
     }
     assert!(damaged > whole.len() * 9 / 10, "{damaged} of {}", whole.len());
@@ -96,7 +99,11 @@ fn a_full_disk_refuses_until_there_is_room_and_what_was_refused_stays_so() {
     assert_eq!(node.machine.memory().trouble(), None);
     let mut node = node.restart("b1", NOW + 11);
     for id in ["f", "g"] {
-        assert_eq!(node.refuses(&fact(id, NOW), NOW + 11).0, RefusalCode::MemoryBroken, "older than the memory");
+        assert_eq!(
+            node.refuses(&fact(id, NOW), NOW + 11).0,
+            RefusalCode::MemoryBroken,
+            "older than the memory"
+        );
     }
     node.begins(&fact("h", NOW + 11), NOW + 11);
 }

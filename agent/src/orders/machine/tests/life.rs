@@ -43,7 +43,8 @@ fn a_prepared_reboot_does_nothing_and_is_answered_alike_until_its_commit() {
 
 #[test]
 fn a_commit_without_its_preparation_is_refused_for_good() {
-    let cases: [(&str, fn(Node) -> Node); 4] = [
+    type Prepare = fn(Node) -> Node;
+    let cases: [(&str, Prepare); 4] = [
         ("never prepared", |node| node),
         ("too late", |mut node| {
             node.order(&reboot("r", NOW - 61), NOW - 61);
