@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench corpus release old-platform packages packages-test puppet-test cluster cluster-test
+.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check    format, lints, licences'
 	@echo 'make mutants  plants bugs and expects the tests to notice'
 	@echo 'make bench    our programs beside their peers, as ratios'
+	@echo 'make simulate  days of a cluster in seconds, with everything that can go wrong  (HOURS=48 SEED=1 SEEDS=100)'
 	@echo 'make corpus   reads a folder of recorded responses with the production readers  (CORPUS=DIR)'
 	@echo 'make release  binaries for glibc 2.17 and Linux 3.10, and the proof that they run there'
 	@echo 'make packages an .rpm (CentOS 7 and newer), a .deb and a .tar.gz each of agent, coordinator and command line'
@@ -59,6 +60,11 @@ mutants:
 
 bench:
 	@tests/bench/run.sh
+
+# HOURS of each history, first SEED, how many SEEDS; WITHOUT=KINDS of trouble.
+simulate:
+	@$(CARGO) build --quiet --locked --profile simulate -p millwright-tests --example simulate >&2
+	@HOURS=$(HOURS) SEED=$(SEED) SEEDS=$(SEEDS) WITHOUT=$(WITHOUT) exec $(or $(CARGO_TARGET_DIR),target)/simulate/examples/simulate
 
 corpus:
 	@test -n "$(CORPUS)" || { echo 'say which folder: make corpus CORPUS=DIR' >&2; exit 2; }

@@ -1,0 +1,85 @@
+//! `make simulate HOURS=48 SEED=1 SEEDS=1000`: long simulated histories, their coverage kept in a ledger over runs.
+
+#[path = "../simulation/chance.rs"]
+mod chance;
+#[path = "../simulation/checker.rs"]
+mod checker;
+#[path = "../simulation/coverage.rs"]
+mod coverage;
+#[path = "../simulation/history.rs"]
+mod history;
+#[path = "../simulation/node.rs"]
+mod node;
+#[path = "../simulation/people.rs"]
+mod people;
+#[path = "../simulation/world.rs"]
+mod world;
+
+mod ledger;
+
+use anyhow::{Context, bail};
+use history::Run;
+use ledger::Ledger;
+use std::{collections::BTreeSet, env, process::ExitCode, thread, time::Instant};
+
+fn number(name: &str, usual: u64) -> anyhow::Result<u64> {
+    match env::var(name).ok().filter(|text| !text.is_empty()) {
+        None => Ok(usual),
+        Some(text) => text.parse().with_context(|| format!("{name}={text:?} is no number")),
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let hours = i64::try_from(number("HOURS", 48)?)?;
+    let first = number("SEED", 1)?;
+    let seeds = number("SEEDS", 100)?;
+    let workers = number("WORKERS", 2)?.max(1);
+    let mut without = BTreeSet::new();
+    for word in env::var("WITHOUT").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
+        match world::FAULTS.iter().find(|fault| **fault == word) {
+            Some(fault) => without.insert(*fault),
+            None => bail!("WITHOUT={word}: the kinds of trouble are {}", world::FAULTS.join(", ")),
+        };
+    }
+    let began = Instant::now();
+    let share = seeds.div_ceil(workers);
+    let parts: Vec<_> = (0..workers)
+        .map(|worker| {
+            let from = first + worker * share;
+            let run = Run {
+                first_seed: from,
+                seeds: share.min((first + seeds).saturating_sub(from)),
+                hours,
+                without: without.clone(),
+                stop: true,
+            };
+            thread::spawn(move || history::run(&run))
+        })
+        .collect();
+    let mut ledger = Ledger::read()?;
+    let (mut simulated, mut ran, mut violations) = (0.0, 0, Vec::new());
+    for part in parts {
+        let Ok(summary) = part.join() else { bail!("a history broke off; the message is above") };
+        ledger.add(&summary);
+        simulated += summary.hours;
+        ran += summary.seeds;
+        violations.extend(summary.violations);
+    }
+    ledger.write()?;
+    let missing = checker::wanted(&ledger.coverage());
+    for violation in &violations {
+        println!("{violation}");
+    }
+    println!("{ledger}");
+    if !missing.is_empty() {
+        println!("the ledger is incomplete; reached fewer than 20 times: {}", missing.join(", "));
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{:.0} cluster-hours a second and core", simulated / seconds / workers as f64);
+    println!(
+        "simulated {simulated:.0} cluster-hours {ran} seeds {} violations {} coverage",
+        violations.len(),
+        ledger.coverage().counts.len()
+    );
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,389 @@
+//! What must never happen, compared with what really happened: the world's own truth, not what the coordinator believes.
+//! Each check names the invariant that it stands for (S1–S24 and L1–L7 of the project's rules).
+
+use super::{coverage::Coverage, node::SimNode, world::World};
+use jiff::{SignedDuration, Timestamp};
+use millwright_coordinator::{
+    operations::{Operations, Task},
+    store::journal::{Journal, MemoryJournal},
+};
+use millwright_decision::{
+    Class, Code, Protection,
+    operation::{Event, Phase, State, Step},
+};
+use millwright_protocol::{Fence, NodeName, Order, Seen, Verb};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Illness is known everywhere after so long: a stale report, a permit's life, and a little.
+const KNOWN: SignedDuration = SignedDuration::from_secs(480);
+
+/// Something that must never happen.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub sentence: String,
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+pub struct Checker {
+    pub violation: Option<Violation>,
+    rebooted: BTreeSet<String>,
+    reboots: BTreeMap<NodeName, Vec<Timestamp>>,
+    fences: BTreeMap<NodeName, Fence>,
+    /// Events of each operation that were acknowledged.
+    recorded: BTreeMap<String, u64>,
+    /// The store was put back, and no person has raised the generation since.
+    is_put_back: bool,
+}
+
+impl Checker {
+    pub fn violate(&mut self, invariant: &'static str, sentence: String) {
+        self.violation.get_or_insert(Violation { invariant, sentence });
+    }
+
+    /// A journal was replayed: nothing that was acknowledged is missing (S15).
+    pub fn replayed(&mut self, operations: &Operations) {
+        for tracked in operations.list() {
+            let id = &tracked.operation.id;
+            let known = self.recorded.get(id).copied().unwrap_or(0);
+            if tracked.operation.events < known {
+                let events = tracked.operation.events;
+                self.violate("S15", format!("{id} had {known} events and has {events} after a crash"));
+            }
+        }
+        for id in self.recorded.keys().cloned().collect::<Vec<_>>() {
+            if operations.get(&id).is_none() {
+                self.violate("S15", format!("{id} is gone after a crash"));
+            }
+        }
+    }
+
+    /// An older copy is put in the place of the store: what was recorded since is gone, and everybody may know it.
+    pub fn restored(&mut self, last: u64, journal: &MemoryJournal) {
+        self.is_put_back = true;
+        let kept = journal.read().unwrap().entries.into_iter().filter(|entry| entry.position <= last);
+        self.recorded.clear();
+        for entry in kept {
+            *self.recorded.entry(entry.draft.stream).or_default() += 1;
+        }
+        self.recorded.remove("fleet");
+    }
+
+    pub fn generation_raised(&mut self) {
+        self.is_put_back = false;
+    }
+
+    /// An agent has begun an order: its fence never goes back (S8).
+    pub fn begun(&mut self, name: &NodeName, order: &Order, _now: Timestamp) {
+        let highest = self.fences.entry(name.clone()).or_default();
+        if order.fence < *highest {
+            let (found, highest) = (order.fence, *highest);
+            return self
+                .violate("S8", format!("{name} began an order of {found:?} after one of {highest:?}"));
+        }
+        *highest = order.fence;
+    }
+
+    /// No effect without its intent on the disk (S15).
+    pub fn effect_is_recorded(&mut self, journal: &MemoryJournal, task: &Task) {
+        let wanted = if task.is_undo { "undo_began" } else { "began" };
+        let number = if task.is_undo { "" } else { "\"step\":" };
+        let _ = number;
+        let found = journal.read().unwrap().entries.into_iter().any(|entry| {
+            entry.draft.stream == task.operation
+                && entry.draft.kind == wanted
+                && is_about(&entry.draft.payload, task)
+        });
+        if !found && !self.is_put_back {
+            self.violate(
+                "S15",
+                format!("{} of {} was done and is not in the journal", task.step, task.operation),
+            );
+        }
+    }
+}
+
+fn is_about(payload: &str, task: &Task) -> bool {
+    match serde_json::from_str::<Event>(payload) {
+        Ok(Event::Began { step, attempt, .. } | Event::UndoBegan { step, attempt }) => {
+            step == task.place && attempt == task.attempt
+        }
+        _ => false,
+    }
+}
+
+/// After each round of the coordinator.
+pub fn look(world: &mut World) {
+    let Some(coordinator) = &world.coordinator else { return };
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    let mut permits: BTreeMap<Class, Vec<String>> = BTreeMap::new();
+    let mut recorded = Vec::new();
+    for tracked in coordinator.operations.list() {
+        let operation = &tracked.operation;
+        let id = &operation.id;
+        recorded.push((id.clone(), operation.events));
+        if operation.is_over() {
+            if operation.permit.is_some() {
+                found.push(("L2", format!("{id} is over and holds a permit")));
+            }
+            continue;
+        }
+        if operation.permit.is_some() {
+            permits.entry(operation.wish.class).or_default().push(id.clone());
+        }
+        for (step, record) in operation.plan.steps.iter().zip(&operation.steps) {
+            let unknown = matches!(record.state, State::Unknown { .. });
+            let gave_up = operation.cancelled.as_ref().is_some_and(|cancelled| cancelled.abandon);
+            if unknown && step.is_irreversible() && operation.permit.is_none() && !gave_up {
+                found.push(("S12", format!("{id}: nobody knows how {step} ended, and its permit is gone")));
+            }
+        }
+        let is_open = matches!(operation.phase, Phase::Forward | Phase::Undoing);
+        let waited = world.now.duration_since(operation.changed_at);
+        let people = coordinator.operations.waiting(id).is_some_and(|waiting| waiting.needs_people);
+        if is_open && !people && waited > SignedDuration::from_hours(30) {
+            found.push(("L1", format!("{id} has not moved for {} h and asks nobody", waited.as_hours())));
+        }
+    }
+    if let Some(ids) = permits.get(&Class::Master).filter(|ids| ids.len() > 1) {
+        found.push(("S1", format!("two masters at once: {}", ids.join(", "))));
+    }
+    world.checker.recorded.extend(recorded);
+    for (invariant, sentence) in found {
+        world.checker.violate(invariant, sentence);
+    }
+}
+
+/// A node reboots because an order says so.
+pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
+    world.coverage.count("done/reboot_by_order");
+    let now = world.now;
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    if !world.checker.rebooted.insert(order.id.clone()) {
+        found.push(("S10", format!("{} rebooted {name} a second time", order.id)));
+    }
+    let age = now.duration_since(order.issued_at).as_secs();
+    if age > i64::try_from(order.ttl_seconds).unwrap_or(0) + 2 {
+        found.push(("S11", format!("{} was carried out {age} s after it was made", order.id)));
+    }
+    let Some(node) = world.nodes.get(name) else { return };
+    if let Verb::Reboot { may_end, .. } = &order.verb {
+        for task in node.tasks.iter().filter(|task| !task.is_disposable && !may_end.contains(&task.id)) {
+            found.push(("S7", format!("{} ended {} on {name}, which nobody let go", order.id, task.id)));
+        }
+    }
+    if !node.holds.is_empty() {
+        found.push(("S17", format!("{name} was rebooted though somebody there said no")));
+    }
+    let uptime = now.duration_since(node.booted_at);
+    if uptime < SignedDuration::from_mins(10) {
+        found.push(("S18", format!("{name} was rebooted {} s after its boot", uptime.as_secs())));
+    }
+    let before = world.checker.reboots.entry(name.clone()).or_default();
+    let within = |hours: i64| {
+        before.iter().filter(|at| now.duration_since(**at) < SignedDuration::from_hours(hours)).count()
+    };
+    if within(2) > 0 || within(24) > 1 {
+        found.push(("S18", format!("{name} was rebooted too often by orders")));
+    }
+    before.push(now);
+    found.extend(without_permit(world, &order.operation, Step::Reboot));
+    found.extend(too_many(world, name));
+    found.extend(put_back(world));
+    for (invariant, sentence) in found {
+        world.checker.violate(invariant, sentence);
+    }
+}
+
+/// The cloud does something irreversible to a node.
+pub fn touched_by_cloud(world: &mut World, name: &NodeName, step: Step) {
+    world.coverage.count_word("done", step.as_str());
+    if !step.is_irreversible() {
+        return;
+    }
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    let Some(listed) = world.policy.nodes.get(name) else { return };
+    let is_protected = match step {
+        Step::Rebuild => listed.protections.contains(&Protection::NeverRebuild),
+        Step::Quarantine | Step::DeleteServer => listed.protections.contains(&Protection::NeverDelete),
+        Step::DeleteVolumes => listed.protections.contains(&Protection::NeverDeleteVolume),
+        _ => false,
+    };
+    if is_protected || listed.class == Class::Physical {
+        found.push(("S4", format!("{step} of {name}, which is protected")));
+    }
+    let Some(node) = world.nodes.get(name) else { return };
+    let let_go: BTreeSet<String> = world
+        .coordinator
+        .iter()
+        .flat_map(|coordinator| coordinator.operations.list())
+        .filter(|tracked| tracked.operation.wish.node == *name)
+        .flat_map(|tracked| tracked.operation.wish.let_go.clone())
+        .collect();
+    let settled = world.now.duration_since(node.booted_at) > KNOWN;
+    for task in node.tasks.iter().filter(|task| settled && !task.is_disposable && !let_go.contains(&task.id))
+    {
+        found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
+    }
+    found.extend(too_many(world, name));
+    found.extend(put_back(world));
+    for (invariant, sentence) in found {
+        world.checker.violate(invariant, sentence);
+    }
+}
+
+/// New work is let come to a node because an operation says so: only to one that works (S23).
+pub fn uncordoned(world: &mut World, task: &Task) {
+    let Some(node) = world.nodes.get(&task.node) else { return };
+    let known_ill = |node: &SimNode| {
+        let ill_since = world.ill_since(&node.name);
+        ill_since.is_some_and(|since| world.now.duration_since(since) > SignedDuration::from_secs(150))
+    };
+    if known_ill(node) {
+        let sentence = format!("{} was returned to service while it is ill ({})", node.name, task.operation);
+        world.checker.violate("S23", sentence);
+    }
+}
+
+/// No irreversible step without a permit in the journal that had not run out when the agent was let go on (S5).
+fn without_permit(world: &World, id: &str, wanted: Step) -> Option<(&'static str, String)> {
+    if world.checker.is_put_back {
+        return None;
+    }
+    let mut permit = None;
+    let mut committed = None;
+    let mut steps = Vec::new();
+    for entry in world.journal.read().unwrap().entries.into_iter().filter(|entry| entry.draft.stream == id) {
+        match serde_json::from_str::<Event>(&entry.draft.payload) {
+            Ok(Event::Requested { plan, .. }) => steps = plan.steps,
+            Ok(Event::Began { step, permit: Some(given), .. }) if steps.get(step) == Some(&wanted) => {
+                permit = Some(given);
+                committed = None;
+            }
+            Ok(Event::Committed { .. }) => committed = Some(entry.draft.at),
+            _ => {}
+        }
+    }
+    match (permit, committed) {
+        (Some(permit), Some(at)) if at <= permit.expires_at => None,
+        (Some(_), Some(_)) => Some(("S5", format!("{id} went on after its permit had run out"))),
+        (Some(_), None) => Some(("S5", format!("{id} went on without the last look"))),
+        (None, _) => Some(("S5", format!("{id} went on without a permit"))),
+    }
+}
+
+/// One more healthy node is taken: the class must bear it (S1, S2).
+fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
+    let node = world.nodes.get(name)?;
+    if world.ill_since(name).is_some() {
+        return None;
+    }
+    let coordinator = world.coordinator.as_ref()?;
+    let fleet = coordinator.fleet();
+    let snapshot = fleet.snapshot();
+    let uncounted = |other: &NodeName| snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted());
+    let of_class: Vec<&SimNode> =
+        world.nodes.values().filter(|other| other.class == node.class && !uncounted(&other.name)).collect();
+    let is_out = |other: &&&SimNode| {
+        let ill = world.ill_since(&other.name);
+        other.name != *name && ill.is_some_and(|since| world.now.duration_since(since) > KNOWN)
+    };
+    let out = of_class.iter().filter(is_out).count();
+    let listed = of_class.len();
+    let limit = if node.class == Class::Master { 1 } else { (listed / 10).max(1) };
+    (out + 1 > limit).then(|| {
+        let invariant = if node.class == Class::Master { "S1" } else { "S2" };
+        (invariant, format!("{name} was taken while {out} of {listed} are out, and {limit} may be"))
+    })
+}
+
+/// Nothing irreversible from a store that was put back, as soon as anybody can know (S9).
+fn put_back(world: &World) -> Option<(&'static str, String)> {
+    if !world.checker.is_put_back {
+        return None;
+    }
+    let ours = Seen { fence: world.journal.fence(), position: world.journal.read().unwrap().last };
+    let knows = |node: &&SimNode| {
+        let seen = node.agent.as_ref().and_then(|agent| agent.seen());
+        node.is_up
+            && node.cut_off_until < world.now - SignedDuration::from_mins(5)
+            && world.now.duration_since(node.booted_at) > SignedDuration::from_mins(5)
+            && seen.is_some_and(|seen| {
+                seen.fence > ours.fence || (seen.fence == ours.fence && seen.position > ours.position)
+            })
+    };
+    let node = world.nodes.values().find(knows)?;
+    Some(("S9", format!("something irreversible was done from a store that {} knows to be old", node.name)))
+}
+
+/// Trouble stopped hours ago: nothing is forgotten.
+pub fn at_the_end(world: &mut World) {
+    let Some(coordinator) = &world.coordinator else {
+        return world.checker.violate("L5", "the coordinator did not come back".to_owned());
+    };
+    let mut found: Vec<(&'static str, String)> = Vec::new();
+    let mut on_node: BTreeSet<NodeName> = BTreeSet::new();
+    for tracked in coordinator.operations.list() {
+        let operation = &tracked.operation;
+        if operation.is_over() {
+            continue;
+        }
+        on_node.insert(operation.wish.node.clone());
+        if tracked.broken.is_some() {
+            found.push(("L7", format!("{} cannot be gone on with", operation.id)));
+        }
+    }
+    for agent in world.mesos.values().filter(|agent| agent.deactivated && agent.is_connected) {
+        let node = world.nodes.get(&agent.node);
+        let is_gone = node.is_none_or(|node| node.is_deleted);
+        // A history whose store was put back has forgotten what it did, and says so.
+        if !on_node.contains(&agent.node)
+            && !is_gone
+            && world.coverage.counts.get("fault/restored_store").is_none()
+        {
+            found.push(("L3", format!("{} stays cordoned, and no operation knows why", agent.node)));
+        }
+    }
+    for (invariant, sentence) in found {
+        world.checker.violate(invariant, sentence);
+    }
+}
+
+/// Words that have to be reached before a clean ledger proves anything.
+pub fn wanted(counts: &Coverage) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut want = |word: String| {
+        if counts.counts.get(&word).copied().unwrap_or(0) < 20 {
+            missing.push(word);
+        }
+    };
+    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Create | Step::MaskAlarms)) {
+        want(format!("event/finished/{step}/done"));
+    }
+    for event in ["cancelled", "retried", "parked", "stuck"] {
+        want(format!("event/{event}"));
+    }
+    for code in [
+        Code::BudgetSpent,
+        Code::DrainBudget,
+        Code::MasterOut,
+        Code::MasterQuorum,
+        Code::TaskProtected,
+        Code::HoldPresent,
+        Code::ApprovalMissing,
+        Code::NotHealthy,
+        Code::FactStale,
+        Code::StoreBehind,
+        Code::WarmingUp,
+    ] {
+        want(format!("code/{code}"));
+    }
+    for fault in super::world::FAULTS
+        .iter()
+        .filter(|fault| !matches!(**fault, "messages" | "cloud" | "mesos" | "node_death"))
+    {
+        want(format!("fault/{fault}"));
+    }
+    missing
+}

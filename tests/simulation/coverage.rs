@@ -1,0 +1,71 @@
+//! What the generator has reached: without it, a clean run proves nothing.
+
+use millwright_coordinator::operations::Tracked;
+use millwright_decision::operation::Event;
+use std::collections::BTreeMap;
+
+/// Counts by word.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    pub counts: BTreeMap<String, u64>,
+    seen: BTreeMap<String, usize>,
+}
+
+impl Coverage {
+    pub fn of(counts: BTreeMap<String, u64>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
+    pub fn count(&mut self, word: &str) {
+        *self.counts.entry(word.to_owned()).or_default() += 1;
+    }
+
+    pub fn count_word(&mut self, kind: &str, word: &str) {
+        self.count(&format!("{kind}/{word}"));
+    }
+
+    /// Counts what an operation's story has got since the last look.
+    pub fn story(&mut self, tracked: &Tracked) {
+        let operation = &tracked.operation;
+        let seen = self.seen.get(&operation.id).copied().unwrap_or(0);
+        if seen == tracked.story.len() {
+            return;
+        }
+        for recorded in tracked.story.iter().skip(seen) {
+            let word = match &recorded.event {
+                Event::Began { step, .. }
+                | Event::Prepared { step, .. }
+                | Event::Committed { step, .. }
+                | Event::Asked { step, .. }
+                | Event::UndoBegan { step, .. } => {
+                    format!(
+                        "{}/{}",
+                        recorded.event.word(),
+                        operation.plan.steps.get(*step).map_or("end", |step| step.as_str())
+                    )
+                }
+                Event::Finished { step, outcome, .. } | Event::UndoFinished { step, outcome, .. } => format!(
+                    "{}/{}/{}",
+                    recorded.event.word(),
+                    operation.plan.steps.get(*step).map_or("end", |step| step.as_str()),
+                    match outcome {
+                        millwright_decision::operation::Outcome::Done { .. } => "done",
+                        millwright_decision::operation::Outcome::NotDone { .. } => "not_done",
+                        millwright_decision::operation::Outcome::Unknown { .. } => "unknown",
+                    }
+                ),
+                Event::Ended { ending, .. } => format!("ended/{}/{}", operation.wish.action, ending.as_str()),
+                Event::Requested { wish, .. } => format!("requested/{}", wish.action),
+                other => other.word().to_owned(),
+            };
+            self.count(&format!("event/{word}"));
+        }
+        self.seen.insert(operation.id.clone(), tracked.story.len());
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (word, count) in &other.counts {
+            *self.counts.entry(word.clone()).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Runs seeds, and makes of a failing one the smallest that still fails.
+
+use super::{
+    coverage::Coverage,
+    world::{FAULTS, Setting, World},
+};
+use std::collections::BTreeSet;
+
+/// Which histories.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub first_seed: u64,
+    pub seeds: u64,
+    pub hours: i64,
+    /// Kinds of trouble that do not happen.
+    pub without: BTreeSet<&'static str>,
+    /// Stop at the first violation.
+    pub stop: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { first_seed: 1, seeds: 1, hours: 48, without: BTreeSet::new(), stop: true }
+    }
+}
+
+/// What came of them.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub hours: f64,
+    pub seeds: u64,
+    pub violations: Vec<String>,
+    pub coverage: Coverage,
+}
+
+/// The setting of a seed: every fifth has the large fleet, every seventh three nodes that are dead for ever.
+pub fn setting(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> Setting {
+    let agents = if seed % 5 == 0 { 40 } else { 3 };
+    let dead = if seed % 7 == 0 && agents == 40 { 3 } else { 0 };
+    Setting { seed, hours, agents, without: without.clone(), dead }
+}
+
+pub fn run(run: &Run) -> Summary {
+    let mut summary = Summary::default();
+    for seed in run.first_seed..run.first_seed + run.seeds {
+        let mut world = World::new(setting(seed, run.hours, &run.without));
+        world.run();
+        summary.hours += world.hours();
+        summary.seeds += 1;
+        summary.coverage.add(&world.coverage);
+        if world.checker.violation.is_some() {
+            summary.violations.push(shrunk(seed, run.hours, &run.without));
+            if run.stop {
+                break;
+            }
+        }
+    }
+    summary
+}
+
+/// The same failure with as few kinds of trouble and as few hours as it needs, and how to see it again.
+fn shrunk(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> String {
+    let fails = |hours: i64, without: &BTreeSet<&'static str>| {
+        let mut world = World::new(setting(seed, hours, without));
+        world.run();
+        world.checker.violation.clone().map(|violation| (violation, world.hours()))
+    };
+    let Some((mut violation, mut failed_after)) = fails(hours, without) else {
+        return format!("seed {seed} failed once and not again: something is not repeatable");
+    };
+    let wanted = violation.invariant;
+    let mut without = without.clone();
+    for fault in FAULTS {
+        let mut fewer = without.clone();
+        fewer.insert(fault);
+        if let Some((found, after)) = fails(hours, &fewer).filter(|(found, _)| found.invariant == wanted) {
+            (violation, failed_after, without) = (found, after, fewer);
+        }
+    }
+    let left_out = if without.is_empty() {
+        String::new()
+    } else {
+        format!(" WITHOUT={}", without.iter().copied().collect::<Vec<_>>().join(","))
+    };
+    format!(
+        "{}: {} (after {failed_after:.1} h)\n    again: make simulate HOURS={hours} SEED={seed} SEEDS=1{left_out}",
+        violation.invariant, violation.sentence
+    )
+}

@@ -1,0 +1,306 @@
+//! A simulated node: a machine that boots and dies, what runs on it, and the production machine of orders.
+
+use super::chance::Chance;
+use jiff::{SignedDuration, Timestamp};
+use millwright_agent::{
+    clock::Moment,
+    identity::Identity,
+    memory::SimDisk,
+    orders::{
+        check::Rules,
+        local::{Known, LocalFacts},
+        machine::Machine,
+    },
+};
+use millwright_decision::Class;
+use millwright_protocol::{
+    Container, ContainerFacts, ContainerRole, Evidence, Facts, Finding, ImageFact, LocalHold,
+    MesosAgentFacts, MesosMasterFacts, NodeName, PROTOCOL_VERSION, PuppetFacts, Report, Resources, Status,
+    SystemFacts, Task, TaskState, VolumeFact, ZooKeeperFacts,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What runs on a node.
+#[derive(Debug, Clone)]
+pub struct SimTask {
+    pub id: String,
+    pub is_disposable: bool,
+}
+
+pub struct SimNode {
+    pub name: NodeName,
+    pub display: String,
+    pub class: Class,
+    pub attributes: BTreeMap<String, String>,
+    pub confirm_reboot: bool,
+    pub image: Option<String>,
+    pub is_up: bool,
+    /// It will never come back by itself.
+    pub is_dead: bool,
+    /// A boot is under way: a second one changes nothing.
+    pub is_booting: bool,
+    pub booted_at: Timestamp,
+    pub boots: u32,
+    pub builds: u32,
+    pub docker_ok: bool,
+    pub tasks: Vec<SimTask>,
+    pub has_image: bool,
+    pub puppet_clean: u32,
+    pub puppet_failed: u32,
+    pub agent: Option<Machine<SimDisk>>,
+    pub disk: SimDisk,
+    pub sequence: u64,
+    /// Nothing comes through to or from the coordinator until then.
+    pub cut_off_until: Timestamp,
+    pub holds: Vec<LocalHold>,
+    /// The node's clock minus the true one.
+    pub offset: SignedDuration,
+    pub is_stopped: bool,
+    pub is_deleted: bool,
+    /// Since when it does not do what it is for.
+    pub ill_since: Option<Timestamp>,
+}
+
+impl SimNode {
+    pub fn new(name: NodeName, display: String, class: Class, now: Timestamp) -> Self {
+        Self {
+            name,
+            display,
+            class,
+            attributes: BTreeMap::new(),
+            confirm_reboot: false,
+            image: None,
+            is_up: true,
+            is_dead: false,
+            is_booting: false,
+            booted_at: now - SignedDuration::from_hours(30),
+            boots: 1,
+            builds: 1,
+            docker_ok: true,
+            tasks: Vec::new(),
+            has_image: true,
+            puppet_clean: 9,
+            puppet_failed: 0,
+            agent: None,
+            disk: SimDisk::default(),
+            sequence: 1,
+            cut_off_until: now,
+            holds: Vec::new(),
+            offset: SignedDuration::ZERO,
+            is_stopped: false,
+            is_deleted: false,
+            ill_since: None,
+        }
+    }
+
+    pub fn boot_id(&self) -> String {
+        format!("{}-boot-{}", self.name, self.boots)
+    }
+
+    pub fn machine_id(&self) -> String {
+        format!("{}-machine-{}", self.name, self.builds)
+    }
+
+    pub fn mesos_id(&self) -> String {
+        format!("S{}-{}", self.builds, self.name)
+    }
+
+    pub fn takes_tasks(&self) -> bool {
+        self.class != Class::Master
+    }
+
+    /// Everything it is for works.
+    pub fn is_healthy(&self) -> bool {
+        self.is_up && self.docker_ok && !self.is_stopped && !self.is_deleted
+    }
+
+    pub fn moment(&self, now: Timestamp) -> Moment {
+        let uptime = now.duration_since(self.booted_at);
+        Moment { wall: now + self.offset, uptime: Duration::try_from(uptime).unwrap_or_default() }
+    }
+
+    /// The agent's process begins.
+    pub fn start_agent(&mut self, now: Timestamp) {
+        let rules = Rules {
+            identity: Identity {
+                name: self.display.clone(),
+                name_source: "simulation",
+                boot_id: self.boot_id(),
+                machine_id: self.machine_id(),
+                server_uuid: Some(format!("{}-server", self.name)),
+            },
+            enabled: true,
+            confirm_reboot: self.confirm_reboot,
+            images: self.image.iter().cloned().collect(),
+            puppet: true,
+            ..Rules::default()
+        };
+        self.agent = Some(Machine::open(self.disk.clone(), rules, self.moment(now)));
+    }
+
+    /// What the node itself has to say to an order.
+    pub fn local_facts(&self) -> LocalFacts {
+        let seen = |ids: Vec<String>| Known::Seen { age_seconds: 1, value: ids };
+        let names = self.tasks.iter().map(|task| task.id.clone()).collect();
+        let containers = self.tasks.iter().map(|task| (format!("mesos-{}", task.id), ContainerRole::Task));
+        LocalFacts {
+            holds: self.holds.clone(),
+            tasks: if self.takes_tasks() { seen(names) } else { Known::NotHere },
+            containers: if self.docker_ok {
+                Known::Seen { age_seconds: 1, value: containers.collect() }
+            } else {
+                Known::Unknown
+            },
+            zookeeper: if self.takes_tasks() {
+                Known::NotHere
+            } else {
+                Known::Seen { age_seconds: 1, value: "follower".to_owned() }
+            },
+            ..LocalFacts::default()
+        }
+    }
+
+    pub fn report(&mut self, now: Timestamp) -> Report {
+        self.sequence += 1;
+        let docker = if self.docker_ok { Status::Ok } else { Status::Crit };
+        Report {
+            protocol: PROTOCOL_VERSION,
+            node: self.display.clone(),
+            agent_version: "0.1.0".to_owned(),
+            boot_id: self.boot_id(),
+            machine_id: self.machine_id(),
+            server_uuid: Some(format!("{}-server", self.name)),
+            sequence: self.sequence,
+            sent_at: now + self.offset,
+            uptime_seconds: self.moment(now).uptime.as_secs(),
+            findings: vec![finding("docker", docker, now), finding("mesos_agent", Status::Ok, now)],
+            facts: self.facts(now),
+            seen: self.agent.as_ref().and_then(Machine::seen),
+            local_holds: self.holds.clone(),
+        }
+    }
+
+    fn facts(&self, now: Timestamp) -> Facts {
+        let tasks: Vec<Task> = self.tasks.iter().map(|task| task_of(task, now)).collect();
+        let containers = self.tasks.iter().map(|task| Container {
+            name: format!("mesos-{}", task.id),
+            image: String::new(),
+            state: "running".to_owned(),
+            role: ContainerRole::Task,
+            started_at: None,
+            restarts: 0,
+        });
+        let is_master = !self.takes_tasks();
+        Facts {
+            mesos_agent: (!is_master).then(|| MesosAgentFacts {
+                url: "http://127.0.0.1:5051/slave(1)".to_owned(),
+                agent_id: Some(self.mesos_id()),
+                version: "1.11.0".to_owned(),
+                hostname: self.host(),
+                registered: Some(true),
+                attributes: self.attributes.clone(),
+                tasks,
+                age_seconds: 1,
+            }),
+            mesos_master: is_master
+                .then(|| MesosMasterFacts { elected: Some(false), ..MesosMasterFacts::default() }),
+            containers: self.docker_ok.then(|| ContainerFacts {
+                containers: containers.collect(),
+                age_seconds: 1,
+                ..ContainerFacts::default()
+            }),
+            volumes: vec![VolumeFact {
+                mount: if is_master { "/data" } else { "/build" }.to_owned(),
+                mounted: true,
+                read_write: true,
+                uuid: Some(format!("uuid-of-{}", self.name)),
+                size_bytes: 600_000_000_000,
+                free_bytes: 300_000_000_000,
+                ..VolumeFact::default()
+            }],
+            images: self
+                .image
+                .iter()
+                .map(|image| ImageFact {
+                    name: image.clone(),
+                    present: self.has_image,
+                    ..ImageFact::default()
+                })
+                .collect(),
+            zookeeper: is_master
+                .then(|| ZooKeeperFacts { mode: Some("follower".to_owned()), ..ZooKeeperFacts::default() }),
+            puppet: Some(PuppetFacts {
+                clean: Some(self.puppet_failed == 0),
+                clean_streak: self.puppet_clean,
+                failed_streak: self.puppet_failed,
+                ..PuppetFacts::default()
+            }),
+            system: Some(SystemFacts::default()),
+        }
+    }
+
+    pub fn host(&self) -> String {
+        format!("{}.cern.ch", self.display)
+    }
+
+    /// The machine stops: what runs is lost.
+    pub fn go_down(&mut self, now: Timestamp) {
+        self.ill_since.get_or_insert(now);
+        self.is_up = false;
+        self.agent = None;
+        self.tasks.clear();
+    }
+
+    /// It is there again, in another boot.
+    pub fn come_up(&mut self, now: Timestamp, chance: &mut Chance) {
+        self.is_booting = false;
+        self.is_up = true;
+        self.boots += 1;
+        self.booted_at = now;
+        self.puppet_clean = 0;
+        self.puppet_failed = 0;
+        // One in twelve comes back with Docker down.
+        self.docker_ok = !chance.happens(800);
+        if self.docker_ok {
+            self.ill_since = None;
+        }
+        self.holds.clear();
+        self.start_agent(now);
+    }
+
+    /// A new system disk: the agent's memory is gone with the old one.
+    pub fn rebuild(&mut self) {
+        self.builds += 1;
+        self.disk = SimDisk::default();
+        self.has_image = false;
+        self.sequence = 1;
+    }
+}
+
+pub fn task_of(task: &SimTask, now: Timestamp) -> Task {
+    Task {
+        id: task.id.clone(),
+        name: task.id.clone(),
+        framework: if task.is_disposable { "spare" } else { "Jenkins Scheduler" }.to_owned(),
+        framework_id: String::new(),
+        role: None,
+        state: TaskState::Running,
+        resources: Resources { cpus: 8.0, ..Resources::default() },
+        labels: BTreeMap::new(),
+        started_at_secs: Some(now.as_second() - 60),
+    }
+}
+
+fn finding(check: &str, status: Status, now: Timestamp) -> Finding {
+    Finding {
+        check: check.to_owned(),
+        item: None,
+        status,
+        gating: true,
+        sentence: format!("{check} is {}", status.as_str()),
+        evidence: vec![Evidence::new("seen", status.as_str(), "agent")],
+        since: now,
+        age_seconds: 1,
+        next: None,
+    }
+}

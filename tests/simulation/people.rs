@@ -1,0 +1,323 @@
+//! People, as they are: they ask for things, change their minds, press twice, approve what they have not read, forget to
+//! come back, and in the end look after what needs them.
+
+use super::world::World;
+use jiff::SignedDuration;
+use millwright_coordinator::operations::{Ask, Confirmation, Operations};
+use millwright_decision::{
+    Action, Class, Code, Volumes,
+    operation::{Phase, State, Step},
+};
+use millwright_protocol::NodeName;
+
+const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+
+/// One look of somebody at the dashboard.
+pub fn act(world: &mut World) {
+    let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
+    look_after(world, by);
+    let Some(coordinator) = &world.coordinator else { return };
+    let _ = coordinator;
+    match world.chance.below(10) {
+        0..=3 => ask_for_something(world, by),
+        4 => cancel_something(world, by),
+        5 => hold_something(world, by),
+        6 => pause_or_resume(world, by),
+        7 => return_something(world, by),
+        _ => {}
+    }
+    world.advance();
+}
+
+fn ask_for_something(world: &mut World, by: &str) {
+    let names: Vec<NodeName> = world.nodes.keys().cloned().collect();
+    let Some(node) = world.chance.one_of(&names).cloned() else { return };
+    let actions = [
+        Action::Reboot,
+        Action::Reboot,
+        Action::Reboot,
+        Action::Drain,
+        Action::Rebuild,
+        Action::Return,
+        Action::Prepull,
+    ];
+    let mut action = world.chance.one_of(&actions).copied().unwrap_or(Action::Reboot);
+    if world.chance.happens(30) {
+        action = Action::Delete;
+    }
+    let running: Vec<String> = world
+        .nodes
+        .get(&node)
+        .map(|node| node.tasks.iter().map(|task| task.id.clone()).collect())
+        .unwrap_or_default();
+    let lets_go = action.ends_tasks() && world.chance.happens(1500);
+    let confirms = world.chance.happens(7000);
+    let mut confirm = Vec::new();
+    if confirms {
+        confirm.push(Code::ConfirmReboot);
+    }
+    let ask = Ask {
+        action,
+        by: by.to_owned(),
+        reason: "it has to be".to_owned(),
+        volumes: if world.chance.happens(3000) && action == Action::Delete {
+            Volumes::Delete
+        } else {
+            Volumes::Keep
+        },
+        let_go: if lets_go { running } else { Vec::new() },
+        image: None,
+        confirm,
+        typed: (action == Action::Delete).then(|| node.to_string()),
+        executor: None,
+        node,
+    };
+    request(world, &ask);
+    if world.chance.happens(2000) {
+        // Pressed twice.
+        request(world, &ask);
+    }
+}
+
+fn request(world: &mut World, ask: &Ask) {
+    let now = world.now;
+    let Some(coordinator) = &mut world.coordinator else { return };
+    match coordinator.operations.request(ask, &coordinator.fleet, now) {
+        Ok(taken) if taken.is_known => world.coverage.count("people/pressed_twice"),
+        Ok(_) => world.coverage.count_word("people/asked", ask.action.as_str()),
+        Err(declined) => {
+            world.coverage.count_word("people/declined", declined.code());
+            world.coverage.count_word("code", declined.code());
+        }
+    }
+}
+
+fn open(operations: &Operations) -> Vec<String> {
+    operations
+        .list()
+        .filter(|tracked| !tracked.operation.is_over())
+        .map(|tracked| tracked.operation.id.clone())
+        .collect()
+}
+
+fn cancel_something(world: &mut World, by: &str) {
+    let Some(ids) = world.coordinator.as_ref().map(|coordinator| open(&coordinator.operations)) else {
+        return;
+    };
+    let Some(id) = world.chance.one_of(&ids).cloned() else { return };
+    let now = world.now;
+    let Some(coordinator) = &mut world.coordinator else { return };
+    match coordinator.operations.cancel(&id, by, "another day", false, now) {
+        Ok(()) => world.coverage.count("people/cancelled"),
+        Err(_) => world.coverage.count("people/could_not_cancel"),
+    }
+}
+
+fn hold_something(world: &mut World, by: &str) {
+    let names: Vec<NodeName> = world.nodes.keys().cloned().collect();
+    let Some(node) = world.chance.one_of(&names).cloned() else { return };
+    let now = world.now;
+    let until = Some(now + SignedDuration::from_hours(2));
+    if world.chance.happens(4000) {
+        // On the node itself, without a network.
+        if let Some(node) = world.nodes.get_mut(&node) {
+            node.holds.push(millwright_protocol::LocalHold {
+                id: "h1".to_owned(),
+                author: by.to_owned(),
+                reason: "I am looking at it".to_owned(),
+                since: now,
+                until,
+            });
+        }
+        return;
+    }
+    let Some(coordinator) = &mut world.coordinator else { return };
+    let _ = coordinator.operations.hold(node, by, "a core dump", until, now);
+}
+
+fn pause_or_resume(world: &mut World, by: &str) {
+    let now = world.now;
+    let presses = world.chance.happens(1500);
+    let Some(coordinator) = &mut world.coordinator else { return };
+    if coordinator.operations.words().pause.is_some() {
+        let _ = coordinator.operations.resume(by, "it is over", now);
+    } else if presses {
+        let _ = coordinator.operations.pause(by, "something is strange", now);
+    }
+}
+
+fn return_something(world: &mut World, by: &str) {
+    let Some(coordinator) = &world.coordinator else { return };
+    let parked: Vec<(NodeName, String)> = coordinator
+        .operations
+        .list()
+        .filter(|tracked| matches!(tracked.operation.phase, Phase::Parked { .. }))
+        .map(|tracked| (tracked.operation.wish.node.clone(), tracked.operation.wish.by.clone()))
+        .collect();
+    let Some((node, owner)) = world.chance.one_of(&parked).cloned() else { return };
+    let by = if world.chance.happens(7000) { owner } else { by.to_owned() };
+    request(
+        world,
+        &Ask {
+            action: Action::Return,
+            node,
+            by,
+            reason: "back to work".to_owned(),
+            volumes: Volumes::Keep,
+            let_go: Vec::new(),
+            image: None,
+            confirm: Vec::new(),
+            typed: None,
+            executor: None,
+        },
+    );
+}
+
+/// Whatever waits for people gets them, sooner or later.
+fn look_after(world: &mut World, by: &str) {
+    let now = world.now;
+    for node in world.nodes.values_mut() {
+        node.holds.retain(|hold| hold.until.is_none_or(|until| now < until));
+    }
+    let Some(coordinator) = &mut world.coordinator else { return };
+    let mut dead = Vec::new();
+    {
+        let mut fleet = coordinator.fleet.lock().unwrap();
+        let classes: Vec<Class> = fleet.snapshot().brakes.keys().copied().collect();
+        for class in classes {
+            let _ = fleet.reset_brake(class, by, now);
+            world.coverage.count("people/reset_brake");
+        }
+        let missing =
+            fleet.snapshot().warm_up.as_ref().map(|warm_up| warm_up.missing.clone()).unwrap_or_default();
+        let changed: Vec<NodeName> = fleet
+            .snapshot()
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.identity_changed.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in missing.into_iter().chain(changed) {
+            let _ = fleet.accept(&name, "seen", by, now);
+        }
+        for (name, node) in &world.nodes {
+            let known = fleet.snapshot().nodes.get(name);
+            let silent = known
+                .and_then(|known| known.report_age(now))
+                .is_none_or(|age| age > SignedDuration::from_hours(8));
+            let is_said = known.is_some_and(|known| known.known_dead.is_some());
+            if silent && node.is_dead && !is_said {
+                dead.push(name.clone());
+            }
+            if is_said && node.is_up {
+                let _ = fleet.accept(name, "it is alive", by, now);
+            }
+        }
+        for name in &dead {
+            let _ = fleet.dead(name, "it does not come back", by, now);
+            world.coverage.count("people/declared_dead");
+        }
+    }
+    repair_silent(world, by);
+    answer(world, by);
+}
+
+/// A silent node is reset from outside, its tasks named.
+fn repair_silent(world: &mut World, by: &str) {
+    let Some(coordinator) = &world.coordinator else { return };
+    let silent: Option<(NodeName, Vec<String>)> = {
+        let fleet = coordinator.fleet();
+        let silent = fleet.snapshot().nodes.iter().find(|(name, node)| {
+            node.known_dead.is_none()
+                && node.report_age(world.now).is_some_and(|age| age > SignedDuration::from_mins(20))
+                && fleet.snapshot().operation_on(name).is_none()
+        });
+        silent.map(|(name, node)| {
+            let own = node.agent.as_ref().and_then(|agent| agent.tasks.known().cloned()).unwrap_or_default();
+            let listed = node.master.as_ref().map(|view| view.tasks.clone()).unwrap_or_default();
+            (name.clone(), own.into_iter().chain(listed).map(|task| task.id).collect())
+        })
+    };
+    let Some((node, let_go)) = silent else { return };
+    request(
+        world,
+        &Ask {
+            action: Action::Reboot,
+            node,
+            by: by.to_owned(),
+            reason: "it is frozen".to_owned(),
+            volumes: Volumes::Keep,
+            let_go,
+            image: None,
+            confirm: vec![Code::SilentNode, Code::ConfirmReboot],
+            typed: None,
+            executor: None,
+        },
+    );
+}
+
+/// Operations that wait for a person get an answer.
+fn answer(world: &mut World, by: &str) {
+    let now = world.now;
+    let Some(coordinator) = &world.coordinator else { return };
+    for id in open(&coordinator.operations) {
+        let Some(coordinator) = &mut world.coordinator else { return };
+        let Some(tracked) = coordinator.operations.get(&id) else { continue };
+        let operation = tracked.operation.clone();
+        let digest = millwright_coordinator::operations::digest(&operation.wish, &world.policy);
+        let digest = if world.chance.happens(1000) { "0000000000000000".to_owned() } else { digest };
+        let operations = &mut coordinator.operations;
+        let needs = operations.waiting(&id).is_some_and(|waiting| waiting.needs_people);
+        let wants_approval = operations
+            .waiting(&id)
+            .is_some_and(|waiting| waiting.reasons.iter().any(|reason| reason.code == Code::ApprovalMissing));
+        if wants_approval {
+            let _ = operations.approve(&id, by, &digest, "looks right", &coordinator.fleet, now);
+            continue;
+        }
+        match &operation.phase {
+            Phase::Stuck { .. } => {
+                if world.chance.happens(3000) {
+                    let abandon = operation.is_past_no_return() || world.chance.happens(5000);
+                    let _ = operations.cancel(&id, by, "by hand then", abandon, now);
+                } else {
+                    let _ = operations.retry(&id, by, "mended", now);
+                }
+                continue;
+            }
+            Phase::Forward if needs => {}
+            _ => continue,
+        }
+        let Some((step, record)) = operation.current_step() else { continue };
+        if let State::Unknown { .. } = record.state {
+            // The person looks at the cloud and at the node.
+            let node = world.nodes.get(&operation.wish.node);
+            let happened = match step {
+                Step::HardReboot | Step::Reboot => node.is_some_and(|node| {
+                    record.machine.as_ref().is_none_or(|machine| machine.boot_id != node.boot_id())
+                        || node.is_booting
+                }),
+                Step::Rebuild => node.is_some_and(|node| {
+                    operation
+                        .wish
+                        .machine
+                        .as_ref()
+                        .is_none_or(|machine| machine.machine_id != node.machine_id())
+                }),
+                Step::Quarantine => node.is_some_and(|node| node.is_stopped),
+                Step::DeleteServer => node.is_some_and(|node| node.is_deleted),
+                _ => true,
+            };
+            let said = if happened { Confirmation::Done } else { Confirmation::NotRun };
+            let _ = operations.confirm(&id, by, &said, "I have looked", &coordinator.fleet, now);
+            world.coverage.count("people/settled_unknown");
+            continue;
+        }
+        // What has waited for a day is called off, or taken over.
+        let waited = now.duration_since(operation.changed_at);
+        if waited > SignedDuration::from_hours(10) {
+            let abandon = operation.is_past_no_return();
+            let _ = operations.cancel(&id, by, "it takes too long", abandon, now);
+        }
+    }
+}
