@@ -84,6 +84,8 @@ pub struct Fleet {
     people_holds: Vec<Hold>,
     /// As whom the store is written to, and where its journal ends.
     store: Option<(Fence, u64)>,
+    /// Who has seen more than the store holds, as was found before.
+    was_behind: Option<(NodeName, String)>,
 }
 
 /// What became of a report.
@@ -158,6 +160,7 @@ impl Fleet {
             pending: Vec::new(),
             people_holds: Vec::new(),
             store: None,
+            was_behind: None,
         };
         fleet.list_sources();
         fleet.warm_up(started_at);

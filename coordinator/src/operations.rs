@@ -48,6 +48,8 @@ use words::Words;
 const MOST_MOVES: usize = 64;
 /// So many that are over are kept in memory, for pages.
 const MOST_OVER: usize = 1_000;
+/// Operations of one generation, at most: those of the next begin behind them.
+const NUMBERS: u64 = 100_000;
 /// Somebody is reminded of what they have left standing this often.
 const REMIND: SignedDuration = SignedDuration::from_hours(24);
 
@@ -187,6 +189,9 @@ impl Operations {
             self.highest = self.highest.max(number_of(&stream).unwrap_or(0));
             self.broken.push((stream, why));
         }
+        // A store that was put back has forgotten numbers that were given: agents and people still know them.
+        let generation = self.journal.fence().generation;
+        self.highest = self.highest.max(generation.saturating_sub(1).saturating_mul(NUMBERS));
         self.forget_oldest();
         Ok(())
     }
@@ -243,6 +248,7 @@ impl Operations {
     /// returned is recorded already.
     pub fn advance(&mut self, fleet: &Mutex<Fleet>, now: Timestamp) -> Vec<Task> {
         let now = whole(now);
+        self.note_behind(fleet, now);
         let mut tasks = Vec::new();
         if self.is_fenced() {
             return tasks;
@@ -314,6 +320,20 @@ impl Operations {
         self.under_way.insert(number, (task.place, task.attempt));
         self.waiting.remove(&number);
         Some(Moved::Task(task))
+    }
+
+    /// S9, for good: what agents have seen is outgrown by what is written since, so that it was seen is written down.
+    fn note_behind(&mut self, fleet: &Mutex<Fleet>, now: Timestamp) {
+        let fence = self.journal.fence();
+        if self.words.is_behind(fence).is_some() {
+            return;
+        }
+        let found = lock(fleet).snapshot().store_behind.clone();
+        let Some(found) = found else { return };
+        let word = Word::FoundBehind { node: found.node, seen: found.seen, generation: fence.generation };
+        if let Err(error) = self.say(&word, now) {
+            self.note_trouble(&error.into());
+        }
     }
 
     /// What comes next for an operation.
@@ -503,6 +523,7 @@ impl Operations {
             pause: self.words.pause.clone(),
             quarantined,
             store: Some((self.journal.fence(), self.last)),
+            behind: self.words.is_behind(self.journal.fence()),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Said {
     pub quarantined: BTreeSet<NodeName>,
     /// As whom the store is written to, and where the journal ends.
     pub store: Option<(Fence, u64)>,
+    /// Who has seen more than the store holds, as was found before.
+    pub behind: Option<(NodeName, String)>,
 }
 
 impl Fleet {
@@ -46,6 +48,7 @@ impl Fleet {
             }
         }
         self.store = said.store;
+        self.was_behind = said.behind;
         self.compare_store();
         self.counts_stale = true;
     }
@@ -89,9 +92,9 @@ impl Fleet {
                 || (seen.fence.generation == fence.generation
                     && (seen.fence > fence || seen.position > position))
         };
-        self.snapshot.store_behind = newest
-            .filter(|(seen, _)| is_behind(*seen))
-            .map(|(seen, name)| StoreBehind { node: name.clone(), seen: spell(seen), ours: spell(ours) });
+        let now = newest.filter(|(seen, _)| is_behind(*seen)).map(|(seen, name)| (name.clone(), spell(seen)));
+        let found = now.or_else(|| self.was_behind.clone());
+        self.snapshot.store_behind = found.map(|(node, seen)| StoreBehind { node, seen, ours: spell(ours) });
     }
 
     /// Which machine and boot a node's last report told of.

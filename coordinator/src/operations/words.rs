@@ -6,7 +6,7 @@ use millwright_decision::{
     fleet::{self, Attestation, Pause},
     operation::{Event, Operation, Outcome},
 };
-use millwright_protocol::NodeName;
+use millwright_protocol::{Fence, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,6 +98,15 @@ pub enum Word {
         /// For people.
         sentence: String,
     },
+    /// A node has seen more than this store holds: it was put back, and nothing moves until the generation is raised (S9).
+    FoundBehind {
+        /// Which node.
+        node: NodeName,
+        /// What it has seen.
+        seen: String,
+        /// The generation in which this holds.
+        generation: u64,
+    },
     /// Somebody was reminded of what they left standing.
     Reminded {
         /// Of what: the id of a hold or an operation, or `pause`.
@@ -118,6 +127,7 @@ impl Word {
             Self::Resumed { .. } => "resumed",
             Self::BrakeReset { .. } => "brake_reset",
             Self::Declined { .. } => "declined",
+            Self::FoundBehind { .. } => "found_behind",
             Self::Reminded { .. } => "reminded",
         }
     }
@@ -139,6 +149,7 @@ pub struct Words {
     pub(super) reminded: BTreeMap<String, Timestamp>,
     declined: BTreeMap<(String, String, String), Timestamp>,
     holds_ever: u64,
+    behind: Option<(u64, NodeName, String)>,
 }
 
 impl Words {
@@ -172,10 +183,19 @@ impl Words {
                 self.declined.retain(|_, last| at.duration_since(*last) < DECLINED_AGAIN);
                 self.declined.insert((node.to_string(), by.clone(), code.clone()), at);
             }
+            Word::FoundBehind { node, seen, generation } => {
+                self.behind = Some((*generation, node.clone(), seen.clone()));
+            }
             Word::Reminded { about, .. } => {
                 self.reminded.insert(about.clone(), at);
             }
         }
+    }
+
+    /// Who has seen more than the store holds, and what, as long as nobody has raised the generation since.
+    pub(super) fn is_behind(&self, fence: Fence) -> Option<(NodeName, String)> {
+        let (generation, node, seen) = self.behind.as_ref()?;
+        (*generation == fence.generation).then(|| (node.clone(), seen.clone()))
     }
 
     /// The id of the next hold.
