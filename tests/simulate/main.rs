@@ -6,6 +6,9 @@ mod chance;
 mod checker;
 #[path = "../simulation/coverage.rs"]
 mod coverage;
+#[path = "../simulation/crash.rs"]
+#[allow(dead_code, reason = "the contract of steps uses the rest")]
+mod crash;
 #[path = "../simulation/history.rs"]
 mod history;
 #[path = "../simulation/node.rs"]
@@ -13,6 +16,7 @@ mod node;
 #[path = "../simulation/people.rs"]
 mod people;
 #[path = "../simulation/world.rs"]
+#[allow(dead_code, reason = "the contract of steps uses the rest")]
 mod world;
 
 mod ledger;

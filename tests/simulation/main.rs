@@ -2,8 +2,12 @@
 //! under faults that come from a seed. A short run here; `make simulate` runs long ones.
 
 mod chance;
+#[allow(dead_code, reason = "long runs use the rest")]
 mod checker;
+mod contract;
+#[allow(dead_code, reason = "long runs use the rest")]
 mod coverage;
+mod crash;
 mod history;
 mod node;
 mod people;

@@ -288,29 +288,9 @@ fn answer(world: &mut World, by: &str) {
             Phase::Forward if needs => {}
             _ => continue,
         }
-        let Some((step, record)) = operation.current_step() else { continue };
+        let Some((_, record)) = operation.current_step() else { continue };
         if let State::Unknown { .. } = record.state {
-            // The person looks at the cloud and at the node.
-            let node = world.nodes.get(&operation.wish.node);
-            let happened = match step {
-                Step::HardReboot | Step::Reboot => node.is_some_and(|node| {
-                    record.machine.as_ref().is_none_or(|machine| machine.boot_id != node.boot_id())
-                        || node.is_booting
-                }),
-                Step::Rebuild => node.is_some_and(|node| {
-                    operation
-                        .wish
-                        .machine
-                        .as_ref()
-                        .is_none_or(|machine| machine.machine_id != node.machine_id())
-                }),
-                Step::Quarantine => node.is_some_and(|node| node.is_stopped),
-                Step::DeleteServer => node.is_some_and(|node| node.is_deleted),
-                _ => true,
-            };
-            let said = if happened { Confirmation::Done } else { Confirmation::NotRun };
-            let _ = operations.confirm(&id, by, &said, "I have looked", &coordinator.fleet, now);
-            world.coverage.count("people/settled_unknown");
+            settle(world, by);
             continue;
         }
         // What has waited for a day is called off, or taken over.
@@ -319,5 +299,39 @@ fn answer(world: &mut World, by: &str) {
             let abandon = operation.is_past_no_return();
             let _ = operations.cancel(&id, by, "it takes too long", abandon, now);
         }
+    }
+}
+
+/// A person looks at the cloud and at the node, and says of what nobody knows whether it happened.
+pub fn settle(world: &mut World, by: &str) {
+    let now = world.now;
+    let Some(coordinator) = &mut world.coordinator else { return };
+    for id in open(&coordinator.operations) {
+        let Some(operation) = coordinator.operations.get(&id).map(|tracked| tracked.operation.clone()) else {
+            continue;
+        };
+        let Some((step, record)) = operation.current_step().filter(|_| operation.phase == Phase::Forward)
+        else {
+            continue;
+        };
+        if !matches!(record.state, State::Unknown { .. }) {
+            continue;
+        }
+        let node = world.nodes.get(&operation.wish.node);
+        let happened = match step {
+            Step::HardReboot | Step::Reboot => node.is_some_and(|node| {
+                record.machine.as_ref().is_none_or(|machine| machine.boot_id != node.boot_id())
+                    || node.is_booting
+            }),
+            Step::Rebuild => node.is_some_and(|node| {
+                operation.wish.machine.as_ref().is_none_or(|machine| machine.machine_id != node.machine_id())
+            }),
+            Step::Quarantine => node.is_some_and(|node| node.is_stopped),
+            Step::DeleteServer => node.is_some_and(|node| node.is_deleted),
+            _ => continue,
+        };
+        let said = if happened { Confirmation::Done } else { Confirmation::NotRun };
+        let _ = coordinator.operations.confirm(&id, by, &said, "I have looked", &coordinator.fleet, now);
+        world.coverage.count("people/settled_unknown");
     }
 }

@@ -5,6 +5,7 @@ use super::{
     chance::Chance,
     checker::Checker,
     coverage::Coverage,
+    crash::{CountingJournal, Trick, Writes},
     node::{SimNode, SimTask, task_of},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -123,6 +124,15 @@ pub struct World {
     sent: BTreeMap<String, (Timestamp, bool)>,
     /// Copies of the journal's length, to be put back some day.
     copies: Vec<u64>,
+    /// Nothing happens by chance: no tasks, no people, no trouble.
+    pub is_quiet: bool,
+    /// What was written, and where the coordinator is to die.
+    pub writes: Arc<Mutex<Writes>>,
+    /// What goes wrong with the effect of that number.
+    pub trick: Option<(usize, Trick)>,
+    effects: usize,
+    /// Somebody calls the first operation off after so many writes.
+    pub cancel_after: Option<usize>,
     /// Faults stop here, so that everything can come to its end.
     pub calm_from: Timestamp,
 }
@@ -160,6 +170,11 @@ impl World {
             tasks_ever: 0,
             sent: BTreeMap::new(),
             copies: Vec::new(),
+            is_quiet: false,
+            writes: Arc::default(),
+            trick: None,
+            effects: 0,
+            cancel_after: None,
             calm_from: now + SignedDuration::from_hours(setting.hours * 5 / 6),
             setting,
         };
@@ -210,6 +225,53 @@ impl World {
         }
     }
 
+    /// Runs until so long after the beginning.
+    pub fn run_until(&mut self, length: SignedDuration) {
+        let end = self.started + length;
+        while self.queue.peek().is_some_and(|Reverse((at, _))| *at <= end) {
+            let Some(Reverse((at, number))) = self.queue.pop() else { break };
+            self.now = at;
+            if let Some(happening) = self.happenings.remove(&number) {
+                self.happen(happening);
+            }
+            self.see_deaths();
+        }
+        self.now = end;
+    }
+
+    /// The coordinator dies when its journal says so, and comes back.
+    pub fn see_deaths(&mut self) {
+        let is_dead = self.writes.lock().unwrap().is_dead;
+        if is_dead {
+            {
+                let mut writes = self.writes.lock().unwrap();
+                writes.is_dead = false;
+                writes.die_at = None;
+            }
+            self.crash_coordinator(30);
+        }
+        let written = self.writes.lock().unwrap().names.len();
+        if self.cancel_after.is_some_and(|after| written > after)
+            && let Some(coordinator) = &mut self.coordinator
+        {
+            self.cancel_after = None;
+            let id = coordinator.operations.list().next().map(|tracked| tracked.operation.id.clone());
+            if let Some(id) = id {
+                let _ = coordinator.operations.cancel(&id, "bob", "not today", false, self.now);
+            }
+        }
+    }
+
+    /// The machine hangs: it does nothing and answers nobody, until it is reset.
+    pub fn freeze(&mut self, name: &NodeName) {
+        self.take_down(name);
+    }
+
+    /// A coordinator starts now.
+    pub fn start_now(&mut self) {
+        self.start_coordinator();
+    }
+
     /// Hours that were simulated.
     pub fn hours(&self) -> f64 {
         self.now.duration_since(self.started).as_secs_f64() / 3600.0
@@ -223,7 +285,7 @@ impl World {
 
     /// Whether trouble of a kind happens now: so many times in ten thousand, and never in the calm at the end.
     pub fn trouble(&mut self, kind: &'static str, in_ten_thousand: u64) -> bool {
-        let happens = self.chance.happens(in_ten_thousand);
+        let happens = !self.is_quiet && self.chance.happens(in_ten_thousand);
         happens && self.now < self.calm_from && !self.setting.without.contains(kind)
     }
 
@@ -244,6 +306,7 @@ impl World {
             Happening::Puppet(name) => self.puppet(&name),
             Happening::Effect(task, run) => self.effect(*task, run),
             Happening::EffectDone(task, run, outcome) => self.effect_done(&task, run, outcome),
+            Happening::TaskStarts | Happening::Fault | Happening::People if self.is_quiet => {}
             Happening::TaskStarts => self.start_tasks(),
             Happening::TaskEnds(name, id) => self.end_task(&name, &id),
             Happening::Fault => self.fault(),
@@ -268,7 +331,8 @@ impl World {
         self.runs += 1;
         self.journal = self.journal.reopen();
         let fleet = Fleet::new(Arc::clone(&self.policy), self.now);
-        let operations = Operations::open(Arc::new(self.journal.clone())).unwrap();
+        let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };
+        let operations = Operations::open(Arc::new(journal)).unwrap();
         if let Some((stream, why)) = operations.broken().first() {
             self.checker.violate("S15", format!("{stream} cannot be replayed: {why}"));
         }
@@ -486,7 +550,7 @@ impl World {
     }
 
     fn end_order(&mut self, name: &NodeName, boot: u32, order: &Order) {
-        let fails = self.chance.happens(800);
+        let fails = !self.is_quiet && self.chance.happens(800);
         let now = self.now;
         let Some(node) = self.nodes.get_mut(name).filter(|node| node.boots == boot) else { return };
         let moment = node.moment(now);
@@ -517,7 +581,7 @@ impl World {
         if !agent.last_look(order, &facts, moment) {
             return self.tell_untold(name);
         }
-        if self.chance.happens(200) {
+        if !self.is_quiet && self.chance.happens(200) {
             // logind says no: nothing has happened.
             if let Some(agent) = self.nodes.get_mut(name).and_then(|node| node.agent.as_mut()) {
                 let sentence = "logind refused".to_owned();
@@ -559,7 +623,12 @@ impl World {
         if node.is_up || !node.is_booting || node.is_stopped || node.is_deleted {
             return;
         }
+        let is_quiet = self.is_quiet;
         node.come_up(now, &mut self.chance);
+        if is_quiet {
+            node.docker_ok = true;
+            node.ill_since = None;
+        }
         self.register(name);
         self.after(1, Happening::Report(name.clone()));
         let after = self.chance.between(120, 600);
@@ -572,7 +641,7 @@ impl World {
 
     fn puppet(&mut self, name: &NodeName) {
         self.after(1800, Happening::Puppet(name.clone()));
-        let fails = self.chance.happens(200);
+        let fails = !self.is_quiet && self.chance.happens(200);
         let Some(node) = self.nodes.get_mut(name).filter(|node| node.is_up) else { return };
         if fails {
             node.puppet_failed += 1;
@@ -683,13 +752,20 @@ impl World {
 
     fn effect(&mut self, task: Task, run: u64) {
         self.checker.effect_is_recorded(&self.journal, &task);
+        let trick = self.trick.filter(|(number, _)| *number == self.effects).map(|(_, trick)| trick);
+        let is_kept_away = matches!(trick, Some(Trick::Refused | Trick::Unanswered));
         let outcome = match &task.effect {
+            _ if is_kept_away => Some(Outcome::done(Vec::new())),
             Effect::Announce => Some(Outcome::done(Vec::new())),
             Effect::Cordon | Effect::Uncordon => self.offers(&task),
             Effect::Run { command } => Some(self.cloud(task.step, command, run, &task)),
         };
         self.coverage.count_word("effect", task.effect.as_str());
-        let Some(outcome) = outcome else { return };
+        let Some(mut outcome) = outcome else { return };
+        if let Some(trick) = trick {
+            outcome = trick.heard(outcome);
+        }
+        self.effects += 1;
         let after = self.chance.between(1, 20);
         self.after(after, Happening::EffectDone(Box::new(task), run, outcome));
     }
@@ -761,6 +837,9 @@ impl World {
         }
         super::checker::touched_by_cloud(self, &name, step);
         self.touch(&name, step);
+        if self.trick.is_some_and(|(number, trick)| number == self.effects && trick == Trick::Twice) {
+            self.touch(&name, step);
+        }
         if is_half {
             return self.policy.executors.outcome(step, Some(30), "Nova: 500");
         }

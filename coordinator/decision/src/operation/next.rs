@@ -133,6 +133,9 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
             if let Some(evidence) = steps::settled(operation, step, record, situation) {
                 return finished(operation, record, Outcome::done(evidence));
             }
+            if let Some(why) = steps::refuted(operation, step, record, situation) {
+                return finished(operation, record, Outcome::not_done(why));
+            }
             let mut waiting = wait(
                 operation,
                 record,

@@ -1,7 +1,7 @@
 //! What each step asks of the world: is it already so, may it begin, has it happened.
 
 use super::{
-    Effect, NoCommand, Operation, Situation, State, Step, StepRecord,
+    Doer, Effect, NoCommand, Operation, Situation, State, Step, StepRecord,
     next::{go_ahead, verdict, verdict_on},
 };
 use crate::{
@@ -161,6 +161,33 @@ pub(super) fn settled(
             first_report(operation, situation)
         }
         Step::PullImages => images(operation, situation),
+        _ => None,
+    }
+}
+
+/// A request that nobody heard the end of is surely over after this.
+const REQUESTS_LAST: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether it can be seen that a step of which nobody knew has not happened, or may simply be done again.
+pub(super) fn refuted(
+    operation: &Operation,
+    step: Step,
+    record: &StepRecord,
+    situation: &Situation<'_>,
+) -> Option<String> {
+    let since = record.changed_at?;
+    match step.doer() {
+        Doer::Mesos => {
+            let view =
+                master(operation, situation).filter(|view| view.at.duration_since(since) > REQUESTS_LAST)?;
+            let is_so = if step == Step::Cordon { view.deactivated } else { !view.deactivated };
+            (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
+        }
+        // Doing it once more does no harm, and answers the question.
+        Doer::Agent if !step.is_irreversible() => {
+            let over = situation.now.duration_since(since) > REQUESTS_LAST;
+            over.then(|| "nobody knows how it ended, and it can be done again".to_owned())
+        }
         _ => None,
     }
 }
