@@ -15,12 +15,12 @@ use millwright_protocol::NodeName;
 use std::collections::BTreeSet;
 
 const KINDS: [Kind; 6] = [
-    Kind { action: Action::Drain, node: "alibuild10", is_silent: false },
-    Kind { action: Action::Reboot, node: "alibuild10", is_silent: false },
+    Kind { action: Action::Drain, node: "alibuild02", is_silent: false },
+    Kind { action: Action::Reboot, node: "alibuild02", is_silent: false },
     Kind { action: Action::Reboot, node: "alimesos02", is_silent: false },
-    Kind { action: Action::Reboot, node: "alibuild10", is_silent: true },
-    Kind { action: Action::Rebuild, node: "alibuild10", is_silent: false },
-    Kind { action: Action::Prepull, node: "alibuild10", is_silent: false },
+    Kind { action: Action::Reboot, node: "alibuild02", is_silent: true },
+    Kind { action: Action::Rebuild, node: "alibuild02", is_silent: false },
+    Kind { action: Action::Prepull, node: "alibuild02", is_silent: false },
 ];
 
 #[derive(Debug, Clone, Copy)]
