@@ -136,6 +136,25 @@ fn fact(id: &str) -> Value {
     })
 }
 
+#[tokio::test]
+async fn orders_of_one_answer_are_carried_out_one_after_the_other() {
+    let mut second = fact("second");
+    second["value"] = json!("no");
+    let answers = vec![orders(json!([fact("first"), second])), orders(json!([]))];
+    let (endpoint, mut heard) = Coordinator::serve(answers, vec![StatusCode::OK]).await;
+    let agent = Agent::new(&endpoint);
+    LocalSet::new()
+        .run_until(async {
+            agent.start();
+            for id in ["first", "second"] {
+                assert_eq!(end(&mut heard, id).await["state"], "done");
+            }
+        })
+        .await;
+    let fact = agent.driver.config.paths.rooted("/etc/puppetlabs/facter/facts.d/millwright_start.txt");
+    assert_eq!(std::fs::read_to_string(fact).unwrap(), "millwright_start=no\n");
+}
+
 fn orders(orders: Value) -> (StatusCode, Value) {
     (StatusCode::OK, json!({ "orders": orders }))
 }

@@ -15,6 +15,10 @@ fn a_known_order_is_answered_again_and_never_begun_again() {
     node.begins(&fact("f", NOW), NOW);
     assert_eq!(node.order(&fact("f", NOW), NOW), None, "while it is carried out");
     assert_eq!(node.told("f"), OrderState::Starting);
+    let (id, event) = node.machine.untold().unwrap();
+    node.machine.told(&id, &event);
+    assert_eq!(node.order(&fact("f", NOW), NOW), None);
+    assert_eq!(node.machine.untold(), None, "that it starts is told once");
     node.machine.ended("f", done(), now(NOW));
     for _ in 0..3 {
         let (id, event) = node.machine.untold().unwrap();
