@@ -231,21 +231,18 @@ impl<D: Disk> Case<'_, D> {
     /// guess, so the machine answers `unknown`.
     pub fn is_within_memory(&self) -> Answer {
         let Some(kept) = self.memory.age(&self.rules.identity.boot_id, self.uptime) else { return Ok(()) };
-        let age = self.bound.now(self.uptime).map(|now| now.latest.duration_since(self.order.issued_at));
-        if age.is_some_and(|age| Duration::try_from(age).unwrap_or_default() <= kept) {
+        let latest = self.bound.now(self.uptime).map(|now| now.latest.duration_since(self.order.issued_at));
+        let age = latest.map(|age| Duration::try_from(age).unwrap_or_default());
+        if age.is_some_and(|age| age <= kept) {
             return Ok(());
         }
-        let old = age
-            .and_then(|age| Duration::try_from(age).ok())
-            .map_or("of unknown age".to_owned(), |age| format!("{} old", spoken(age)));
-        Err(No::new(
-            RefusalCode::MemoryBroken,
-            format!(
-                "the order is {old} and this node's memory begins {} ago, so nobody can tell whether it was carried out; \
-                 it is not begun now",
-                spoken(kept)
-            ),
-        ))
+        let old = age.map_or("of unknown age".to_owned(), |age| format!("{} old", spoken(age)));
+        let sentence = format!(
+            "the order is {old} and this node's memory begins {} ago, so nobody can tell whether it was carried out; it is \
+             not begun now",
+            spoken(kept)
+        );
+        Err(No::new(RefusalCode::MemoryBroken, sentence))
     }
 
     /// 7: for this boot, and no earlier one (S10, S11).
