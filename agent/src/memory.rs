@@ -103,7 +103,7 @@ impl<D: Disk> Memory<D> {
 
     fn read(&mut self, boot_id: &str, uptime: Duration) {
         let place = self.disk.place();
-        self.kept = Kept { since: Some((boot_id.to_owned(), uptime.as_secs())), ..Kept::default() };
+        self.kept = Kept { since: Some(from_now(boot_id, uptime)), ..Kept::default() };
         let damaged = |why: String| Trouble::Damaged { place: place.clone(), why };
         let bytes = match self.disk.read() {
             Ok(bytes) => bytes,
@@ -142,7 +142,7 @@ impl<D: Disk> Memory<D> {
         self.trouble = None;
         self.read(boot_id, uptime);
         if self.trouble.is_none() {
-            let before = self.kept.since.replace((boot_id.to_owned(), uptime.as_secs()));
+            let before = self.kept.since.replace(from_now(boot_id, uptime));
             self.write_anew();
             if self.trouble.is_some() {
                 self.kept.since = before;
@@ -311,6 +311,11 @@ fn is_forgettable(order: &Remembered, now: Timestamp) -> bool {
         && order.void_at.unwrap_or(order.event.at) < now
         && order.void_at.is_none_or(|at| is_past(at, 1))
         && (order.verb != "reboot" || order.begun.as_ref().is_none_or(|begun| is_past(begun.at, 25)))
+}
+
+/// A beginning in whole seconds, never before the true one.
+fn from_now(boot_id: &str, uptime: Duration) -> (String, u64) {
+    (boot_id.to_owned(), uptime.as_secs().saturating_add(1))
 }
 
 fn line_of(record: &Record) -> serde_json::Result<String> {

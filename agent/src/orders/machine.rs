@@ -36,7 +36,7 @@ pub struct Machine<D> {
     memory: Memory<D>,
     bound: ClockBound,
     prepared: Option<Prepared>,
-    /// Orders that this process is carrying out, with their verbs.
+    /// Orders that this process is carrying out, with their verbs, and a reboot that an earlier one asked for.
     running: Vec<(String, &'static str)>,
     /// What the coordinator has not heard yet, the oldest first; of each order the newest.
     outbox: Vec<(String, OrderEvent)>,

@@ -113,6 +113,7 @@ fn a_reboot_that_does_not_come_about_is_unknown_after_ten_minutes_and_still_coun
     let mut node = Node::new();
     rebooting(&mut node);
     node = node.restart("b1", NOW + 599);
+    assert_eq!(node.refuses(&fact("f", NOW + 599), NOW + 599).0, RefusalCode::Busy, "the node may go down");
     node.machine.tick(now(NOW + 599));
     assert_eq!(node.machine.memory().order("r").unwrap().event.state, OrderState::Starting);
     node.machine.tick(now(NOW + 600));
