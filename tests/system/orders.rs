@@ -46,7 +46,7 @@ impl Lab {
             .text("paths.state", self.scratch.join("state").display())
             .text("orders.reboot_command", self.scratch.join("reboot").display())
             .text("coordinator.url", self.coordinator.url())
-            .text("coordinator.report_every", "500ms")
+            .text("coordinator.report_every", "1s")
     }
 
     fn reboots(&self) -> usize {

@@ -176,12 +176,15 @@ async fn until_told(agent: &Agent) {
 
 /// What is heard of an order, until it is the last word about it.
 async fn end(heard: &mut mpsc::UnboundedReceiver<(String, Value)>, id: &str) -> Value {
-    loop {
-        let (of, event) = heard_next(heard).await;
-        if of == id && event["state"] != "starting" {
-            return event;
+    let last_word = async {
+        loop {
+            let (of, event) = heard.recv().await.unwrap();
+            if of == id && event["state"] != "starting" {
+                return event;
+            }
         }
-    }
+    };
+    timeout(Duration::from_secs(90), last_word).await.unwrap()
 }
 
 #[tokio::test]
