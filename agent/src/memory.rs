@@ -5,7 +5,7 @@
 //! means that something may be forgotten, so the agent refuses everything and says so, until a person has looked.
 //!
 //! What a newcomer gets wrong: a memory that begins anew does not know what the one before it knew. Orders older than the
-//! memory are refused.
+//! memory are not begun, and nobody claims to know whether they were.
 
 pub mod disk;
 mod line;
@@ -103,6 +103,7 @@ impl<D: Disk> Memory<D> {
 
     fn read(&mut self, boot_id: &str, uptime: Duration) {
         let place = self.disk.place();
+        self.kept = Kept { since: Some(from_now(boot_id, uptime)), ..Kept::default() };
         let damaged = |why: String| Trouble::Damaged { place: place.clone(), why };
         let bytes = match self.disk.read() {
             Ok(bytes) => bytes,
@@ -111,10 +112,7 @@ impl<D: Disk> Memory<D> {
                 return;
             }
         };
-        let Some(bytes) = bytes else {
-            self.kept = Kept { since: Some((boot_id.to_owned(), uptime.as_secs())), ..Kept::default() };
-            return self.write_anew();
-        };
+        let Some(bytes) = bytes else { return self.write_anew() };
         match kept_in(&bytes) {
             // The first line is written with the file, so not even a loss of power leaves a file without it.
             Ok((kept, ..)) if kept.since.is_none() => {
@@ -144,8 +142,11 @@ impl<D: Disk> Memory<D> {
         self.trouble = None;
         self.read(boot_id, uptime);
         if self.trouble.is_none() {
-            self.kept.since = Some((boot_id.to_owned(), uptime.as_secs()));
+            let before = self.kept.since.replace(from_now(boot_id, uptime));
             self.write_anew();
+            if self.trouble.is_some() {
+                self.kept.since = before;
+            }
         }
     }
 
@@ -310,6 +311,11 @@ fn is_forgettable(order: &Remembered, now: Timestamp) -> bool {
         && order.void_at.unwrap_or(order.event.at) < now
         && order.void_at.is_none_or(|at| is_past(at, 1))
         && (order.verb != "reboot" || order.begun.as_ref().is_none_or(|begun| is_past(begun.at, 25)))
+}
+
+/// A beginning in whole seconds, never before the true one.
+fn from_now(boot_id: &str, uptime: Duration) -> (String, u64) {
+    (boot_id.to_owned(), uptime.as_secs().saturating_add(1))
 }
 
 fn line_of(record: &Record) -> serde_json::Result<String> {

@@ -19,6 +19,7 @@ mod lab;
 mod mesos;
 mod monitoring;
 mod operators;
+mod orders;
 mod people;
 mod puppet;
 mod registry;

@@ -115,6 +115,33 @@ fn a_refusal_names_file_line_key_and_the_accepted_form() {
             "agent.toml line 2: `coordinator.url`: \"http://10.1.2.3:8482\" would send",
         ),
         (
+            "[orders]\nreboot_command = \"reboot -f\"",
+            "agent.toml line 2: `orders.reboot_command` = \"reboot -f\" is no absolute path",
+        ),
+        (
+            "[orders]\npuppet_command = [\"puppet\"]",
+            "line 2: `orders.puppet_command` = \"puppet\" is no absolute path",
+        ),
+        (
+            "[orders]\npuppet_unit = \"--force\"",
+            "line 2: `orders.puppet_unit` = \"--force\" is no unit's name",
+        ),
+        (
+            "[orders]\nfacts_folder = \"facts.d\"",
+            "line 2: `orders.facts_folder` = \"facts.d\" is no absolute path",
+        ),
+        (
+            "[mesos_master]\nwhitelist = \"list\"",
+            "line 2: `mesos_master.whitelist` = \"list\" is no absolute path",
+        ),
+        (
+            "[cleanup]\nglobs = [\"/build/*/x\", \"/*/a/b\"]",
+            "line 2: `cleanup.globs` has \"/*/a/b\"; accepted are absolute",
+        ),
+        ("[cleanup]\nglobs = [\"/build\"]", "line 2: `cleanup.globs` has \"/build\""),
+        ("[cleanup]\nglobs = [\"/build/../etc/x\"]", "line 2: `cleanup.globs` has \"/build/../etc/x\""),
+        ("[cleanup]\nglobs = [\"build/a/b\"]", "line 2: `cleanup.globs` has \"build/a/b\""),
+        (
             "[checks.system]\nevery = \"1s\"",
             "agent.toml line 1: `checks.system.deadline` is longer than `every`",
         ),

@@ -64,7 +64,7 @@ fn a_memory_is_as_old_as_its_beginning_in_this_boot_and_older_than_any_later_boo
     let disk = SimDisk::default();
     drop(memory(&disk));
     let again = memory(&disk);
-    assert_eq!(again.age("b1", Duration::from_secs(160)), Some(Duration::from_secs(60)));
+    assert_eq!(again.age("b1", Duration::from_secs(160)), Some(Duration::from_secs(59)));
     assert_eq!(again.age("b2", Duration::from_secs(5)), None);
 }
 

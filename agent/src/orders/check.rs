@@ -4,10 +4,7 @@
 //! Each is a function of plain data and answers for itself alone. `machine` calls them in order, and adds what is no
 //! question: the order that is known already, the intent, and what the next boot tells.
 
-use super::{
-    bound::{ClockBound, Now},
-    local::LocalFacts,
-};
+use super::{bound::ClockBound, local::LocalFacts};
 use crate::{
     config::units::spoken,
     identity::Identity,
@@ -201,8 +198,7 @@ impl<D: Disk> Case<'_, D> {
         Err(No::new(RefusalCode::StaleLeader, format!("the order is {why}")))
     }
 
-    /// 6: not void, by the latest that the coordinator's clock can be; and made while this memory was kept, or nobody could
-    /// tell whether it was carried out already.
+    /// 6: not void, by the latest that the coordinator's clock can be (S11).
     pub fn is_in_time(&self) -> Answer {
         let unknown = |why: String| Err(No::new(RefusalCode::ClockUnknown, why));
         let Some(now) = self.bound.now(self.uptime) else {
@@ -228,24 +224,25 @@ impl<D: Disk> Case<'_, D> {
                 format!("the order was valid until {void_at}, and it may be {} now", now.latest),
             ));
         }
-        self.is_within_memory(now)
+        Ok(())
     }
 
-    fn is_within_memory(&self, now: Now) -> Answer {
+    /// Made while this memory was kept, or nobody can tell whether it was begun already: that it was not is no more than a
+    /// guess, so the machine answers `unknown`.
+    pub fn is_within_memory(&self) -> Answer {
         let Some(kept) = self.memory.age(&self.rules.identity.boot_id, self.uptime) else { return Ok(()) };
-        let age = Duration::try_from(now.latest.duration_since(self.order.issued_at)).unwrap_or_default();
-        if age <= kept {
+        let latest = self.bound.now(self.uptime).map(|now| now.latest.duration_since(self.order.issued_at));
+        let age = latest.map(|age| Duration::try_from(age).unwrap_or_default());
+        if age.is_some_and(|age| age <= kept) {
             return Ok(());
         }
-        Err(No::new(
-            RefusalCode::MemoryBroken,
-            format!(
-                "the order is {} old and this node's memory begins {} ago, so nobody can tell whether it was carried out \
-                 already; give it anew",
-                spoken(age),
-                spoken(kept)
-            ),
-        ))
+        let old = age.map_or("of unknown age".to_owned(), |age| format!("{} old", spoken(age)));
+        let sentence = format!(
+            "the order is {old} and this node's memory begins {} ago, so nobody can tell whether it was carried out; it is \
+             not begun now",
+            spoken(kept)
+        );
+        Err(No::new(RefusalCode::MemoryBroken, sentence))
     }
 
     /// 7: for this boot, and no earlier one (S10, S11).

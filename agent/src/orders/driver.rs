@@ -51,47 +51,68 @@ impl Driver {
         look::look(&self.config, &self.board, (self.clock)())
     }
 
-    /// Carries out an order to its end, in a task of its own.
+    /// Carries out an order: at once where that takes a moment, so that one order's end does not stand in the way of the
+    /// next, and otherwise in a task of its own.
     pub fn begin(&self, order: Order) {
-        self.tell.notify_one();
+        if let Some(state) = self.at_once(&order) {
+            return self.ended(&order, state);
+        }
         let driver = self.clone();
+        self.tell.notify_one();
         tokio::task::spawn_local(async move {
             if let Some(state) = driver.carry_out(&order).await {
-                log::info!(order = order.id.as_str(); "{} ended: {}", order.verb.as_str(), in_words(&state));
-                driver.machine.lock().ended(&order.id, state, (driver.clock)());
+                driver.ended(&order, state);
             }
-            driver.tell.notify_one();
         });
     }
 
-    /// What became of it; `None` where the machine will find out.
-    async fn carry_out(&self, order: &Order) -> Option<OrderState> {
-        let (config, paths) = (&self.config, &self.config.paths);
-        let state = match &order.verb {
-            Verb::Reboot { .. } => return self.reboot(order).await,
-            Verb::PuppetRun { tries } => puppet_run::run(config, *tries, Pace::default()).await,
-            Verb::Prepull { images } => {
-                let engine = Engine::new(&config.checks.docker.socket);
-                prepull::run(&self.images, &engine, images, &self.clock).await
-            }
+    fn ended(&self, order: &Order, state: OrderState) {
+        log::info!(order = order.id.as_str(); "{} ended: {}", order.verb.as_str(), in_words(&state));
+        self.machine.lock().ended(&order.id, state, (self.clock)());
+        self.tell.notify_one();
+    }
+
+    /// What became of a verb that waits for nobody; `None` for others.
+    fn at_once(&self, order: &Order) -> Option<OrderState> {
+        let paths = &self.config.paths;
+        Some(match &order.verb {
             Verb::CollectDiagnostics {} => {
                 collect_diagnostics::run(&order.id, &self.board, &self.identity, paths, (self.clock)())
             }
-            Verb::SetFact { name, value } => set_fact::run(&config.orders, paths, name, value.as_deref()),
+            Verb::SetFact { name, value } => {
+                set_fact::run(&self.config.orders, paths, name, value.as_deref())
+            }
             Verb::SetWhitelist { hosts, version, may_drop } => {
                 // The check has seen that there is one.
-                let file = paths.rooted(config.mesos_master.whitelist.as_deref()?);
+                let file = paths.rooted(self.config.mesos_master.whitelist.as_deref()?);
                 set_whitelist::run(&file, hosts, *version, *may_drop)
             }
-            Verb::Cleanup { dry_run } => {
-                let (cleanup, paths, dry_run) = (config.cleanup.clone(), paths.clone(), *dry_run);
-                let round = move || cleanup::run(&cleanup, &paths, dry_run, SystemTime::now());
-                tokio::task::spawn_blocking(round).await.unwrap_or_else(|error| OrderState::Unknown {
-                    sentence: format!("the cleanup broke: {error}; look at what is left"),
-                })
+            Verb::Reboot { .. } | Verb::PuppetRun { .. } | Verb::Prepull { .. } | Verb::Cleanup { .. } => {
+                return None;
             }
-        };
-        Some(state)
+        })
+    }
+
+    /// What became of a verb that takes its time; `None` where the machine will find out.
+    async fn carry_out(&self, order: &Order) -> Option<OrderState> {
+        let config = &self.config;
+        match &order.verb {
+            Verb::Reboot { .. } => self.reboot(order).await,
+            Verb::PuppetRun { tries } => Some(puppet_run::run(config, *tries, Pace::default()).await),
+            Verb::Prepull { images } => {
+                let engine = Engine::new(&config.checks.docker.socket);
+                Some(prepull::run(&self.images, &engine, images, &self.clock).await)
+            }
+            Verb::Cleanup { dry_run } => {
+                let (cleanup, paths, dry_run) = (config.cleanup.clone(), config.paths.clone(), *dry_run);
+                let round = move || cleanup::run(&cleanup, &paths, dry_run, SystemTime::now());
+                let ended = tokio::task::spawn_blocking(round).await;
+                Some(ended.unwrap_or_else(|error| OrderState::Unknown {
+                    sentence: format!("the cleanup broke: {error}; look at what is left"),
+                }))
+            }
+            Verb::CollectDiagnostics {} | Verb::SetFact { .. } | Verb::SetWhitelist { .. } => None,
+        }
     }
 
     async fn reboot(&self, order: &Order) -> Option<OrderState> {

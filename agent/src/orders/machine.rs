@@ -36,7 +36,7 @@ pub struct Machine<D> {
     memory: Memory<D>,
     bound: ClockBound,
     prepared: Option<Prepared>,
-    /// Orders that this process is carrying out, with their verbs.
+    /// Orders that this process is carrying out, with their verbs, and a reboot that an earlier one asked for.
     running: Vec<(String, &'static str)>,
     /// What the coordinator has not heard yet, the oldest first; of each order the newest.
     outbox: Vec<(String, OrderEvent)>,
@@ -86,12 +86,14 @@ impl<D: Disk> Machine<D> {
         // Of an order nothing is ever said but what is remembered of it, whoever asks and however late.
         if let Some(known) = self.memory.order(id) {
             let event = known.event.clone();
-            self.tell(id, event);
+            if known.is_final() {
+                self.tell(id, event);
+            }
             return None;
         }
-        if let Some(trouble) = self.memory.trouble() {
-            let no = No::new(RefusalCode::MemoryBroken, format!("{trouble}: {}", trouble.next()));
-            self.tell_unremembered(id, no, now);
+        if self.memory.trouble().is_some() {
+            let state = self.without_memory(order, facts, now);
+            self.tell_unremembered(id, state, now);
             return None;
         }
         match check::is_well_formed(order) {
@@ -186,10 +188,24 @@ impl<D: Disk> Machine<D> {
         }
     }
 
-    /// Refuses where nothing can be remembered. Should the order come again once memory is mended, it is older than that.
-    fn tell_unremembered(&mut self, id: &str, no: No, now: Moment) {
+    /// What is said of an order that is not known where nothing can be remembered. That it was never begun is only true of
+    /// one that was made since this run of the agent knows, or that no agent could have read.
+    fn without_memory(&self, order: &Value, facts: &LocalFacts, now: Moment) -> OrderState {
+        let order = match check::is_well_formed(order) {
+            Ok(order) => order,
+            Err(no) => return no.state(),
+        };
+        if let Err(no) = self.case(&order, facts, &[], now).is_within_memory() {
+            return begin::told(no);
+        }
+        let why = self.memory.trouble().map(|trouble| format!("{trouble}: {}", trouble.next()));
+        No::new(RefusalCode::MemoryBroken, why.unwrap_or_default()).state()
+    }
+
+    /// Says what nothing remembers. Should the order come again once memory is mended, it is older than that.
+    fn tell_unremembered(&mut self, id: &str, state: OrderState, now: Moment) {
         if self.outbox.len() < MOST_UNREMEMBERED {
-            let event = self.event(no.state(), now);
+            let event = self.event(state, now);
             self.tell(id, event);
         }
     }

@@ -25,8 +25,9 @@ use tokio::{
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest wait between tries.
 const AT_MOST: Duration = Duration::from_secs(60);
-/// Questions are at least this far apart, whatever the answers; half as much again for those that were not kept open.
+/// Questions are at least this far apart, and further while the answer is only what is known.
 const APART: Duration = Duration::from_secs(2);
+const APART_WHILE_AT_WORK: Duration = Duration::from_secs(5);
 /// So many orders of one answer are looked at; the rest comes with the next.
 const MOST_AT_ONCE: usize = 32;
 /// How often time does its work.
@@ -56,8 +57,8 @@ impl Poller {
             match self.client.orders(WAIT).await {
                 Ok(answer) => {
                     (failures, known) = (0, String::new());
-                    self.take(&answer, sent);
-                    sleep_until(asked_at + APART.mul_f64(1.0 + fraction() / 2.0)).await;
+                    let apart = if self.take(&answer, sent) { APART } else { APART_WHILE_AT_WORK };
+                    sleep_until(asked_at + apart.mul_f64(1.0 + fraction() / 2.0)).await;
                 }
                 Err(error) => {
                     failures += 1;
@@ -74,7 +75,9 @@ impl Poller {
         contact.accepted.is_some() && contact.problem.is_none()
     }
 
-    fn take(&self, answer: &Orders, sent: Duration) {
+    /// Judges each order; tells whether something came of it, or nothing was there.
+    fn take(&self, answer: &Orders, sent: Duration) -> bool {
+        let mut is_news = answer.orders.is_empty();
         let now = (self.driver.clock)();
         if let Some(at) = answer.at {
             self.driver.machine.lock().hear_clock(at, sent, now.uptime);
@@ -86,10 +89,12 @@ impl Poller {
             if let Some(order) = begun {
                 self.driver.begin(order);
             }
+            is_news |= self.driver.machine.lock().untold().is_some();
         }
         if !answer.orders.is_empty() {
             self.driver.tell.notify_one();
         }
+        is_news
     }
 }
 
@@ -140,7 +145,7 @@ impl Teller {
                     self.machine.lock().told(&id, &event);
                 }
                 Err(TellError::Never(why)) => {
-                    log::warn!(order = id.as_str(); "{why}; it is not told again");
+                    log::info!(order = id.as_str(); "{why}; it is not told again");
                     self.machine.lock().told(&id, &event);
                 }
                 Err(TellError::Again(why)) => {

@@ -100,7 +100,21 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::view::tests::example;
+    use crate::status::view::tests::{example, ordered};
+
+    #[test]
+    fn holds_orders_and_the_memory_are_counted() {
+        let text = render(&ordered());
+        for line in [
+            "millwright_local_holds 1",
+            "millwright_orders_enabled 0",
+            "millwright_orders_untold 1",
+            "millwright_memory_trouble 1",
+            "millwright_coordinator_standing 1",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} is missing in {text}");
+        }
+    }
 
     #[test]
     fn every_finding_is_a_line_and_no_label_breaks_it() {

@@ -130,7 +130,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::view::tests::example;
+    use crate::status::view::tests::{example, ordered};
 
     #[test]
     fn the_page_says_the_worst_first_with_what_to_do() {
@@ -140,6 +140,19 @@ mod tests {
         assert!(place("/data is slow") < place("/build is 60 % full"));
         assert!(place("→ mount /build") < place("Fine"));
         assert!(page.contains("protected: never_rebuild"));
+    }
+
+    #[test]
+    fn holds_and_the_last_orders_are_on_the_page_and_that_orders_are_off() {
+        let page = render(&ordered());
+        for words in [
+            "ann holds this node as it is, until it is lifted: the &lt;disk&gt; (hold 5f0c)",
+            "Orders: off (orders.enabled in agent.toml)",
+            "reboot op-1.2.1: refused (veto: &lt;ann&gt; holds this node), not told yet",
+        ] {
+            assert!(page.contains(words), "{words} is missing in {page}");
+        }
+        assert!(!render(&example()).contains("Orders"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::view::tests::example;
+    use crate::status::view::tests::{example, ordered};
 
     #[test]
     fn the_worst_comes_first_with_since_when_and_what_to_do() {
@@ -126,6 +126,16 @@ mod tests {
             lines[5]
         );
         assert_eq!(lines[6], "        → mount /build");
+    }
+
+    #[test]
+    fn holds_and_the_last_orders_are_told() {
+        let text = status(&ordered(), Colour::Off);
+        for words in
+            ["ann holds this node as it is", "order reboot op-1.2.1: refused (veto", "orders are refused: "]
+        {
+            assert!(text.contains(words), "{words} is missing in {text}");
+        }
     }
 
     #[test]

@@ -240,6 +240,7 @@ pub fn images(facts: &Facts) -> Vec<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::orders::machine::OrderView;
     use crate::{
         check::{Check, Look, Looking, Observation, Rhythm},
         heartbeat::Contact,
@@ -298,6 +299,34 @@ pub(crate) mod tests {
         source.view_at(start.after(Duration::from_secs(90)))
     }
 
+    /// The same node, held and ordered about, with a memory that cannot be used.
+    pub(crate) fn ordered() -> StatusView {
+        let view = example();
+        let last = OrderView {
+            id: "op-1.2.1".into(),
+            verb: "reboot".into(),
+            state: "refused".into(),
+            sentence: Some("veto: <ann> holds this node".into()),
+            at: view.at,
+            told: false,
+        };
+        let hold = LocalHold {
+            id: "5f0c".into(),
+            author: "ann".into(),
+            reason: "the <disk>".into(),
+            since: view.at,
+            until: None,
+        };
+        let orders = OrdersView {
+            enabled: false,
+            memory_trouble: Some("torn".into()),
+            untold: 1,
+            last: vec![last],
+            ..OrdersView::default()
+        };
+        StatusView { orders: Some(orders), local_holds: vec![hold], ..view }
+    }
+
     #[test]
     fn the_worst_comes_first_and_gating_before_the_rest() {
         let view = example();
@@ -317,8 +346,15 @@ pub(crate) mod tests {
 
     #[test]
     fn a_view_survives_the_wire() {
-        let view = example();
-        let back: StatusView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
-        assert_eq!(back, view);
+        for view in [example(), ordered()] {
+            let back: StatusView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
+            assert_eq!(back, view);
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_alone_says_that_it_begins_nothing() {
+        let alone = ContactView { standing: "alone".into(), ..example().coordinator };
+        assert!(alone.sentence().contains("this node is alone, and begins nothing"), "{}", alone.sentence());
     }
 }

@@ -38,6 +38,7 @@ pub struct Receiver {
 #[derive(Debug)]
 struct Shared {
     received: Mutex<Vec<Received>>,
+    orders: Mutex<Vec<Value>>,
     status: AtomicU16,
     is_over: AtomicBool,
 }
@@ -54,6 +55,7 @@ impl Receiver {
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             received: Mutex::default(),
+            orders: Mutex::default(),
             status: AtomicU16::new(200),
             is_over: AtomicBool::new(false),
         });
@@ -70,6 +72,11 @@ impl Receiver {
     /// From now on requests are kept and answered with this status.
     pub fn answer(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// From now on an agent that asks for orders gets these. Its questions are not kept.
+    pub fn order(&self, orders: &[Value]) {
+        *self.shared.orders.lock().unwrap_or_else(PoisonError::into_inner) = orders.to_vec();
     }
 
     /// Everything so far.
@@ -109,9 +116,14 @@ impl Shared {
         stream.set_read_timeout(Some(PATIENCE))?;
         let (path, body) = read_request(&mut stream)?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        self.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, body });
+        let is_question = path.contains("/orders?");
+        if !is_question {
+            self.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, body });
+        }
         let status = self.status.load(Ordering::SeqCst);
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = match status {
+            200 if is_question => json!({"orders": orders, "at": Timestamp::now()}),
             200 => json!({"protocol": 1, "received_at": Timestamp::now(), "listed": true}),
             _ => json!({"code": "not_now", "message": "told to refuse", "request_id": "1"}),
         }

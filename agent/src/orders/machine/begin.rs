@@ -38,7 +38,7 @@ impl<D: Disk> Machine<D> {
             Err(no) => {
                 let (verb, code) = (order.verb.as_str(), no.code.as_str());
                 log::warn!(order = order.id.as_str(); "{verb} is refused ({code}): {}", no.sentence);
-                self.close(&order, seen, no.state(), now);
+                self.close(&order, seen, told(no), now);
             }
         }
         None
@@ -55,6 +55,7 @@ impl<D: Disk> Machine<D> {
             Err(_) if is_reboot => return Ok(Judged::AlreadyDone),
             answer => answer?,
         }
+        case.is_within_memory()?;
         case.is_permitted_here()?;
         if let Verb::Reboot { commit: Some(nonce), .. } = &case.order.verb {
             case.is_not_too_soon()?;
@@ -86,7 +87,7 @@ impl<D: Disk> Machine<D> {
     fn prepare(&mut self, order: &Order, seen: Option<Seen>, nonce: &str, now: Moment) {
         if let Err(trouble) = self.memory.add(seen.map(Record::Seen).into_iter().collect()) {
             let no = No::new(RefusalCode::MemoryBroken, trouble.to_string());
-            return self.tell_unremembered(&order.id, no, now);
+            return self.tell_unremembered(&order.id, no.state(), now);
         }
         // Asked once more, the answer is the same: a commit to it may be on its way.
         let again = self.prepared.take().filter(|known| known.id == order.id && known.is_fresh(now));
@@ -124,7 +125,7 @@ impl<D: Disk> Machine<D> {
         let records = seen.map(Record::Seen).into_iter().chain(whitelist);
         if let Err(trouble) = self.memory.add(records.chain([Record::Order(remembered)]).collect()) {
             let no = No::new(RefusalCode::MemoryBroken, trouble.to_string());
-            self.tell_unremembered(&order.id, no, now);
+            self.tell_unremembered(&order.id, no.state(), now);
             return None;
         }
         self.prepared = None;
@@ -172,6 +173,14 @@ impl<D: Disk> Machine<D> {
     ) -> Case<'a, D> {
         let (rules, memory, bound) = (&self.rules, &self.memory, self.bound);
         Case { order, rules, memory, bound, facts, running, uptime: now.uptime }
+    }
+}
+
+/// How an objection is told. What the memory cannot know is not known: "refused" would say that it was never begun.
+pub(super) fn told(no: No) -> OrderState {
+    match no.code {
+        RefusalCode::MemoryBroken => OrderState::Unknown { sentence: no.sentence },
+        _ => no.state(),
     }
 }
 

@@ -33,6 +33,9 @@ impl<D: Disk> Machine<D> {
             // What cannot be remembered now is settled alike at the next start.
             let _ = self.memory.add(records);
         }
+        // The node may go down any moment.
+        let reboots = self.memory.orders().iter().filter(|order| order.verb == "reboot" && !order.is_final());
+        self.running = reboots.map(|order| (order.id.clone(), "reboot")).collect();
         let untold = self.memory.orders().iter().filter(|order| order.is_final() && !order.told);
         self.outbox = untold.map(|order| (order.id.clone(), order.event.clone())).collect();
     }

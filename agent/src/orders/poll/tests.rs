@@ -136,18 +136,55 @@ fn fact(id: &str) -> Value {
     })
 }
 
+#[tokio::test]
+async fn orders_of_one_answer_are_carried_out_one_after_the_other() {
+    let mut second = fact("second");
+    second["value"] = json!("no");
+    let answers = vec![orders(json!([fact("first"), second])), orders(json!([]))];
+    let (endpoint, mut heard) = Coordinator::serve(answers, vec![StatusCode::OK]).await;
+    let agent = Agent::new(&endpoint);
+    LocalSet::new()
+        .run_until(async {
+            agent.start();
+            for id in ["first", "second"] {
+                assert_eq!(end(&mut heard, id).await["state"], "done");
+            }
+        })
+        .await;
+    let fact = agent.driver.config.paths.rooted("/etc/puppetlabs/facter/facts.d/millwright_start.txt");
+    assert_eq!(std::fs::read_to_string(fact).unwrap(), "millwright_start=no\n");
+}
+
 fn orders(orders: Value) -> (StatusCode, Value) {
     (StatusCode::OK, json!({ "orders": orders }))
 }
 
+/// What the coordinator hears next; longer than the longest wait is never.
+async fn heard_next(heard: &mut mpsc::UnboundedReceiver<(String, Value)>) -> (String, Value) {
+    timeout(Duration::from_secs(90), heard.recv()).await.unwrap().unwrap()
+}
+
+/// Waits until the agent has told everything.
+async fn until_told(agent: &Agent) {
+    let told = async {
+        while agent.driver.machine.lock().untold().is_some() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(90), told).await.unwrap();
+}
+
 /// What is heard of an order, until it is the last word about it.
 async fn end(heard: &mut mpsc::UnboundedReceiver<(String, Value)>, id: &str) -> Value {
-    loop {
-        let (of, event) = heard.recv().await.unwrap();
-        if of == id && event["state"] != "starting" {
-            return event;
+    let last_word = async {
+        loop {
+            let (of, event) = heard.recv().await.unwrap();
+            if of == id && event["state"] != "starting" {
+                return event;
+            }
         }
-    }
+    };
+    timeout(Duration::from_secs(90), last_word).await.unwrap()
 }
 
 #[tokio::test]
@@ -158,7 +195,7 @@ async fn an_order_is_fetched_carried_out_and_told() {
     LocalSet::new()
         .run_until(async {
             agent.start();
-            let (asked, how) = heard.recv().await.unwrap();
+            let (asked, how) = heard_next(&mut heard).await;
             assert_eq!((asked.as_str(), how), ("asked", json!({ "node": "alibuild10", "wait": "30s" })));
             let event = end(&mut heard, "op-1.1").await;
             assert_eq!((&event["state"], &event["boot_id"]), (&json!("done"), &json!("b1")), "{event}");
@@ -199,9 +236,7 @@ async fn what_became_of_an_order_is_told_until_it_is_heard() {
             for _ in 0..4 {
                 assert_eq!(end(&mut heard, "o").await["code"], "malformed");
             }
-            while agent.driver.machine.lock().untold().is_some() {
-                sleep(Duration::from_millis(1)).await;
-            }
+            until_told(&agent).await;
         })
         .await;
     assert!(agent.driver.machine.lock().memory().order("o").unwrap().told);
@@ -217,9 +252,7 @@ async fn what_the_coordinator_will_never_have_is_told_once() {
         .run_until(async {
             agent.start();
             end(&mut heard, "o").await;
-            while agent.driver.machine.lock().untold().is_some() {
-                sleep(Duration::from_millis(1)).await;
-            }
+            until_told(&agent).await;
         })
         .await;
 }
@@ -235,7 +268,7 @@ async fn a_coordinator_without_orders_is_asked_ever_more_rarely() {
             agent.start();
             let mut asked = Vec::new();
             for _ in 0..12 {
-                heard.recv().await.unwrap();
+                heard_next(&mut heard).await;
                 asked.push(Instant::now());
             }
             let waits: Vec<u64> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
@@ -255,7 +288,7 @@ async fn nothing_is_asked_of_a_coordinator_that_does_not_take_reports() {
             let asked = timeout(Duration::from_secs(120), heard.recv()).await;
             assert!(asked.is_err(), "{asked:?}");
             agent.contact.lock().problem = None;
-            heard.recv().await.unwrap();
+            heard_next(&mut heard).await;
         })
         .await;
 }

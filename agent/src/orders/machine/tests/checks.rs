@@ -223,10 +223,11 @@ fn a_clock_that_cannot_be_bounded_refuses() {
 }
 
 #[test]
-fn an_order_older_than_the_memory_is_refused_since_it_may_have_been_carried_out() {
+fn an_order_older_than_the_memory_is_not_begun_and_nobody_claims_that_it_never_was() {
     let mut node = Node::of(SimDisk::default(), "b1", NOW);
     node.hear(NOW + 10);
-    assert_eq!(node.refuses(&fact("before", NOW - 5), NOW + 10).0, RefusalCode::MemoryBroken);
+    assert_eq!(node.order(&fact("before", NOW - 5), NOW + 10), None);
+    assert!(matches!(node.told("before"), OrderState::Unknown { .. }), "{:?}", node.told("before"));
     node.begins(&fact("after", NOW + 5), NOW + 10);
 }
 

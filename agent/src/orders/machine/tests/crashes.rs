@@ -76,8 +76,10 @@ fn a_damaged_memory_refuses_everything_and_says_so() {
             continue;
         };
         damaged += 1;
-        let (code, sentence) = node.refuses(&fact("g", NOW), NOW);
+        let (code, sentence) = node.refuses(&fact("g", NOW + 5), NOW + 5);
         assert!(code == RefusalCode::MemoryBroken && sentence.contains("mv "), "{sentence}");
+        assert_eq!(node.order(&fact("f", NOW), NOW + 5), None);
+        assert!(matches!(node.told("f"), OrderState::Unknown { .. }), "it may have been, and was, begun");
         assert_eq!(
             node.machine.view().memory_trouble.as_deref(),
             Some(&*format!("{trouble}; {}", trouble.next()))
@@ -99,11 +101,8 @@ fn a_full_disk_refuses_until_there_is_room_and_what_was_refused_stays_so() {
     assert_eq!(node.machine.memory().trouble(), None);
     let mut node = node.restart("b1", NOW + 11);
     for id in ["f", "g"] {
-        assert_eq!(
-            node.refuses(&fact(id, NOW), NOW + 11).0,
-            RefusalCode::MemoryBroken,
-            "older than the memory"
-        );
+        assert_eq!(node.order(&fact(id, NOW), NOW + 11), None);
+        assert!(matches!(node.told(id), OrderState::Unknown { .. }), "older than the memory");
     }
     node.begins(&fact("h", NOW + 11), NOW + 11);
 }

@@ -15,6 +15,10 @@ fn a_known_order_is_answered_again_and_never_begun_again() {
     node.begins(&fact("f", NOW), NOW);
     assert_eq!(node.order(&fact("f", NOW), NOW), None, "while it is carried out");
     assert_eq!(node.told("f"), OrderState::Starting);
+    let (id, event) = node.machine.untold().unwrap();
+    node.machine.told(&id, &event);
+    assert_eq!(node.order(&fact("f", NOW), NOW), None);
+    assert_eq!(node.machine.untold(), None, "that it starts is told once");
     node.machine.ended("f", done(), now(NOW));
     for _ in 0..3 {
         let (id, event) = node.machine.untold().unwrap();
@@ -109,6 +113,7 @@ fn a_reboot_that_does_not_come_about_is_unknown_after_ten_minutes_and_still_coun
     let mut node = Node::new();
     rebooting(&mut node);
     node = node.restart("b1", NOW + 599);
+    assert_eq!(node.refuses(&fact("f", NOW + 599), NOW + 599).0, RefusalCode::Busy, "the node may go down");
     node.machine.tick(now(NOW + 599));
     assert_eq!(node.machine.memory().order("r").unwrap().event.state, OrderState::Starting);
     node.machine.tick(now(NOW + 600));
