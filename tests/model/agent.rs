@@ -120,7 +120,9 @@ impl Node {
         let permit = order.permit;
         let seen = self.seen;
         if rules.heeds_generation && order.fence.generation < seen.generation
-            || rules.heeds_epoch && order.fence.epoch < seen.epoch && !is_newer_generation(rules, order.fence, seen)
+            || rules.heeds_epoch
+                && order.fence.epoch < seen.epoch
+                && !is_newer_generation(rules, order.fence, seen)
         {
             return Answer::Ignored;
         }

@@ -70,11 +70,7 @@ impl State {
             store.permits[usize::from(name)] = Some(permit);
             store.orders = store.orders.with(permit.order);
         };
-        if rules.permit_in_store {
-            self.append(rules, coordinator, acknowledged, &grant);
-        } else if let Some(leader) = &mut self.leaders[coordinator] {
-            grant(&mut leader.view);
-        }
+        self.append(rules, coordinator, acknowledged, &grant);
         self.give_order(coordinator, name);
         Some(())
     }
@@ -155,6 +151,10 @@ impl State {
     /// of its success goes on as if nothing had been written: the worst it can do.
     fn append(&mut self, rules: &Rules, coordinator: usize, acknowledged: bool, change: &Change) {
         let Some(leader) = &mut self.leaders[coordinator] else { return };
+        if !rules.permit_in_store {
+            change(&mut leader.view);
+            return;
+        }
         let is_fenced = self.store.fence != leader.view.fence;
         let is_moved = self.store.position != leader.view.position;
         if rules.compares_fence && is_fenced || rules.compares_position && is_moved {
