@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model
+.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -24,6 +24,7 @@ help:
 	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
 	@echo 'make cluster  a whole site in containers: Puppet, a coordinator, a master, two agents; until Ctrl-C  (PROGRAMS=FOLDER)'
 	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
+	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
 # Only the program's own words may reach standard output: tools read it.
@@ -100,3 +101,10 @@ cluster:
 
 cluster-test:
 	@exec tests/cluster/cluster.sh test $(PROGRAMS)
+
+# Ready programs instead of a build: make vm-test PROGRAMS=FOLDER
+vm: $(if $(PROGRAMS),,build)
+	@exec tests/vm/vm.sh run $(or $(PROGRAMS),$(bin))
+
+vm-test: $(if $(PROGRAMS),,build)
+	@exec tests/vm/vm.sh test $(or $(PROGRAMS),$(bin))
