@@ -10,7 +10,7 @@ make_disk() {
     strip "$disk/usr/bin/millwright-agent"
     cp -r "$root/packaging/agent/usr/lib/systemd/system/." "$disk/lib/systemd/system/"
     mkdir -p "$disk/etc/millwright" "$disk/var/lib/millwright-agent"
-    # Neither Docker nor Puppet is in it: what is proven here is the boot.
+    # No Docker, Mesos or Puppet is in it: what is proven here is the boot.
     cat >"$disk/etc/millwright/agent.toml" <<END
 [node]
 name = "$node"
@@ -20,6 +20,8 @@ url = "http://127.0.0.1:8482"
 [checks.docker]
 enabled = false
 [checks.containers]
+enabled = false
+[checks.mesos_agent]
 enabled = false
 [checks.puppet]
 enabled = false
