@@ -46,6 +46,7 @@ StandardInput=tty-force
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS1
+KillSignal=SIGHUP
 Restart=always'
     enable multi-user.target.wants/keyboard.service /etc/systemd/system/keyboard.service
     enable multi-user.target.wants/millwright-agent.service /lib/systemd/system/millwright-agent.service
