@@ -1,3 +1,4 @@
+#!/bin/sh
 # The virtual machine: what is on its disk, how it is started, and a person at its keyboard. Sourced by vm.sh.
 # shellcheck shell=sh disable=SC2154
 set -eu
@@ -75,7 +76,7 @@ start_machine() {
         -drive "file=$scratch/disk.img,format=raw,if=none,id=disk" -device nvme,drive=disk,serial=root \
         -netdev user,id=lan -device virtio-net-pci,netdev=lan,romfile= \
         -serial "file:$scratch/console.log" -chardev "pipe,id=keyboard,path=$scratch/keyboard" -serial chardev:keyboard \
-        9>&- &
+        >"$scratch/qemu.log" 2>&1 9>&- &
     machine=$!
 }
 

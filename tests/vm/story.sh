@@ -1,3 +1,4 @@
+#!/bin/sh
 # What vm-test tells: it boots, it is verified, it is rebooted, and it is verified again by its own new boot id. Sourced.
 # shellcheck shell=sh disable=SC2154
 set -eu

@@ -19,8 +19,9 @@ say() { echo "vm: $(printf '%4d' $(($(date +%s) - began))) s  $*"; }
 
 fail() {
     echo "vm: $*" >&2
-    [ ! -s "${scratch:-}/console.log" ] || tail -n 15 "$scratch/console.log" >&2
-    [ ! -s "${scratch:-}/coordinator.log" ] || tail -n 10 "$scratch/coordinator.log" >&2
+    for log in qemu console coordinator; do
+        [ ! -s "${scratch:-}/$log.log" ] || tail -n 15 "$scratch/$log.log" >&2
+    done
     exit 1
 }
 
