@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test
+.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test     installs what it needs, then lints, scenarios, stories against real systems'
 	@echo 'make check    format, lints, licences'
 	@echo 'make mutants  plants bugs and expects the tests to notice'
+	@echo 'make model    every order of events of the permit'\''s protocol, in larger worlds than the tests have time for'
 	@echo 'make bench    our programs beside their peers, as ratios'
 	@echo 'make simulate  days of a cluster in seconds, with everything that can go wrong  (HOURS=48 SEED=1 SEEDS=100)'
 	@echo 'make corpus   reads a folder of recorded responses with the production readers  (CORPUS=DIR)'
@@ -23,6 +24,7 @@ help:
 	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
 	@echo 'make cluster  a whole site in containers: Puppet, a coordinator, a master, two agents; until Ctrl-C  (PROGRAMS=FOLDER)'
 	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
+	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
 # Only the program's own words may reach standard output: tools read it.
@@ -57,6 +59,11 @@ test:
 # Longer than a test may take: each planted bug is a build of its own.
 mutants:
 	$(CARGO) run --quiet --locked -p millwright-tests --example mutants -- "$(MUTANT)"
+
+# The same sources as in `make test`, optimised: the checker's work is in the model's own package.
+model:
+	@MILLWRIGHT_MODEL=large $(CARGO) test --quiet --locked -p millwright-tests --test model \
+		--config 'profile.dev.package.millwright-tests.opt-level=3' -- --nocapture --test-threads 1
 
 bench:
 	@tests/bench/run.sh
@@ -94,3 +101,10 @@ cluster:
 
 cluster-test:
 	@exec tests/cluster/cluster.sh test $(PROGRAMS)
+
+# Ready programs instead of a build: make vm-test PROGRAMS=FOLDER
+vm: $(if $(PROGRAMS),,build)
+	@exec tests/vm/vm.sh run $(or $(PROGRAMS),$(bin))
+
+vm-test: $(if $(PROGRAMS),,build)
+	@exec tests/vm/vm.sh test $(or $(PROGRAMS),$(bin))
