@@ -1,6 +1,6 @@
 //! A small framework for Mesos: launches some tasks alike in Docker containers and looks after them.
 //!
-//! Writes a line `update ID STATE MESSAGE` for each change. A line `kill` on standard input kills the tasks; its end,
+//! Writes a line `update ID STATE MESSAGE` for each change, and `offer PATH` for each offer. A line `kill` on standard input kills the tasks; its end,
 //! or SIGTERM, kills them too and ends the framework once Mesos has confirmed it.
 
 mod event_stream;
@@ -139,6 +139,7 @@ impl Framework {
             "OFFERS" => {
                 let offers = event.pointer("/offers/offers").and_then(Value::as_array);
                 for offer in offers.into_iter().flatten() {
+                    say(&format!("offer {}", text(offer, "/url/path")))?;
                     self.answer(offer).await?;
                 }
                 Ok(())

@@ -149,6 +149,30 @@ impl MesosTask {
         }
     }
 
+    /// Waits until its framework is known to the master.
+    pub fn wait_subscribed(&mut self) -> Result<()> {
+        let log = self.log.clone();
+        self.framework.wait_for("the subscription", LIMIT, || {
+            fs::read_to_string(&log).unwrap_or_default().contains("subscribed ").then_some(())
+        })
+    }
+
+    /// The numbers of the agents that were offered to the framework so far.
+    pub fn offered_agents(&self) -> Vec<usize> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let number = |line: &str| line.strip_prefix("offer /slave(")?.strip_suffix(')')?.parse().ok();
+        log.lines().filter_map(number).collect()
+    }
+
+    /// Waits until this agent has been offered.
+    pub fn wait_offered(&mut self, agent: usize) -> Result<()> {
+        let log = self.log.clone();
+        self.framework.wait_for(&format!("an offer of agent {agent}"), LIMIT, || {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.lines().any(|line| line == format!("offer /slave({agent})")).then_some(())
+        })
+    }
+
     /// Asks Mesos to kill them and waits until they are.
     pub fn kill(&mut self) -> Result<()> {
         self.framework.tell("kill").context("tell the framework")?;
