@@ -58,7 +58,9 @@ fn is_deactivated(mesos: &Mesos, agent_id: &str) -> bool {
 fn tasks_of(mesos: &Mesos, agent_id: &str) -> Vec<String> {
     let answer = observe(mesos);
     let agent = answer.agents.iter().find(|agent| agent.id == agent_id).unwrap();
-    agent.tasks.iter().map(|task| task.id.clone()).collect()
+    let mut ids: Vec<String> = agent.tasks.iter().map(|task| task.id.clone()).collect();
+    ids.sort();
+    ids
 }
 
 /// What others do: the call, sent by somebody who is not us.

@@ -63,4 +63,17 @@ fn a_host_that_is_away_for_a_moment_stays_known() {
     story.rounds(1);
     assert!(story.fleet.mesos_hosts().any(|host| host == "alibuild01.example.org"));
     assert_eq!(story.fleet.mesos_agents(&name("alibuild01")), []);
+    let hosts = story.fleet.mesos_hosts_of(&name("alibuild01"));
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), ["alibuild01.example.org"]);
+}
+
+#[test]
+fn a_node_has_the_host_names_its_agents_announce_whatever_it_is_called() {
+    let mut story = Story::new(2);
+    agent(&mut story, "alibuild01").hostname = "localhost".to_owned();
+    story.rounds(2);
+    let hosts = |node: &str| story.fleet.mesos_hosts_of(&name(node)).into_iter().collect::<Vec<_>>();
+    assert_eq!(hosts("alibuild01"), ["localhost"]);
+    assert_eq!(hosts("alibuild02"), ["alibuild02.example.org"]);
+    assert_eq!(story.fleet.mesos_answers(), 2);
 }
