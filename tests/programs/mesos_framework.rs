@@ -58,6 +58,9 @@ struct Arguments {
     /// Only on this agent: 1 for the one whose path is /slave(1).
     #[arg(long)]
     agent: Option<usize>,
+    /// Keep every offer and answer none, as Aurora does for minutes.
+    #[arg(long)]
+    hold: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -152,6 +155,9 @@ impl Framework {
 
     /// Launches what fits and is still waiting; what is left of the offer goes back.
     async fn answer(&mut self, offer: &Value) -> Result<()> {
+        if self.arguments.hold {
+            return Ok(());
+        }
         let mut tasks = Vec::new();
         if self.is_wanted(offer) {
             let fits =

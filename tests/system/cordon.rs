@@ -231,6 +231,35 @@ fn a_mesos_of_the_past_says_no_and_its_whitelist_stops_offers_while_a_task_goes_
     assert_eq!(tasks_of(&mesos, &agent_id), ["build.0", "next.0"]);
 }
 
+/// A framework that has been offered the first agent and keeps the offer.
+fn holder(mesos: &Mesos) -> MesosTask {
+    let mut holder =
+        mesos.run_task(TaskSpec { holds_offers: true, ..TaskSpec::named("never-started") }).unwrap();
+    holder.wait_offered(1).unwrap();
+    holder
+}
+
+fn is_offered(mesos: &Mesos) -> bool {
+    observe(mesos).agents.iter().any(|agent| agent.offered)
+}
+
+#[test]
+fn an_offer_that_a_framework_holds_is_taken_back_by_a_deactivation_and_not_by_a_whitelist() {
+    let Some(docker) = ready(DockerDaemon::start()) else { return };
+    let Some(today) = ready(Mesos::start(&docker, 1)) else { return };
+    let _holder = holder(&today);
+    assert!(is_offered(&today));
+    done(deactivate(&today.master_url(), &today.agent_id(1).unwrap()));
+    assert!(!is_offered(&today));
+
+    // A task may still start there, so a node that is cordoned this way is not safe for as long as that is so.
+    let Some(mut past) = ready(Mesos::start_old(&docker, 1, "localhost\nother\n")) else { return };
+    let _holder = holder(&past);
+    past.replace_whitelist("other\n").unwrap();
+    past.wait_allocations().unwrap();
+    assert!(is_offered(&past));
+}
+
 /// A coordinator of one node, which is this machine, beside this Mesos.
 fn coordinator(mesos: &Mesos, every: &str) -> Coordinator {
     let policy = super::coordinator::policy_with("required", &["localhost"]);

@@ -41,7 +41,8 @@ pub struct SeenAgent {
     pub deactivated: bool,
     /// Whether somebody has Mesos drain it, which ends its tasks.
     pub draining: bool,
-    /// Whether a framework holds an offer of it.
+    /// Whether a framework holds an offer of it: a task may still start. A deactivation takes offers back, a whitelist does
+    /// not, so there a node is not empty for good while this is so.
     pub offered: bool,
 }
 

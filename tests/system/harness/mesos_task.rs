@@ -37,6 +37,8 @@ pub struct TaskSpec {
     pub command: String,
     /// The only agent it may run on; the first is 1.
     pub agent: Option<usize>,
+    /// Whether the framework keeps its offers and starts nothing.
+    pub holds_offers: bool,
 }
 
 impl TaskSpec {
@@ -53,6 +55,7 @@ impl TaskSpec {
             image: super::docker::TEST_IMAGE.to_owned(),
             command: "sleep 86400".to_owned(),
             agent: None,
+            holds_offers: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl TaskSpec {
         if let Some(agent) = self.agent {
             add("--agent", &agent.to_string());
         }
+        arguments.extend(self.holds_offers.then(|| "--hold".to_owned()));
         arguments
     }
 }
