@@ -24,6 +24,10 @@ use super::scratch::Scratch;
 /// The Mesos agent asks its launcher folder for a program of this name to run a task in a container.
 const EXECUTOR: &str = "mesos-docker-executor";
 
+/// Mesos 1.4 tells a task of its own from a foreign executor by the path of this program, which it does not start for
+/// tasks in containers. Where it is missing the answer is whatever the memory held.
+const PLAIN_EXECUTOR: &str = "mesos-executor";
+
 /// A running cluster of one master and some agents.
 #[derive(Debug)]
 pub struct Mesos {
@@ -70,7 +74,10 @@ impl Mesos {
     ) -> Result<Self> {
         needs_root("run tasks of Mesos in containers")?;
         let executor = needs_our_program(EXECUTOR)?;
-        symlink(executor, scratch.make("launcher")?.join(EXECUTOR)).context("link the executor")?;
+        let launcher = scratch.make("launcher")?;
+        for name in [EXECUTOR, PLAIN_EXECUTOR] {
+            symlink(&executor, launcher.join(name)).context("link the executor")?;
+        }
         scratch.make("work")?;
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let start = Start { release, docker_socket: docker.socket(), settings: settings.collect() };
