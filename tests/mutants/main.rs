@@ -15,7 +15,7 @@ use std::{
 const AGENT: &[&str] =
     &["-p", "millwright-agent", "--lib", "--", "coordinator_client", "orders::", "memory::", "holds::"];
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
-/// Reading the policy, who may do what, and whom and what the coordinator trusts.
+/// Reading the policy, who may do what, whom and what the coordinator trusts, and what it does to Mesos.
 const COORDINATOR: &[&str] = &[
     "-p",
     "millwright-coordinator",
@@ -27,6 +27,7 @@ const COORDINATOR: &[&str] = &[
     "sign_in::",
     "serve::",
     "guard::",
+    "mesos::",
     "restore::",
     "raise::",
     "journal::",

@@ -1,6 +1,6 @@
 //! A small framework for Mesos: launches some tasks alike in Docker containers and looks after them.
 //!
-//! Writes a line `update ID STATE MESSAGE` for each change. A line `kill` on standard input kills the tasks; its end,
+//! Writes a line `update ID STATE MESSAGE` for each change, and `offer PATH` for each offer. A line `kill` on standard input kills the tasks; its end,
 //! or SIGTERM, kills them too and ends the framework once Mesos has confirmed it.
 
 mod event_stream;
@@ -58,6 +58,9 @@ struct Arguments {
     /// Only on this agent: 1 for the one whose path is /slave(1).
     #[arg(long)]
     agent: Option<usize>,
+    /// Keep every offer and answer none, as Aurora does for minutes.
+    #[arg(long)]
+    hold: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -139,6 +142,7 @@ impl Framework {
             "OFFERS" => {
                 let offers = event.pointer("/offers/offers").and_then(Value::as_array);
                 for offer in offers.into_iter().flatten() {
+                    say(&format!("offer {}", text(offer, "/url/path")))?;
                     self.answer(offer).await?;
                 }
                 Ok(())
@@ -151,6 +155,9 @@ impl Framework {
 
     /// Launches what fits and is still waiting; what is left of the offer goes back.
     async fn answer(&mut self, offer: &Value) -> Result<()> {
+        if self.arguments.hold {
+            return Ok(());
+        }
         let mut tasks = Vec::new();
         if self.is_wanted(offer) {
             let fits =

@@ -14,7 +14,7 @@ pub fn policy_of(names: &[&str]) -> String {
     policy_with("none", names)
 }
 
-fn policy_with(mesos_master: &str, names: &[&str]) -> String {
+pub fn policy_with(mesos_master: &str, names: &[&str]) -> String {
     format!(
         "protections = \"none\"\n[cluster]\nname = \"lab\"\ncoordinator = \"lab\"\nproject = \"lab\"\n\
          [classes.agent]\nmode = \"observe\"\n[classes.agent.sources]\nagent = \"required\"\n\

@@ -43,7 +43,7 @@ pub use coordinator::{Coordinator, Setup, codes};
 pub use detour::{DeafSocket, Gate};
 pub use docker::{DockerDaemon, TEST_IMAGE};
 pub use front::{Front, USER as FRONT_USER};
-pub use http::{get, get_json, get_with};
+pub use http::{get, get_json, get_with, post};
 pub use machine::{needs_binary, needs_built, ready};
 pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};

@@ -11,6 +11,7 @@ mod certificates;
 mod command_line;
 mod configuration;
 mod coordinator;
+mod cordon;
 mod dashboard;
 mod docker;
 mod harness;

@@ -41,7 +41,8 @@ pub struct SeenAgent {
     pub deactivated: bool,
     /// Whether somebody has Mesos drain it, which ends its tasks.
     pub draining: bool,
-    /// Whether a framework holds an offer of it.
+    /// Whether a framework holds an offer of it: a task may still start. A deactivation takes offers back, a whitelist does
+    /// not, so there a node is not empty for good while this is so.
     pub offered: bool,
 }
 
@@ -69,6 +70,8 @@ pub(super) struct Mesos {
     pub elected_at_secs: Option<i64>,
     /// Its version.
     pub version: String,
+    /// How often it has answered.
+    pub answers: u64,
     /// How it is told to stop offers, once it has answered.
     pub cordon_way: Option<CordonWay>,
     /// The Mesos agents of each node in the last answer.
@@ -86,7 +89,13 @@ pub(super) struct Mesos {
 }
 
 impl Fleet {
-    /// The Mesos agents of a node in the last answer; several while an id it has left behind is still listed.
+    /// How many answers of a leading master were taken in. They are asked for one after the other, so the second one from
+    /// now on was asked for after this moment, whatever the next one saw.
+    pub fn mesos_answers(&self) -> u64 {
+        self.mesos.answers
+    }
+
+    /// The Mesos agents of a node in the last answer, however old it is; several while an id it has left behind is still listed.
     pub fn mesos_agents(&self, name: &NodeName) -> &[SeenAgent] {
         self.mesos.seen.get(name).map(|agents| &**agents).unwrap_or_default()
     }
@@ -100,6 +109,14 @@ impl Fleet {
     /// them would keep them out when they come back.
     pub fn mesos_hosts(&self) -> impl Iterator<Item = &str> {
         self.mesos.hosts.iter().map(|host| &**host)
+    }
+
+    /// The host names of one node among them, and those its Mesos agents are listed with now.
+    pub fn mesos_hosts_of(&self, name: &NodeName) -> BTreeSet<String> {
+        let names_it = |host: &&str| host.parse().is_ok_and(|host: NodeName| host == *name);
+        let announced = self.mesos_agents(name).iter().map(|agent| &*agent.hostname);
+        let hosts = self.mesos_hosts().filter(names_it).chain(announced.filter(|host| !host.is_empty()));
+        hosts.map(str::to_owned).collect()
     }
 
     /// How Mesos is told to stop offers; `None` until it has answered.
@@ -159,6 +176,7 @@ impl Fleet {
         self.mesos.polls = self.mesos.polls.saturating_add(1).min(2);
         self.mesos.error = None;
         self.mesos.version.clone_from(&answer.version);
+        self.mesos.answers += 1;
         self.mesos.cordon_way = Some(answer.cordon_way());
         for agent in answer.agents.iter().filter(|agent| !agent.hostname.is_empty()) {
             if self.mesos.hosts.len() < MOST_HOSTS && !self.mesos.hosts.contains(agent.hostname.as_str()) {

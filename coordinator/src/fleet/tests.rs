@@ -4,6 +4,7 @@ mod brake;
 mod empty;
 mod health;
 mod identity;
+mod mesos;
 mod size;
 mod start;
 mod views;

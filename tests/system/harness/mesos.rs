@@ -1,12 +1,16 @@
-//! Apache Mesos 1.11.0, the real one: a master and its agents in one process, tasks in containers of our Docker.
+//! Apache Mesos, the real one, 1.11.0 or 1.4.3: a master and its agents in one process, tasks in containers of our
+//! Docker.
 //!
 //! All agents share host name and address, so a node's agent is known by its URL, `…/slave(1)` and so on.
 
+use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::docker::DockerDaemon;
@@ -20,13 +24,26 @@ use super::scratch::Scratch;
 /// The Mesos agent asks its launcher folder for a program of this name to run a task in a container.
 const EXECUTOR: &str = "mesos-docker-executor";
 
+/// Mesos 1.4 tells a task of its own from a foreign executor by the path of this program, which it does not start for
+/// tasks in containers. Where it is missing the answer is whatever the memory held.
+const PLAIN_EXECUTOR: &str = "mesos-executor";
+
 /// A running cluster of one master and some agents.
 #[derive(Debug)]
 pub struct Mesos {
     port: u16,
     agents: usize,
     daemon: Daemon,
+    start: Start,
     scratch: Scratch,
+}
+
+/// What it takes to start it again.
+#[derive(Debug)]
+struct Start {
+    release: &'static str,
+    docker_socket: PathBuf,
+    settings: Vec<(String, String)>,
 }
 
 impl Mesos {
@@ -37,22 +54,86 @@ impl Mesos {
 
     /// The same with further settings, as `MESOS_…` variables: `("MESOS_ATTRIBUTES", "zone:a;os:slc7")`.
     pub fn start_with(docker: &DockerDaemon, agents: usize, settings: &[(&str, &str)]) -> Result<Self> {
-        needs_root("run tasks of Mesos in containers")?;
-        let host = needs_built("mesos-1.11.0/mesos-host")?;
-        let library = needs_built("mesos-1.11.0/_scheduler.so")?;
-        let executor = needs_our_program(EXECUTOR)?;
-        let scratch = Scratch::new("mesos")?;
-        let port = free_port()?;
-        symlink(executor, scratch.make("launcher")?.join(EXECUTOR)).context("link the executor")?;
+        Self::start_in(Scratch::new("mesos")?, "1.11.0", docker, agents, settings)
+    }
 
-        let mut command = Daemon::leashed(&host);
-        command.arg(library).arg(scratch.make("work")?).arg(agents.to_string());
-        configure(&mut command, docker, &scratch, port);
-        command.envs(settings.iter().copied());
-        let daemon = Daemon::start("Mesos", &mut command, &scratch.join("mesos.log"))?;
-        let mut mesos = Self { port, agents, daemon, scratch };
+    /// Mesos 1.4.3 with a whitelist of these lines. All agents are `localhost` there.
+    pub fn start_old(docker: &DockerDaemon, agents: usize, whitelist: &str) -> Result<Self> {
+        let scratch = Scratch::new("mesos")?;
+        let file = scratch.write("whitelist", whitelist)?;
+        let file = file.to_str().context("name the whitelist")?.to_owned();
+        Self::start_in(scratch, "1.4.3", docker, agents, &[("MESOS_WHITELIST", &file)])
+    }
+
+    fn start_in(
+        scratch: Scratch,
+        release: &'static str,
+        docker: &DockerDaemon,
+        agents: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        needs_root("run tasks of Mesos in containers")?;
+        let executor = needs_our_program(EXECUTOR)?;
+        let launcher = scratch.make("launcher")?;
+        for name in [EXECUTOR, PLAIN_EXECUTOR] {
+            symlink(&executor, launcher.join(name)).context("link the executor")?;
+        }
+        scratch.make("work")?;
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let start = Start { release, docker_socket: docker.socket(), settings: settings.collect() };
+        let port = free_port()?;
+        let daemon = launch(&start, &scratch, port, agents)?;
+        let mut mesos = Self { port, agents, daemon, start, scratch };
         mesos.wait_ready()?;
         Ok(mesos)
+    }
+
+    /// Ends it and starts it again with its registry and without what its agents knew: each comes back under a new id,
+    /// as a node does that was rebuilt.
+    pub fn start_again_with_new_ids(&mut self) -> Result<()> {
+        self.daemon.stop();
+        fs::remove_dir_all(self.scratch.join("work/agents")).context("forget the agents' ids")?;
+        self.daemon = launch(&self.start, &self.scratch, self.port, self.agents)?;
+        self.wait_ready()
+    }
+
+    /// Stops it in its tracks: connections stay open, and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.daemon.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        self.daemon.signal(Signal::SIGCONT)
+    }
+
+    /// Replaces the whitelist and waits until the master has read it.
+    pub fn replace_whitelist(&mut self, lines: &str) -> Result<()> {
+        let log = self.scratch.join("mesos.log");
+        let read = move || -> usize {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.lines().filter(|line| line.contains("Updated agent whitelist")).count()
+        };
+        let before = read();
+        let written = self.scratch.write("whitelist.new", lines)?;
+        fs::rename(written, self.scratch.join("whitelist")).context("replace the whitelist")?;
+        self.daemon
+            .wait_for("the whitelist to be read", Duration::from_secs(60), || (read() > before).then_some(()))
+    }
+
+    /// Waits until the master has made up its mind about offers several times more.
+    pub fn wait_allocations(&mut self) -> Result<()> {
+        let metrics = format!("{}/metrics/snapshot", self.master_url());
+        let runs = move || get_json(&metrics).ok()?.get("allocator/mesos/allocation_runs")?.as_f64();
+        let before = runs().context("find allocator/mesos/allocation_runs in the master's metrics")?;
+        self.daemon.wait_for("further allocations", Duration::from_secs(60), || {
+            (runs()? >= before + 5.0).then_some(())
+        })
+    }
+
+    /// The port of everything.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The master's address, without a path.
@@ -95,7 +176,16 @@ impl Mesos {
     }
 }
 
-fn configure(command: &mut Command, docker: &DockerDaemon, scratch: &Scratch, port: u16) {
+fn launch(start: &Start, scratch: &Scratch, port: u16, agents: usize) -> Result<Daemon> {
+    let host = needs_built(&format!("mesos-{}/mesos-host", start.release))?;
+    let library = needs_built(&format!("mesos-{}/_scheduler.so", start.release))?;
+    let mut command = Daemon::leashed(&host);
+    command.arg(library).arg(scratch.join("work")).arg(agents.to_string());
+    configure(&mut command, start, scratch, port);
+    Daemon::start(&format!("Mesos {}", start.release), &mut command, &scratch.join("mesos.log"))
+}
+
+fn configure(command: &mut Command, start: &Start, scratch: &Scratch, port: u16) {
     let folder = |name: &str| scratch.join(name).into_os_string();
     command
         .env("LIBPROCESS_IP", "127.0.0.1")
@@ -104,7 +194,7 @@ fn configure(command: &mut Command, docker: &DockerDaemon, scratch: &Scratch, po
         .env("LIBPROCESS_NUM_WORKER_THREADS", "4")
         .env("MESOS_HOSTNAME", "localhost")
         .env("MESOS_CONTAINERIZERS", "docker")
-        .env("MESOS_DOCKER_SOCKET", docker.socket())
+        .env("MESOS_DOCKER_SOCKET", &start.docker_socket)
         // A second cluster on the same engine would find the first one's containers and end them.
         .env("MESOS_DOCKER_KILL_ORPHANS", "false")
         .env("MESOS_LAUNCHER", "posix")
@@ -114,5 +204,6 @@ fn configure(command: &mut Command, docker: &DockerDaemon, scratch: &Scratch, po
         .env("MESOS_FETCHER_CACHE_DIR", folder("fetch"))
         .env("MESOS_RESOURCES", "cpus:4;mem:4096;disk:10000;ports:[31000-32000]")
         // Offers every second are a long wait for a test.
-        .env("MESOS_ALLOCATION_INTERVAL", "100ms");
+        .env("MESOS_ALLOCATION_INTERVAL", "100ms")
+        .envs(start.settings.iter().map(|(key, value)| (key, value)));
 }

@@ -37,6 +37,8 @@ pub struct TaskSpec {
     pub command: String,
     /// The only agent it may run on; the first is 1.
     pub agent: Option<usize>,
+    /// Whether the framework keeps its offers and starts nothing.
+    pub holds_offers: bool,
 }
 
 impl TaskSpec {
@@ -53,6 +55,7 @@ impl TaskSpec {
             image: super::docker::TEST_IMAGE.to_owned(),
             command: "sleep 86400".to_owned(),
             agent: None,
+            holds_offers: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl TaskSpec {
         if let Some(agent) = self.agent {
             add("--agent", &agent.to_string());
         }
+        arguments.extend(self.holds_offers.then(|| "--hold".to_owned()));
         arguments
     }
 }
@@ -147,6 +151,30 @@ impl MesosTask {
             Ok(()) => Ok(()),
             Err(end) => bail!("waited for {state}, came to {end}: {}", self.framework.log_tail()),
         }
+    }
+
+    /// Waits until its framework is known to the master.
+    pub fn wait_subscribed(&mut self) -> Result<()> {
+        let log = self.log.clone();
+        self.framework.wait_for("the subscription", LIMIT, || {
+            fs::read_to_string(&log).unwrap_or_default().contains("subscribed ").then_some(())
+        })
+    }
+
+    /// The numbers of the agents that were offered to the framework so far.
+    pub fn offered_agents(&self) -> Vec<usize> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let number = |line: &str| line.strip_prefix("offer /slave(")?.strip_suffix(')')?.parse().ok();
+        log.lines().filter_map(number).collect()
+    }
+
+    /// Waits until this agent has been offered.
+    pub fn wait_offered(&mut self, agent: usize) -> Result<()> {
+        let log = self.log.clone();
+        self.framework.wait_for(&format!("an offer of agent {agent}"), LIMIT, || {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            log.lines().any(|line| line == format!("offer /slave({agent})")).then_some(())
+        })
     }
 
     /// Asks Mesos to kill them and waits until they are.

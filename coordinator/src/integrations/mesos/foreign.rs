@@ -76,8 +76,9 @@ impl fmt::Display for ForeignChange {
 
 /// What differs between what we hold and what the master says.
 ///
-/// `seen` is one answer of the leading master that was *asked for* after the last change of `intents`: an older one still
-/// shows the state before it. What was in `before` keeps its `since`. Ids that the master says nothing about, because they
+/// `seen` is one answer of the leading master that was *asked for* after the last change of `intents`, since an older one
+/// still shows the state before it: leave a node [`Intent::Changing`] until the second answer after its act
+/// ([`crate::fleet::Fleet::mesos_answers`]). What was in `before` keeps its `since`. Ids that the master says nothing about, because they
 /// are unreachable or have not come back, differ in nothing.
 pub fn foreign_changes<'a>(
     intents: &BTreeMap<NodeName, Intent>,

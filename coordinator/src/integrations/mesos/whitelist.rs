@@ -1,9 +1,11 @@
 //! The whitelist of Mesos: the one way to stop offers before 1.9, and the one that survives new agent ids.
 //!
-//! Every master reads a file with one host name a line and offers no agent of any other host. Measured on 1.4.3: a list
-//! that was replaced (written beside, then renamed) takes effect within 3 to 5 seconds; running tasks go on. Offers that
-//! frameworks already hold are *not* taken back, so a task may still start for as long as `offered` is seen. An empty file
-//! would stop offers everywhere, so none is ever made. Names are compared letter by letter with those that agents announced, so they are written as announced.
+//! Every master reads a file with one host name a line, every 5 seconds, and offers no agent of any other host. Measured on
+//! 1.4.3: a list that was replaced (written beside, then renamed) takes effect at the next reading; running tasks go on.
+//! Offers that frameworks already hold are *not* taken back, other than by a deactivation, and some frameworks keep them
+//! for minutes: a task may still start for as long as `offered` is seen, so no proof of emptiness before that counts. An
+//! empty file stops offers everywhere, and one that is missing leaves the last list in force. Names are compared letter by
+//! letter with those that agents announced, so they are written as announced.
 //!
 //! The content is made here; masters' agents write it (`set_whitelist`) and say in their answer what the file holds.
 
