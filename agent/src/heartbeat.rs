@@ -94,6 +94,11 @@ impl Heartbeat {
         let _ = timeout(FIRST_LOOKS, self.first_looks()).await;
         let mut failures = 0;
         loop {
+            // A machine that is about to go down is none to count on: its silence is the truth.
+            if self.machine.lock().is_going_down() {
+                sleep(self.config.report_every).await;
+                continue;
+            }
             let sent_at = Instant::now();
             let wait = match self.send().await {
                 Ok(()) => {

@@ -218,12 +218,14 @@ impl<D: Disk> Memory<D> {
     }
 
     /// What `seen` becomes by an order or answer of this coordinator; `None` where that is nothing new.
-    pub fn newer(&self, fence: Fence, position: u64) -> Option<Seen> {
-        let heard = Seen { fence, position };
+    pub fn newer(&self, fence: Fence, position: u64, ordered_at: Option<Timestamp>) -> Option<Seen> {
+        let heard = Seen { fence, position, ordered_at };
         let newer = match self.kept.seen {
-            Some(seen) if seen.fence.generation == fence.generation => {
-                Seen { fence: seen.fence.max(fence), position: seen.position.max(position) }
-            }
+            Some(seen) if seen.fence.generation == fence.generation => Seen {
+                fence: seen.fence.max(fence),
+                position: seen.position.max(position),
+                ordered_at: seen.ordered_at.max(ordered_at),
+            },
             seen => heard.max(seen.unwrap_or(heard)),
         };
         (self.kept.seen != Some(newer)).then_some(newer)

@@ -48,7 +48,7 @@ use millwright_protocol::{Fence, NodeName, Report};
 use packed::Words;
 use record::Record;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -84,6 +84,8 @@ pub struct Fleet {
     people_holds: Vec<Hold>,
     /// As whom the store is written to, and where its journal ends.
     store: Option<(Fence, u64)>,
+    /// When each order of the store's journal was made.
+    ordered: Arc<BTreeSet<Timestamp>>,
     /// Who has seen more than the store holds, as was found before.
     was_behind: Option<(NodeName, String)>,
 }
@@ -160,6 +162,7 @@ impl Fleet {
             pending: Vec::new(),
             people_holds: Vec::new(),
             store: None,
+            ordered: Arc::default(),
             was_behind: None,
         };
         fleet.list_sources();

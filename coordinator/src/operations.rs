@@ -140,6 +140,8 @@ pub struct Operations {
     broken: Vec<(String, String)>,
     trouble: Option<JournalError>,
     highest: u64,
+    /// When each order was made, which agents remember.
+    ordered: Arc<BTreeSet<Timestamp>>,
 }
 
 impl Operations {
@@ -159,6 +161,7 @@ impl Operations {
             broken: Vec::new(),
             trouble: None,
             highest: 0,
+            ordered: Arc::default(),
         };
         operations.replay()?;
         Ok(operations)
@@ -169,6 +172,7 @@ impl Operations {
         let read = self.journal.read()?;
         self.last = read.last;
         self.all.clear();
+        self.ordered = Arc::default();
         self.words = Words::default();
         self.broken.clear();
         for entry in &read.entries {
@@ -204,6 +208,7 @@ impl Operations {
         };
         self.highest = self.highest.max(number);
         let at = entry.draft.at;
+        self.note_order(&entry.draft.kind, at);
         let event: Event = match serde_json::from_str(&entry.draft.payload) {
             Ok(event) => event,
             Err(error) => {
@@ -233,6 +238,13 @@ impl Operations {
                 }
                 Err(error) => self.broken.push((stream.clone(), error.to_string())),
             },
+        }
+    }
+
+    /// Orders are made from intents, at their moment.
+    fn note_order(&mut self, kind: &str, at: Timestamp) {
+        if kind == "began" {
+            Arc::make_mut(&mut self.ordered).insert(at);
         }
     }
 
@@ -407,6 +419,7 @@ impl Operations {
         })?;
         log::info!("operation" = after.id.as_str(), "node.id" = after.wish.node.as_str(); "{}: {}", after.id, words::sentence(&after, &event));
         self.tell(&after, &event);
+        self.note_order(event.word(), at);
         let position = self.last;
         if let Some(tracked) = self.all.get_mut(&number) {
             tracked.operation = after;
@@ -523,6 +536,7 @@ impl Operations {
             pause: self.words.pause.clone(),
             quarantined,
             store: Some((self.journal.fence(), self.last)),
+            ordered: Arc::clone(&self.ordered),
             behind: self.words.is_behind(self.journal.fence()),
         }
     }

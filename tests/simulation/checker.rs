@@ -303,7 +303,8 @@ fn put_back(world: &World) -> Option<(&'static str, String)> {
     if !world.checker.is_put_back {
         return None;
     }
-    let ours = Seen { fence: world.journal.fence(), position: world.journal.read().unwrap().last };
+    let ours =
+        Seen { fence: world.journal.fence(), position: world.journal.read().unwrap().last, ordered_at: None };
     let knows = |node: &&SimNode| {
         let seen = node.agent.as_ref().and_then(|agent| agent.seen());
         node.is_up

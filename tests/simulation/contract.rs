@@ -33,7 +33,7 @@ struct Kind {
 /// A quiet world in which one operation is asked for after an hour.
 fn quiet() -> World {
     let without: BTreeSet<&'static str> = FAULTS.into_iter().collect();
-    let mut world = World::new(Setting { seed: 1, hours: 10, agents: 12, without, dead: 0 });
+    let mut world = World::new(Setting { seed: 1, hours: 10, agents: 4, without, dead: 0 });
     world.is_quiet = true;
     world
 }
@@ -60,15 +60,15 @@ fn ask(kind: Kind) -> Ask {
 /// The operation of a history, carried to its end or to where it waits; the names of all writes.
 fn carry_through(kind: Kind, prepare: impl Fn(&mut World)) -> World {
     let mut world = quiet();
-    world.run_until(SignedDuration::from_mins(40));
+    world.run_until(SignedDuration::from_mins(if kind.is_silent { 40 } else { 54 }));
     if kind.is_silent {
         world.freeze(&kind.node.parse().unwrap());
-        world.run_until(SignedDuration::from_mins(55));
+        world.run_until(SignedDuration::from_mins(54));
     }
     prepare(&mut world);
     // Nobody answers while the coordinator is away: then it is asked again.
-    for minutes in 60..90 {
-        world.run_until(SignedDuration::from_mins(minutes));
+    for seconds in (3300..3660).step_by(20) {
+        world.run_until(SignedDuration::from_secs(seconds));
         let now = world.now;
         if let Some(coordinator) = &mut world.coordinator
             && coordinator.operations.list().next().is_none()
@@ -78,8 +78,11 @@ fn carry_through(kind: Kind, prepare: impl Fn(&mut World)) -> World {
             world.advance();
         }
     }
-    for minutes in (90..600).step_by(5) {
+    for minutes in (61..600).step_by(4) {
         world.run_until(SignedDuration::from_mins(minutes));
+        if is_at_rest(&world) {
+            break;
+        }
         approve(&mut world);
         settle_unknown(&mut world);
     }
@@ -99,13 +102,22 @@ fn approve(world: &mut World) {
             .waiting(&operation.id)
             .is_some_and(|waiting| waiting.reasons.iter().any(|reason| reason.code == Code::ApprovalMissing));
         if wants {
-            coordinator
-                .operations
-                .approve(&operation.id, "bob", &digest, "yes", &coordinator.fleet, now)
-                .unwrap();
+            // The journal may die here as well; then it is said again.
+            let _ =
+                coordinator.operations.approve(&operation.id, "bob", &digest, "yes", &coordinator.fleet, now);
         }
     }
     world.see_deaths();
+}
+
+/// Nothing more will come.
+fn is_at_rest(world: &World) -> bool {
+    let Some(coordinator) = &world.coordinator else { return false };
+    let mut all = coordinator.operations.list().peekable();
+    all.peek().is_some()
+        && all.all(|tracked| {
+            tracked.operation.is_over() || matches!(tracked.operation.phase, Phase::Parked { .. })
+        })
 }
 
 /// A person looks at what nobody knows, and says what they see.

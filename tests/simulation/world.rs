@@ -468,7 +468,8 @@ impl World {
         self.after(if busy { 10 } else { 45 }, Happening::Report(name.clone()));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(name) else { return };
-        if !node.is_up || node.agent.is_none() || node.class == Class::Physical {
+        let goes_down = node.agent.as_ref().is_none_or(|agent| agent.is_going_down());
+        if !node.is_up || goes_down || node.class == Class::Physical {
             return;
         }
         let report = node.report(now);

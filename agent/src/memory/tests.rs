@@ -28,7 +28,7 @@ fn everything_is_there_after_a_restart() {
     let disk = SimDisk::default();
     let mut first = memory(&disk);
     let fence = Fence { generation: 2, epoch: 5 };
-    let seen = Seen { fence, position: 9 };
+    let seen = Seen { fence, position: 9, ordered_at: None };
     let boot = Boot { boot_id: "b1".into(), at: at(0), order: Some("r".into()) };
     first
         .add(vec![
@@ -47,16 +47,21 @@ fn everything_is_there_after_a_restart() {
 #[test]
 fn an_older_fence_position_or_whitelist_takes_nothing_back() {
     let mut memory = memory(&SimDisk::default());
-    let seen = |generation, epoch, position| Seen { fence: Fence { generation, epoch }, position };
+    let seen =
+        |generation, epoch, position| Seen { fence: Fence { generation, epoch }, position, ordered_at: None };
     let fence = |generation, epoch| Fence { generation, epoch };
     memory.add(vec![Record::Seen(seen(2, 5, 9)), Record::Whitelist { version: 4 }]).unwrap();
     memory.add(vec![Record::Seen(seen(1, 8, 99)), Record::Whitelist { version: 3 }]).unwrap();
     assert_eq!((memory.seen(), memory.whitelist()), (Some(seen(2, 5, 9)), Some(4)));
-    assert_eq!(memory.newer(fence(2, 5), 9), None);
-    assert_eq!(memory.newer(fence(1, 99), 99), None);
-    assert_eq!(memory.newer(fence(2, 4), 10), Some(seen(2, 5, 10)));
-    assert_eq!(memory.newer(fence(2, 6), 3), Some(seen(2, 6, 9)));
-    assert_eq!(memory.newer(fence(3, 1), 2), Some(seen(3, 1, 2)), "another store counts its positions anew");
+    assert_eq!(memory.newer(fence(2, 5), 9, None), None);
+    assert_eq!(memory.newer(fence(1, 99), 99, None), None);
+    assert_eq!(memory.newer(fence(2, 4), 10, None), Some(seen(2, 5, 10)));
+    assert_eq!(memory.newer(fence(2, 6), 3, None), Some(seen(2, 6, 9)));
+    assert_eq!(
+        memory.newer(fence(3, 1), 2, None),
+        Some(seen(3, 1, 2)),
+        "another store counts its positions anew"
+    );
 }
 
 #[test]

@@ -14,7 +14,12 @@ const DRIFT: i32 = 2000;
 
 /// The coordinator's clock at our boot, at its earliest and latest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClockBound(Option<Bound>);
+pub struct ClockBound {
+    bound: Option<Bound>,
+    /// What was made before this moment is void: the clocks contradicted each other then, as after a machine was put back
+    /// from a snapshot, and what was done meanwhile may be forgotten.
+    not_before: Option<Timestamp>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bound {
@@ -44,22 +49,37 @@ impl ClockBound {
     /// Takes an answer's clock: asked at `sent` and there at `received`, both since boot.
     pub fn hear(&mut self, at: Timestamp, sent: Duration, received: Duration) {
         let heard = Bound { earliest: before(at, received), latest: before(at, sent), made: received };
-        let narrowed = self.0.map(|known| known.at(received)).and_then(|known| {
+        let narrowed = self.bound.map(|known| known.at(received)).and_then(|known| {
             let (earliest, latest) = (known.earliest.max(heard.earliest), known.latest.min(heard.latest));
             (earliest <= latest).then_some(Bound { earliest, latest, made: received })
         });
         // A coordinator whose clock was put right contradicts what was heard before: the newest word counts.
-        self.0 = Some(narrowed.unwrap_or(heard));
+        if self.bound.is_some() && narrowed.is_none() {
+            self.not_before = self.not_before.max(Some(heard.latest_at(received)));
+        }
+        self.bound = Some(narrowed.unwrap_or(heard));
     }
 
     /// The coordinator's clock at `uptime`; `None` before its first answer.
     pub fn now(&self, uptime: Duration) -> Option<Now> {
-        let bound = self.0?.at(uptime);
+        let bound = self.bound?.at(uptime);
         Some(Now { earliest: after(bound.earliest, uptime), latest: after(bound.latest, uptime) })
     }
 }
 
+impl ClockBound {
+    /// Whether an order made at `issued_at` may have been made before the clocks last contradicted each other.
+    pub fn is_from_before(&self, issued_at: Timestamp) -> bool {
+        self.not_before.is_some_and(|not_before| issued_at <= not_before)
+    }
+}
+
 impl Bound {
+    /// The latest that the coordinator's clock can be at `uptime`.
+    fn latest_at(self, uptime: Duration) -> Timestamp {
+        after(self.latest, uptime)
+    }
+
     /// As wide as it has become at `uptime`.
     fn at(self, uptime: Duration) -> Self {
         let drift = uptime.saturating_sub(self.made) / DRIFT.unsigned_abs();
@@ -97,6 +117,17 @@ mod tests {
         let mut bound = ClockBound::default();
         bound.hear(at(0), seconds(100), seconds(104));
         assert_eq!(bound.now(seconds(104)), Some(Now { earliest: at(0), latest: at(4) }));
+    }
+
+    #[test]
+    fn what_was_made_before_the_clocks_contradicted_each_other_is_void() {
+        let mut bound = ClockBound::default();
+        bound.hear(at(100), seconds(100), seconds(100));
+        bound.hear(at(110), seconds(110), seconds(110));
+        assert!(!bound.is_from_before(at(105)), "clocks that agree take nothing away");
+        // Put back from a snapshot: an hour has passed outside, and none in here.
+        bound.hear(at(3710), seconds(110), seconds(110));
+        assert!(bound.is_from_before(at(3705)) && !bound.is_from_before(at(3720)));
     }
 
     #[test]

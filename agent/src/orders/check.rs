@@ -217,6 +217,12 @@ impl<D: Disk> Case<'_, D> {
                 now.latest
             ));
         }
+        if self.bound.is_from_before(issued_at) {
+            return unknown(format!(
+                "since the order was made at {issued_at} the coordinator's clock and this machine's have contradicted each \
+                 other, as after a machine was put back from a snapshot"
+            ));
+        }
         let void_at = self.order.void_at();
         if void_at <= now.latest {
             return Err(No::new(

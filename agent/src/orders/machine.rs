@@ -69,7 +69,7 @@ impl<D: Disk> Machine<D> {
 
     /// A coordinator took a report, and said who it is.
     pub fn hear_fence(&mut self, fence: Fence) {
-        if let Some(seen) = self.memory.newer(fence, 0) {
+        if let Some(seen) = self.memory.newer(fence, 0, None) {
             // What cannot be remembered is heard again with the next report.
             let _ = self.memory.add(vec![Record::Seen(seen)]);
         }
@@ -159,6 +159,14 @@ impl<D: Disk> Machine<D> {
         if !self.outbox.is_empty() {
             self.outbox.rotate_left(1);
         }
+    }
+
+    /// Whether this machine is about to go down because an order says so: then it is no machine to count on.
+    pub fn is_going_down(&self) -> bool {
+        self.memory
+            .orders()
+            .iter()
+            .any(|order| order.verb == "reboot" && order.event.state == OrderState::Starting)
     }
 
     /// The newest coordinator and journal position heard of, for reports.

@@ -15,6 +15,9 @@ pub struct Seen {
     pub fence: Fence,
     /// The highest journal position an order of that generation rested on.
     pub position: u64,
+    /// When the newest order of that generation was made, by the coordinator's clock: no other order was made then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<Timestamp>,
 }
 
 /// Which machine is meant: all that is known of it must be so (S21).

@@ -8,7 +8,7 @@ use millwright_decision::{
     operation::Machine,
 };
 use millwright_protocol::{Fence, LocalHold, NodeName, Seen};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What operations and people say, as decisions see it.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,8 @@ pub struct Said {
     pub quarantined: BTreeSet<NodeName>,
     /// As whom the store is written to, and where the journal ends.
     pub store: Option<(Fence, u64)>,
+    /// When each order of the journal was made.
+    pub ordered: Arc<BTreeSet<Timestamp>>,
     /// Who has seen more than the store holds, as was found before.
     pub behind: Option<(NodeName, String)>,
 }
@@ -49,6 +51,7 @@ impl Fleet {
         }
         self.store = said.store;
         self.was_behind = said.behind;
+        self.ordered = said.ordered;
         self.compare_store();
         self.counts_stale = true;
     }
@@ -85,14 +88,16 @@ impl Fleet {
     /// S9: a node that has seen more than this store holds proves that the store was put back.
     fn compare_store(&mut self) {
         let Some((fence, position)) = self.store else { return };
-        let ours = Seen { fence, position };
-        let newest = self.records.iter().filter_map(|(name, record)| Some((record.seen?, name))).max();
-        let is_behind = |seen: Seen| {
+        let ours = Seen { fence, position, ordered_at: None };
+        let is_behind = |seen: &Seen| {
+            let is_unknown = seen.ordered_at.is_some_and(|at| !self.ordered.contains(&at));
             seen.fence.generation > fence.generation
                 || (seen.fence.generation == fence.generation
-                    && (seen.fence > fence || seen.position > position))
+                    && (seen.fence > fence || seen.position > position || is_unknown))
         };
-        let now = newest.filter(|(seen, _)| is_behind(*seen)).map(|(seen, name)| (name.clone(), spell(seen)));
+        let proofs = self.records.iter().filter_map(|(name, record)| Some((name, record.seen?)));
+        let now = proofs.filter(|(_, seen)| is_behind(seen)).max_by_key(|(_, seen)| *seen);
+        let now = now.map(|(name, seen)| (name.clone(), spell(seen)));
         let found = now.or_else(|| self.was_behind.clone());
         self.snapshot.store_behind = found.map(|(node, seen)| StoreBehind { node, seen, ours: spell(ours) });
     }

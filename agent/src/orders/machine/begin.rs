@@ -27,7 +27,8 @@ impl<D: Disk> Machine<D> {
         // What comes from a coordinator that is not current is nothing to learn from.
         let is_heard = case.is_meant().is_ok() && case.leader_is_current().is_ok();
         let judged = self.checked(&case, now);
-        let seen = is_heard.then(|| self.memory.newer(order.fence, order.position)).flatten();
+        let seen =
+            is_heard.then(|| self.memory.newer(order.fence, order.position, Some(order.issued_at))).flatten();
         match judged {
             Ok(Judged::Begin) => return self.begin(order, seen, now),
             Ok(Judged::Prepare) => self.prepare(&order, seen, nonce, now),

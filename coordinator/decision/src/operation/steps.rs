@@ -184,7 +184,7 @@ pub(super) fn refuted(
             (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
         }
         // Doing it once more does no harm, and answers the question.
-        Doer::Agent if !step.is_irreversible() => {
+        Doer::Agent | Doer::People if !step.is_irreversible() => {
             let over = situation.now.duration_since(since) > REQUESTS_LAST;
             over.then(|| "nobody knows how it ended, and it can be done again".to_owned())
         }
