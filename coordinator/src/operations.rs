@@ -14,24 +14,26 @@ mod asking;
 mod digest;
 mod orders;
 mod people;
+mod replay;
 mod show;
+mod snapshot;
 mod words;
 
 pub use asking::{Ask, Declined, Taken};
 pub use digest::digest;
 pub use orders::OrderAnswer;
 pub use people::{Confirmation, NotThat};
+pub use snapshot::summary;
 pub use words::{Hold, Word};
 
 use crate::{
-    fleet::{Fleet, OperationsSaid},
-    store::journal::{Draft, Entry, Journal, JournalError},
+    fleet::Fleet,
+    store::journal::{Draft, Journal, JournalError},
 };
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use millwright_decision::{
-    Code, Policy, Reason,
-    fleet::{self, Operation as Summary},
+    Policy, Reason,
     operation::{
         Effect, Ending, Event, IllegalEvent, Next, Operation, Outcome, Phase, Situation, State, Step,
         Waiting, frozen, next,
@@ -165,95 +167,6 @@ impl Operations {
         };
         operations.replay()?;
         Ok(operations)
-    }
-
-    /// Reads everything again: what is in memory is whatever is on the disk.
-    fn replay(&mut self) -> Result<(), JournalError> {
-        let read = self.journal.read()?;
-        self.last = read.last;
-        self.all.clear();
-        self.ordered = Arc::default();
-        self.words = Words::default();
-        self.broken.clear();
-        for entry in &read.entries {
-            if entry.draft.stream == words::STREAM {
-                match serde_json::from_str::<Word>(&entry.draft.payload) {
-                    Ok(word) => self.words.take(&word, entry.draft.at),
-                    Err(error) => self.broken.push((entry.draft.stream.clone(), error.to_string())),
-                }
-                self.words.count = entry.draft.number;
-                continue;
-            }
-            self.replay_one(entry);
-        }
-        for (stream, why) in read.broken {
-            if let Some(tracked) = number_of(&stream).and_then(|number| self.all.get_mut(&number)) {
-                tracked.broken = Some(why.clone());
-            }
-            self.highest = self.highest.max(number_of(&stream).unwrap_or(0));
-            self.broken.push((stream, why));
-        }
-        // A store that was put back has forgotten numbers that were given: agents and people still know them.
-        let generation = self.journal.fence().generation;
-        self.highest = self.highest.max(generation.saturating_sub(1).saturating_mul(NUMBERS));
-        self.forget_oldest();
-        Ok(())
-    }
-
-    fn replay_one(&mut self, entry: &Entry) {
-        let stream = &entry.draft.stream;
-        let Some(number) = number_of(stream) else {
-            self.broken.push((stream.clone(), "its name is no operation's".to_owned()));
-            return;
-        };
-        self.highest = self.highest.max(number);
-        let at = entry.draft.at;
-        self.note_order(&entry.draft.kind, at);
-        let event: Event = match serde_json::from_str(&entry.draft.payload) {
-            Ok(event) => event,
-            Err(error) => {
-                let why = format!(
-                    "event {} of {stream} was written by another version and cannot be understood: {error}",
-                    entry.draft.number
-                );
-                return self.stop(number, stream, why);
-            }
-        };
-        let recorded = Recorded { at, event };
-        match self.all.get_mut(&number) {
-            Some(tracked) if tracked.broken.is_some() => {}
-            Some(tracked) => {
-                let applied = tracked.operation.apply(&recorded.event, at);
-                tracked.position = entry.position;
-                match applied {
-                    Ok(()) => tracked.story.push(recorded),
-                    Err(error) => self.stop(number, stream, error.to_string()),
-                }
-            }
-            None => match Operation::begin(stream, &recorded.event, at) {
-                Ok(operation) => {
-                    let tracked =
-                        Tracked { operation, story: vec![recorded], broken: None, position: entry.position };
-                    self.all.insert(number, tracked);
-                }
-                Err(error) => self.broken.push((stream.clone(), error.to_string())),
-            },
-        }
-    }
-
-    /// Orders are made from intents, at their moment.
-    fn note_order(&mut self, kind: &str, at: Timestamp) {
-        if kind == "began" {
-            Arc::make_mut(&mut self.ordered).insert(at);
-        }
-    }
-
-    /// One poisoned operation stops nobody but itself (L7).
-    fn stop(&mut self, number: u64, stream: &str, why: String) {
-        if let Some(tracked) = self.all.get_mut(&number) {
-            tracked.broken.get_or_insert_with(|| why.clone());
-        }
-        self.broken.push((stream.to_owned(), why));
     }
 
     /// Lets every operation take the moves it can take now, and returns what is to be done outside. Everything that is
@@ -508,57 +421,6 @@ impl Operations {
         Ok(())
     }
 
-    /// Puts what is open into the fleet's snapshot.
-    pub fn tell_fleet(&self, fleet: &Mutex<Fleet>, now: Timestamp) {
-        let mut fleet = lock(fleet);
-        let policy = Arc::clone(fleet.policy());
-        for tracked in self.all.values() {
-            if let Some(at) = tracked.operation.done_at(Step::Uncordon) {
-                fleet.note_returned(&tracked.operation.wish.node, at);
-            }
-        }
-        let said = self.said(&policy, now);
-        fleet.take_operations(said);
-    }
-
-    fn said(&self, policy: &Policy, now: Timestamp) -> OperationsSaid {
-        let open = || self.all.values().filter(|tracked| !tracked.operation.is_over());
-        let mut holds = self.words.holds();
-        holds.extend(open().filter_map(|tracked| self.hold_of(&tracked.operation)));
-        let quarantined: BTreeSet<NodeName> = open()
-            .filter(|tracked| tracked.operation.done_at(Step::Quarantine).is_some())
-            .map(|tracked| tracked.operation.wish.node.clone())
-            .collect();
-        OperationsSaid {
-            operations: open().filter_map(|tracked| summary(&tracked.operation, policy, now)).collect(),
-            holds,
-            attestations: self.words.attestations(now),
-            pause: self.words.pause.clone(),
-            quarantined,
-            store: Some((self.journal.fence(), self.last)),
-            ordered: Arc::clone(&self.ordered),
-            behind: self.words.is_behind(self.journal.fence()),
-        }
-    }
-
-    /// A drain that has done its work is a hold of whoever asked, until that is lifted.
-    fn hold_of(&self, operation: &Operation) -> Option<fleet::Hold> {
-        let Phase::Parked { since } = operation.phase else { return None };
-        let (author, reason) = match &operation.cancelled {
-            Some(cancelled) => (&cancelled.by, &cancelled.reason),
-            None => (&operation.wish.by, &operation.wish.reason),
-        };
-        (!self.words.lifted.contains(&operation.id)).then(|| fleet::Hold {
-            id: operation.id.clone(),
-            node: operation.wish.node.clone(),
-            author: author.clone(),
-            reason: reason.clone(),
-            since,
-            expires_at: None,
-            operation: Some(operation.id.clone()),
-        })
-    }
-
     fn note_trouble(&mut self, error: &NotRecorded) {
         log::error!("{error}");
         if let NotRecorded::Journal(error) = error {
@@ -662,16 +524,6 @@ impl Tracked {
 enum Moved {
     Wrote,
     Task(Task),
-}
-
-/// What other decisions see of an operation. A yes that was given to something else than what is planned now is none (S14).
-pub fn summary(operation: &Operation, policy: &Policy, now: Timestamp) -> Option<Summary> {
-    let mut summary = operation.summary(now)?;
-    let current = digest(&operation.wish, policy);
-    summary.grants.retain(|grant| {
-        grant.code != Code::ApprovalMissing || grant.digest.as_deref() == Some(current.as_str())
-    });
-    Some(summary)
 }
 
 /// Held for a moment only, and never while the journal waits for the disk: reports come in meanwhile.

@@ -100,6 +100,8 @@ codes! {
     GoAhead = "go_ahead",
     /// S9: agents have seen a newer store than this one.
     StoreBehind = "store_behind",
+    /// A part of the journal cannot be read: nobody knows which node it is about.
+    JournalDamaged = "journal_damaged",
     /// Another operation has this node.
     OperationRunning = "operation_running",
     /// Outside the maintenance windows.

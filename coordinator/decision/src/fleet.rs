@@ -461,6 +461,8 @@ pub struct Snapshot {
     pub crl_expired: Option<CrlExpired>,
     /// Set while agents have seen a newer store than this one.
     pub store_behind: Option<StoreBehind>,
+    /// What cannot be read of the journal, where nobody knows which node that is about.
+    pub journal_damaged: Option<String>,
     /// The warm-up, until it is over.
     pub warm_up: Option<WarmUp>,
     /// When Mesos last changed its leader.
@@ -483,6 +485,7 @@ impl Snapshot {
             pause: None,
             crl_expired: None,
             store_behind: None,
+            journal_damaged: None,
             warm_up: None,
             leader_changed_at: None,
             counts: FleetCounts::default(),

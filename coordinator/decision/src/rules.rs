@@ -70,6 +70,7 @@ const FLEET: &[FleetRule] = &[
     start::paused,
     start::crl_expired,
     start::store_behind,
+    start::journal_damaged,
     start::warming_up,
     start::leader_changed,
     silent::silent_repair_running,

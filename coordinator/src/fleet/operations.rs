@@ -25,6 +25,8 @@ pub struct Said {
     pub quarantined: BTreeSet<NodeName>,
     /// As whom the store is written to, and where the journal ends.
     pub store: Option<(Fence, u64)>,
+    /// What cannot be read of the journal, where nobody knows which node that is about.
+    pub damaged: Option<String>,
     /// When each order of the journal was made.
     pub ordered: Arc<BTreeSet<Timestamp>>,
     /// Who has seen more than the store holds, as was found before.
@@ -43,6 +45,7 @@ impl Fleet {
         attestations.extend(said.attestations);
         self.snapshot.attestations = attestations;
         self.snapshot.pause = said.pause;
+        self.snapshot.journal_damaged = said.damaged;
         for (name, node) in &mut self.snapshot.nodes {
             let quarantined = said.quarantined.contains(name);
             if node.quarantined != quarantined {

@@ -71,13 +71,31 @@ pub(crate) fn store_behind(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec
     );
 }
 
+/// An operation of which nothing can be read may be about any node.
+pub(crate) fn journal_damaged(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
+    let Some(why) = case.snapshot.journal_damaged.as_ref().filter(|_| case.action() != Action::Prepull)
+    else {
+        return;
+    };
+    reasons.push(
+        Reason::new(
+            Code::JournalDamaged,
+            Severity::NeedsPeople,
+            format!("a part of the journal cannot be read, and nobody knows which node it is about: {why}"),
+            "a backup put back with `millwright-coordinator restore`, by a person who has looked at what was done since",
+        )
+        .owner("operators")
+        .fact("journal", why, "store", 0),
+    );
+}
+
 /// What keeps every operation from doing anything, whatever its step.
 pub(crate) fn frozen(snapshot: &Snapshot, policy: &Policy, now: jiff::Timestamp) -> Option<Reason> {
     let request = Request::set(Action::Return, []);
     let case = Case::new(&request, snapshot, policy, now);
     let mut reasons = Vec::new();
     super::policy::unreadable(&case, &mut reasons);
-    for rule in [paused, crl_expired, store_behind] {
+    for rule in [paused, crl_expired, store_behind, journal_damaged] {
         rule(&case, &[], &mut reasons);
     }
     reasons.into_iter().next()
