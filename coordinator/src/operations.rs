@@ -17,7 +17,7 @@ mod people;
 mod show;
 mod words;
 
-pub use asking::{Ask, Declined, Taken};
+pub use asking::{Ask, CONFIRMABLE, Declined, Taken};
 pub use digest::digest;
 pub use orders::OrderAnswer;
 pub use people::{Confirmation, NotThat};
@@ -534,6 +534,7 @@ impl Operations {
             holds,
             attestations: self.words.attestations(now),
             pause: self.words.pause.clone(),
+            asks: self.asks(),
             quarantined,
             store: Some((self.journal.fence(), self.last)),
             ordered: Arc::clone(&self.ordered),

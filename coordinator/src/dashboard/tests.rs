@@ -484,20 +484,21 @@ async fn a_browser_that_is_lost_gets_a_page_and_a_program_does_not() {
 
 #[tokio::test]
 async fn what_is_switched_off_is_no_alarm_and_what_does_not_answer_is() {
-    use super::{NodePage, PageData};
+    use super::{Around, NodePage, PageData};
+    let around = Around { caller: &crate::people::Caller::nobody(true, true), operations: &[], holds: &[] };
     use askama::Template;
     let example = &EXAMPLES["busy"];
     let fleet = example.fleet();
     let mut node = example.node(&name("alibuild10")).await.unwrap();
     node.containers = None;
-    let broken = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let broken = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(broken.contains("Containers ? Docker did not answer."), "{broken}");
     node.all_findings
         .retain(|finding| !["docker", "container", "containers"].contains(&finding.check.as_str()));
-    let off = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let off = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(off.contains("Containers Not asked: nothing in its agent.toml asks for it."), "{off}");
     node.all_findings.clear();
-    let silent = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let silent = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(silent.contains("Containers Not known."), "{silent}");
 }
 

@@ -10,8 +10,8 @@ use millwright_protocol::{NodeName, finding_id};
 pub(super) const TONIGHT_HOURS: f64 = 12.0;
 
 impl Fleet {
-    /// Nodes silent for five minutes, gating findings that are `crit`, disks that are full by tonight, brakes. What a
-    /// person has seen is left out, and so are nodes that stand in no count or in no policy.
+    /// Nodes silent for five minutes, gating findings that are `crit`, disks that are full by tonight, brakes, operations
+    /// that wait for somebody. What a person has seen is left out, and so are nodes that stand in no count or in no policy.
     pub fn conditions(&self, now: Timestamp) -> Vec<Condition> {
         let mut conditions: Vec<Condition> = self
             .snapshot
@@ -24,6 +24,12 @@ impl Fleet {
                 sentence: format!("the brake is on: {}", brake.why),
             })
             .collect();
+        conditions.extend(self.asks.iter().map(|ask| Condition {
+            subject: ask.operation.clone(),
+            node: Some(self.policy.spell(&ask.node).to_owned()),
+            level: if ask.is_stuck { Level::Crit } else { Level::Warn },
+            sentence: format!("{} ({}): {}", self.policy.spell(&ask.node), ask.operation, ask.sentence),
+        }));
         for (name, listed) in &self.policy.nodes {
             if listed.class != millwright_decision::Class::Physical {
                 self.conditions_of(name, &listed.display, now, &mut conditions);
