@@ -31,6 +31,8 @@ pub struct OperationPage {
     reason: String,
     asked: Moment,
     sentence: Vec<Span>,
+    /// Whether that is what it waits for.
+    waits: bool,
     since: Moment,
     owner: Option<String>,
     expected: Option<Moment>,
@@ -129,6 +131,7 @@ impl OperationPage {
             reason: summary.reason.clone(),
             asked: Moment::new(summary.requested_at, now),
             sentence: markdown::line(&operations::sentence(summary)),
+            waits: waiting.is_some() && !matches!(summary.state.as_str(), "stuck" | "parked"),
             since: Moment::new(waiting.map_or(summary.changed_at, |waiting| waiting.since), now),
             owner: waiting.map(|waiting| waiting.owner.clone()).filter(|owner| !owner.is_empty()),
             expected: waiting.and_then(|waiting| waiting.expected_at).map(|at| Moment::new(at, now)),

@@ -77,7 +77,7 @@ impl OperationsPage {
             operations.iter().partition(|operation| operation.is_over());
         let asking = open.iter().filter(|operation| operation.needs_people()).count();
         let mut open: Vec<Row> = open.into_iter().map(|operation| Row::new(operation, now)).collect();
-        open.sort_by_key(|row| !row.needs_people);
+        open.sort_by_key(|row| (!row.needs_people, row.mark.tone != Tone::Bad));
         let (headline, tone) = match (open.len(), asking) {
             (0, _) => ("Nothing is under way".to_owned(), Tone::Quiet),
             (1, 0) => ("1 operation is under way".to_owned(), Tone::Busy),
