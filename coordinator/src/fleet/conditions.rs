@@ -73,7 +73,11 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use crate::fleet::testing::{Story, name};
+    use crate::fleet::{
+        OperationAsk, OperationsSaid,
+        testing::{Story, name},
+    };
+    use crate::notice::Level;
     use jiff::SignedDuration;
     use millwright_protocol::Status;
 
@@ -112,5 +116,38 @@ mod tests {
             14 + 1,
             "all others are silent by then, and it has run out"
         );
+    }
+
+    #[test]
+    fn an_operation_that_waits_for_somebody_is_told_and_one_that_is_stuck_is_urgent() {
+        let mut story = Story::new(12);
+        story.rounds(10);
+        let ask = |operation: &str, is_stuck| OperationAsk {
+            operation: operation.to_owned(),
+            node: name("alibuild01"),
+            sentence: "a second person has to agree".to_owned(),
+            since: story.now(),
+            is_stuck,
+        };
+        let asks = vec![ask("op-3", false), ask("op-4", true)];
+        let now = story.now();
+        story.fleet.take_operations(OperationsSaid { asks, ..OperationsSaid::default() });
+        let conditions = story.fleet.conditions(now);
+        let told: Vec<_> = conditions.iter().map(|one| (one.subject.as_str(), one.level)).collect();
+        assert_eq!(told, [("op-3", Level::Warn), ("op-4", Level::Crit)]);
+        assert_eq!(conditions[0].sentence, "alibuild01 (op-3): a second person has to agree");
+        let attention = story.fleet.fleet_view(now, Vec::new()).attention;
+        let lines: Vec<_> = attention
+            .iter()
+            .map(|one| (one.operation.as_deref(), one.status, one.sentence.as_str()))
+            .collect();
+        let sentence = "alibuild01: a second person has to agree";
+        assert_eq!(
+            lines,
+            [(Some("op-4"), Status::Crit, sentence), (Some("op-3"), Status::Warn, sentence)],
+            "what is stuck stands first"
+        );
+        story.fleet.take_operations(OperationsSaid::default());
+        assert!(story.fleet.conditions(now).is_empty());
     }
 }
