@@ -129,7 +129,7 @@ impl Errand {
         data: &D,
         caller: &Caller,
         typed: &Typed,
-    ) -> Result<FormPage, Problem> {
+    ) -> Result<FormPage, Box<Problem>> {
         let fleet = data.fleet();
         let blank = FormPage {
             shell: Shell::new(&fleet).still(),
@@ -154,7 +154,7 @@ impl Errand {
             }
             Self::Say { operation, say } => {
                 let Some(view) = data.operation(operation).await else {
-                    return Err(Problem::unknown_operation(operation));
+                    return Err(Box::new(Problem::unknown_operation(operation)));
                 };
                 Ok(say::form(*say, &view, &fleet, caller, typed, blank))
             }

@@ -218,7 +218,7 @@ async fn form<D: PageData>(
     let Some(errand) = errand else {
         return Err(Box::new(Problem::no_such_form()));
     };
-    errand.form(data.as_ref(), caller, typed).await.map_err(Box::new)
+    errand.form(data.as_ref(), caller, typed).await
 }
 
 async fn send<D: PageData>(

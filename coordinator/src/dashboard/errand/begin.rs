@@ -40,7 +40,6 @@ pub(super) fn request(action: Action, node: &NodeName, typed: &Typed) -> Result<
     Ok(("/api/v1/operations".to_owned(), body))
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a form is made from")]
 pub(super) async fn form<D: PageData>(
     action: Action,
     name: &NodeName,
@@ -49,11 +48,11 @@ pub(super) async fn form<D: PageData>(
     caller: &Caller,
     typed: &Typed,
     blank: FormPage,
-) -> Result<FormPage, Problem> {
+) -> Result<FormPage, Box<Problem>> {
     let (Some(node), Some(verdict)) = (data.node(name).await, data.verdict(action, name)) else {
-        return Err(Problem::unknown_node(format!(
+        return Err(Box::new(Problem::unknown_node(format!(
             "{name} is neither in the policy nor has it ever been heard of."
-        )));
+        ))));
     };
     let spelled = node.summary.name;
     let class = class_of(fleet, name.as_str());
@@ -66,13 +65,13 @@ pub(super) async fn form<D: PageData>(
         ..blank
     };
     let confirm = acts::to_confirm(&verdict);
-    let objections = verdict.reasons.iter();
     let is_asked =
         |code| confirm.as_ref().is_some_and(|confirm| confirm.iter().any(|reason| reason.code == code));
-    form.callouts = objections
-        .filter(|reason| {
-            !is_asked(reason.code) && !(action == Action::Delete && reason.code == Code::IntentMissing)
-        })
+    let is_typed = |code| action == Action::Delete && code == Code::IntentMissing;
+    form.callouts = verdict
+        .reasons
+        .iter()
+        .filter(|reason| !is_asked(reason.code) && !is_typed(reason.code))
         .map(|reason| {
             let later = if reason.code.clears_on_the_way() { " (it is waited for on the way)" } else { "" };
             let sentence = format!("{}{later}. Cleared by: {}", reason.sentence, reason.unblocked_by);

@@ -75,9 +75,9 @@ pub(super) fn lift_form<D: PageData>(
     fleet: &FleetView,
     caller: &Caller,
     blank: FormPage,
-) -> Result<FormPage, Problem> {
+) -> Result<FormPage, Box<Problem>> {
     let Some(hold) = data.holds().into_iter().find(|hold| hold.id == id) else {
-        return Err(Problem::unknown_hold(id));
+        return Err(Box::new(Problem::unknown_hold(id)));
     };
     let key: Option<NodeName> = hold.node.parse().ok();
     let class = key.as_ref().and_then(|key| class_of(fleet, key.as_str()));
