@@ -10,12 +10,15 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
     routing::get,
 };
-use millwright_coordinator::dashboard::{self, example::Example};
+use millwright_coordinator::dashboard::{
+    self,
+    example::{Example, jane},
+};
 use std::{convert::Infallible, sync::Arc};
 
 /// As strict as the real server, so that what a page must not do fails here too.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -46,7 +49,8 @@ fn greeting() -> impl futures_util::Stream<Item = Result<Event, Infallible>> {
         .chain(futures_util::stream::pending())
 }
 
-async fn guard(request: Request, next: Next) -> axum::response::Response {
+async fn guard(mut request: Request, next: Next) -> axum::response::Response {
+    request.extensions_mut().insert(jane("operate approve"));
     let mut answer = next.run(request).await;
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     answer

@@ -3,6 +3,7 @@
 //! The table is also data, so that a test can compare it with `/openapi.json` and with the protocol's document.
 
 pub mod error;
+pub mod inside;
 
 mod acknowledgements;
 mod agents;

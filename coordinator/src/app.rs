@@ -27,6 +27,7 @@ use crate::{
     fleet::{Fleet, Taken},
     metrics::Metrics,
     operations::Operations,
+    people::Caller,
     serve::{Doorkeeper, Refusals},
     shutdown::Shutdown,
     store::{AuditEntry, OpenError, Store, journal::JournalError},
@@ -284,6 +285,19 @@ impl App {
             () = tokio::time::sleep(length) => true,
             () = self.shutdown.asked() => false,
         }
+    }
+
+    /// Says on behalf of a page what a program would post to `path` of the API.
+    ///
+    /// # Errors
+    /// The API's refusal.
+    pub async fn say(
+        self: &Arc<Self>,
+        caller: &Caller,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, Refusal> {
+        api::inside::post(self, caller, path, body).await
     }
 
     /// What operators reach: API and dashboard, on loopback and on the Unix socket.

@@ -32,7 +32,7 @@ mod warm_up;
 
 pub use door::{Door, Knock};
 pub use master::{CordonWay, MasterAgent, MasterAnswer, SeenAgent};
-pub use operations::Said as OperationsSaid;
+pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};
@@ -82,6 +82,8 @@ pub struct Fleet {
     pending: Vec<Transition>,
     /// Holds that people set here; those set on nodes are in their records.
     people_holds: Vec<Hold>,
+    /// Operations that wait for somebody.
+    asks: Vec<OperationAsk>,
     /// As whom the store is written to, and where its journal ends.
     store: Option<(Fence, u64)>,
     /// When each order of the store's journal was made.
@@ -161,6 +163,7 @@ impl Fleet {
             next_boundary: None,
             pending: Vec::new(),
             people_holds: Vec::new(),
+            asks: Vec::new(),
             store: None,
             ordered: Arc::default(),
             was_behind: None,

@@ -189,6 +189,9 @@ pub struct Attention {
     pub status: Status,
     /// The finding's id (`node/check[/item]`), where it is one.
     pub finding: Option<String>,
+    /// The operation that waits for somebody, where it is one.
+    #[serde(default)]
+    pub operation: Option<String>,
     /// In words.
     pub sentence: String,
     /// Since when.

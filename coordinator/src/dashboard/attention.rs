@@ -31,6 +31,8 @@ pub struct Line {
     pub next: Option<Vec<Span>>,
     /// The finding's id, where it is one.
     pub finding: Option<String>,
+    /// The operation's id, where it is one.
+    pub operation: Option<String>,
 }
 
 /// The lines, in the order of the first of each.
@@ -38,7 +40,7 @@ pub fn lines(attention: &[Attention], now: Timestamp) -> Vec<Line> {
     let mut groups: Vec<Vec<&Attention>> = Vec::new();
     let mut places: BTreeMap<_, usize> = BTreeMap::new();
     for one in attention {
-        let key = (one.status, sentence(one), next(one, "NODE"), one.node.is_some());
+        let key = (one.status, sentence(one), next(one, "NODE"), one.node.is_some(), &one.operation);
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(one),
@@ -73,6 +75,7 @@ fn line(group: &[&Attention], now: Timestamp) -> Option<Line> {
         since: group.iter().filter_map(|one| one.since).min().map(|at| Moment::new(at, now)),
         next: next(first, spelled).as_deref().map(markdown::line),
         finding: first.finding.clone().filter(|_| is_one),
+        operation: first.operation.clone().filter(|_| is_one),
     })
 }
 
@@ -101,6 +104,7 @@ mod tests {
             key: Some(format!("node{number}")),
             status: Status::Unknown,
             finding: None,
+            operation: None,
             sentence: format!("node{number:02}: {sentence}"),
             since: None,
             next: Some(format!("ask `millwright may reboot node{number:02}`")),

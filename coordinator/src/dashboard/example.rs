@@ -7,18 +7,29 @@
 )]
 
 mod node;
+mod operations;
 
-use super::PageData;
-use crate::view::*;
+use super::{PageData, Refused};
+use crate::{
+    people::{Caller, How, Rights},
+    store::AuditEntry,
+    view::*,
+};
+use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Action, Class, Policy, Protection, Request, Source, TaskClass, TaskMatch, Unreadable, Verdict,
+    Action, Class, Mode, Policy, Protection, Request, Source, TaskClass, TaskMatch, Unreadable, Verdict,
     example::ExampleFleet,
     fleet::{Brake, Listing, Pause, SshProbe, WarmUp},
     judge,
 };
 use millwright_protocol::{NodeName, Status};
-use std::{collections::BTreeMap, path::Path};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 const POLICY: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
@@ -32,6 +43,22 @@ pub struct Example {
     /// The node pages' data.
     pub nodes: BTreeMap<NodeName, NodeDetail>,
     verdicts: BTreeMap<NodeName, Vec<Verdict>>,
+    /// The pages about operations.
+    pub operations: Vec<OperationView>,
+    /// Holds that stand.
+    pub holds: Vec<HoldView>,
+    /// What people said.
+    pub audit: Vec<AuditEntry>,
+    /// What the API is told by forms.
+    pub said: Mutex<Vec<(String, Value)>>,
+    /// What it answers to that.
+    pub answer: Result<Value, Refused>,
+}
+
+/// Jane, who may what her rights say.
+pub fn jane(rights: &str) -> Caller {
+    let rights = Rights::of_words(rights.split_whitespace()).unwrap();
+    Caller { name: "jane".to_owned(), rights, how: How::Token { id: "t1".to_owned() } }
 }
 
 impl PageData for Example {
@@ -43,8 +70,37 @@ impl PageData for Example {
         self.nodes.get(name).cloned()
     }
 
-    fn verdicts(&self, name: &NodeName) -> Vec<Verdict> {
-        self.verdicts.get(name).cloned().unwrap_or_default()
+    fn verdict(&self, action: Action, name: &NodeName) -> Option<Verdict> {
+        self.verdicts.get(name)?.iter().find(|verdict| verdict.action == action).cloned()
+    }
+
+    async fn operations(&self) -> Vec<OperationSummary> {
+        self.operations.iter().map(|operation| operation.summary.clone()).collect()
+    }
+
+    async fn operation(&self, id: &str) -> Option<OperationView> {
+        self.operations.iter().find(|operation| operation.summary.id == id).cloned()
+    }
+
+    fn holds(&self) -> Vec<HoldView> {
+        self.holds.clone()
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, Refused> {
+        Ok(self.audit.iter().take(limit).cloned().collect())
+    }
+
+    fn form_seal(&self, caller: &Caller) -> String {
+        format!("seal of {}", caller.name)
+    }
+
+    fn is_form_of(&self, caller: &Caller, seal: &str) -> bool {
+        seal == self.form_seal(caller)
+    }
+
+    async fn say(self: &Arc<Self>, _: &Caller, path: &str, body: &Value) -> Result<Value, Refused> {
+        self.said.lock().unwrap().push((path.to_owned(), body.clone()));
+        self.answer.clone()
     }
 }
 
@@ -64,8 +120,21 @@ impl Example {
     /// A usual afternoon: some builds, some trouble.
     pub fn busy() -> Self {
         let mut story = Story::new();
+        for class in story.fleet.policy.classes.values_mut() {
+            class.mode = Mode::Advise;
+        }
         story.trouble();
-        story.told()
+        story.attention.push(Attention {
+            operation: Some("op-25".to_owned()),
+            next: Some("see `millwright operations op-25`".to_owned()),
+            ..story.crit("alibuild09", "the Mesos master did not take the node back in 3 tries")
+        });
+        let mut example = story.told();
+        let now = example.fleet.asked_at;
+        example.operations = operations::operations(now);
+        example.holds = operations::holds(now);
+        example.audit = operations::audit(now);
+        example
     }
 
     /// Nothing to do.
@@ -186,10 +255,24 @@ impl Story {
             key: Some(name(spelled).as_str().to_owned()),
             status,
             finding: finding.map(|check| format!("{}/{check}", name(spelled))),
+            operation: None,
             sentence: sentence.to_owned(),
             since: Some(self.ago(age)),
             next: Some(next.to_owned()),
         });
+    }
+
+    fn crit(&self, spelled: &str, sentence: &str) -> Attention {
+        Attention {
+            node: Some(spelled.to_owned()),
+            key: Some(name(spelled).as_str().to_owned()),
+            status: Status::Crit,
+            finding: None,
+            operation: None,
+            sentence: sentence.to_owned(),
+            since: Some(self.ago(SignedDuration::from_mins(3))),
+            next: None,
+        }
     }
 
     fn stale(&mut self, spelled: &str, age: SignedDuration) {
@@ -365,7 +448,7 @@ impl Story {
         let policy = self.fleet.policy.classes.get(&class);
         ClassView {
             class,
-            mode: policy.map_or(millwright_decision::Mode::Observe, |policy| policy.mode),
+            mode: policy.map_or(Mode::Observe, |policy| policy.mode),
             listed: number(nodes.len()),
             in_service: number(nodes.len() - out),
             out: number(out),
@@ -425,11 +508,23 @@ impl Story {
             unlisted: self.unlisted.clone(),
         };
         let (snapshot, policy, now) = self.fleet.snapshot();
-        let mut example = Example { nodes: BTreeMap::new(), verdicts: BTreeMap::new(), fleet };
+        let mut example = Example {
+            nodes: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            fleet,
+            operations: Vec::new(),
+            holds: Vec::new(),
+            audit: Vec::new(),
+            said: Mutex::default(),
+            answer: Err(Refused {
+                status: StatusCode::CONFLICT,
+                message: "these are example pages; nothing is begun here".to_owned(),
+            }),
+        };
         for summary in example.fleet.nodes() {
             let key = name(&summary.name);
             let verdict = |action| judge(&Request::one(action, key.clone()), &snapshot, &policy, now);
-            example.verdicts.insert(key.clone(), Action::DISRUPTIVE.map(verdict).to_vec());
+            example.verdicts.insert(key.clone(), Action::ALL.map(verdict).to_vec());
             example
                 .nodes
                 .insert(key.clone(), node::detail(summary, snapshot.nodes.get(&key).map(Box::as_ref), now));

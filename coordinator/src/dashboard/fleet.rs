@@ -66,6 +66,8 @@ pub struct FleetPage {
     started_at: Moment,
     is_empty: bool,
     shows_all: bool,
+    /// Whether the off switch is there to be pressed.
+    can_pause: bool,
 }
 
 /// A class, or the nodes without one.
@@ -140,7 +142,7 @@ impl FleetPage {
     pub fn new(fleet: &FleetView, verdicts: &BTreeMap<String, Vec<Verdict>>, show: Show) -> Self {
         let now = fleet.asked_at;
         let mut attention = attention::lines(&fleet.attention, now);
-        let shell = Shell::new(fleet);
+        let shell = Shell::new(fleet).at("/");
         let (headline, headline_tone) = headline(fleet, attention.len(), &shell);
         let more_attention = attention.split_off(attention.len().min(SHOWN));
         let mut groups: Vec<Group> = Vec::new();
@@ -175,6 +177,7 @@ impl FleetPage {
             started_at: Moment::new(fleet.started_at, now),
             is_empty: fleet.nodes().next().is_none(),
             shows_all: show == Show::All,
+            can_pause: fleet.paused.is_none(),
         }
     }
 }

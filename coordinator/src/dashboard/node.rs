@@ -1,19 +1,25 @@
 //! The node page: may it be touched, why not, and everything that is known about it.
 
 use super::{
+    acts::{self, Act},
     fleet::{Gauge, protection_word},
+    holds,
     markdown::{self, Span},
+    operations::Row,
     shell::Shell,
     verdict::{Card, EvidenceView},
     words::{self, Mark, Moment, Tone},
 };
-use crate::view::{
-    ChecklistItem, ChecklistState, FindingView, FleetView, NodeDetail, TaskView, Transition, VerdictChange,
-    VolumeView,
+use crate::{
+    people::{Caller, Role},
+    view::{
+        ChecklistItem, ChecklistState, FindingView, FleetView, HoldView, NodeDetail, NodeState,
+        OperationSummary, TaskView, Transition, VerdictChange, VolumeView,
+    },
 };
 use askama::Template;
 use jiff::Timestamp;
-use millwright_decision::{Code, Source, Verdict};
+use millwright_decision::{Action, Class, Code, Source, Verdict};
 use millwright_protocol::{Container, ContainerRole, ImageFact, PullState, Status};
 
 /// Earlier answers that the page shows; the command line tells all that are read.
@@ -36,6 +42,14 @@ pub struct NodePage {
     is_stale: bool,
     known_dead: Option<String>,
     identity_changed: Option<String>,
+    operations: Vec<Row>,
+    holds: Vec<holds::Line>,
+    /// What can be begun beside what the cards are about.
+    also: Vec<Act>,
+    /// Why nothing can be begun, or by whom not.
+    not_begun: Option<String>,
+    sign_in: Option<String>,
+    can_hold: bool,
     stacks: Vec<Vec<Card>>,
     earlier: Vec<Earlier>,
     earlier_more: bool,
@@ -142,11 +156,32 @@ struct Change {
     sentence: String,
 }
 
+/// What stands around a node: who looks, and what was begun and said.
+pub struct Around<'a> {
+    /// Who looks.
+    pub caller: &'a Caller,
+    /// Operations, those of other nodes included.
+    pub operations: &'a [OperationSummary],
+    /// Holds, those of other nodes included.
+    pub holds: &'a [HoldView],
+}
+
 impl NodePage {
     /// The page of a node; `verdicts` in the order in which the cards stand.
-    pub fn new(fleet: &FleetView, node: &NodeDetail, verdicts: &[Verdict]) -> Self {
+    pub fn new(fleet: &FleetView, node: &NodeDetail, verdicts: &[Verdict], around: &Around<'_>) -> Self {
         let now = node.asked_at;
         let summary = &node.summary;
+        let caller = around.caller;
+        let not_begun = acts::is_only_looked_at(fleet, summary.class);
+        let lacks = acts::lacks(caller, Role::Operate, summary.class, "Begin an operation");
+        let may_begin = not_begun.is_none() && lacks.is_none();
+        let open: Vec<&OperationSummary> =
+            around.operations.iter().filter(|one| one.key == summary.key && !one.is_over()).collect();
+        let mut cards: Vec<Card> = verdicts.iter().map(|verdict| Card::new(verdict, now)).collect();
+        for (card, verdict) in cards.iter_mut().zip(verdicts) {
+            card.begin = (may_begin && acts::to_confirm(verdict).is_some())
+                .then(|| begin(verdict.action, &summary.key));
+        }
         let state = Mark::from(summary.state);
         let (troubles, fine): (Vec<&FindingView>, Vec<&FindingView>) =
             node.all_findings.iter().partition(|finding| finding.status != Status::Ok);
@@ -175,7 +210,23 @@ impl NodePage {
             is_stale: node.is_stale,
             known_dead: node.known_dead.clone(),
             identity_changed: node.identity.as_ref().and_then(|identity| identity.changed.clone()),
-            stacks: stacks(verdicts.iter().map(|verdict| Card::new(verdict, now)).collect()),
+            operations: open.iter().map(|one| Row::new(one, now)).collect(),
+            holds: around
+                .holds
+                .iter()
+                .filter(|hold| hold.node == summary.name)
+                .map(|hold| holds::Line::new(hold, caller, now))
+                .collect(),
+            also: if may_begin {
+                also(summary.state, summary.class, &open, &summary.key)
+            } else {
+                Vec::new()
+            },
+            sign_in: (not_begun.is_none() && !caller.is_somebody())
+                .then(|| format!("/sign-in?next=/nodes/{}", summary.key)),
+            not_begun: not_begun.or(lacks.filter(|_| caller.is_somebody())),
+            can_hold: holds::may_operate(caller),
+            stacks: stacks(cards),
             earlier: node.verdict_history.iter().take(EARLIER).map(|change| earlier(change, now)).collect(),
             earlier_more: node.verdict_history.len() > EARLIER,
             checklist_done: in_state(ChecklistState::Done),
@@ -210,6 +261,30 @@ impl NodePage {
             history: node.history.iter().map(|transition| change(transition, now)).collect(),
         }
     }
+}
+
+fn begin(action: Action, key: &str) -> Act {
+    Act {
+        href: format!("/begin/{action}/{key}"),
+        label: acts::begin_label(action),
+        is_grave: action == Action::Delete,
+    }
+}
+
+/// Return, for a node that is kept out; creation, for one that has never been heard of; and images.
+fn also(state: NodeState, class: Option<Class>, open: &[&OperationSummary], key: &str) -> Vec<Act> {
+    let is_kept =
+        open.iter().any(|one| one.state == "parked") || matches!(state, NodeState::Draining | NodeState::Out);
+    let mut actions = Vec::new();
+    if is_kept {
+        actions.push(Action::Return);
+    }
+    if state == NodeState::NeverHeard {
+        actions.push(Action::Create);
+    } else if class != Some(Class::Master) {
+        actions.push(Action::Prepull);
+    }
+    actions.into_iter().map(|action| begin(action, key)).collect()
 }
 
 /// Two stacks of about the same height, the order kept.

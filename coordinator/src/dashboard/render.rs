@@ -64,6 +64,48 @@ impl Problem {
         }
     }
 
+    /// No operation of that id.
+    pub fn unknown_operation(id: &str) -> Self {
+        let shown: String = id.chars().take(40).collect();
+        Self {
+            shell: Shell::bare(),
+            title: "No such operation",
+            sentence: format!("There is no operation {shown:?} here."),
+            next: "The list has those that are under way and the latest that are over; the audit has everything that people said.",
+        }
+    }
+
+    /// No hold of that id.
+    pub fn unknown_hold(id: &str) -> Self {
+        let shown: String = id.chars().take(40).collect();
+        Self {
+            shell: Shell::bare(),
+            title: "No such hold",
+            sentence: format!("There is no hold {shown:?}; perhaps it was lifted meanwhile."),
+            next: "Holds has those that stand.",
+        }
+    }
+
+    /// A form that there is not.
+    pub fn no_such_form() -> Self {
+        Self {
+            shell: Shell::bare(),
+            title: "Nothing here",
+            sentence: "There is no such form, or what it names cannot be.".to_owned(),
+            next: "The pages of nodes and operations have a button for everything that may be said.",
+        }
+    }
+
+    /// What cannot be read now.
+    pub fn not_read(why: String) -> Self {
+        Self {
+            shell: Shell::bare(),
+            title: "Not readable now",
+            sentence: why,
+            next: "Try again in a moment.",
+        }
+    }
+
     /// Nothing at all at that address.
     pub fn nothing_here(path: &str) -> Self {
         let shown: String = path.chars().take(80).collect();

@@ -19,7 +19,20 @@ pub struct Shell {
     pub summary: String,
     /// The canonical name of the node that the page is about; empty for the fleet.
     pub node: String,
+    /// The path of the page's place in the menu; empty for pages that have none.
+    pub place: &'static str,
 }
+
+/// The menu.
+const PLACES: [(&str, &str); 7] = [
+    ("/", "Fleet"),
+    ("/operations", "Operations"),
+    ("/approvals", "Approvals"),
+    ("/holds", "Holds"),
+    ("/audit", "Audit"),
+    ("/manual", "Manual"),
+    ("/me", "You"),
+];
 
 /// One thing that holds for the whole fleet.
 pub struct Banner {
@@ -35,6 +48,8 @@ pub struct Banner {
     pub since: Option<Moment>,
     /// The page in the manual.
     pub code: Option<&'static str>,
+    /// What a person can do about it here: the form's path and its word.
+    pub act: Option<(String, &'static str)>,
 }
 
 impl Shell {
@@ -48,6 +63,21 @@ impl Shell {
             banners: banners(fleet),
             ..Self::bare()
         }
+    }
+
+    /// The same at a place of the menu.
+    pub fn at(self, place: &'static str) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The same for a page that stays as it is while somebody fills in its form.
+    pub fn still(self) -> Self {
+        Self { made_at: None, ..self }
+    }
+
+    /// The menu: path, word, and whether the page is there.
+    pub fn menu(&self) -> [(&'static str, &'static str, bool); 7] {
+        PLACES.map(|(path, word)| (path, word, path == self.place))
     }
 
     /// The same for a page about `node` (nothing for the fleet), whose own summary comes before the banners'.
@@ -65,6 +95,7 @@ impl Shell {
             banners: Vec::new(),
             summary: String::new(),
             node: String::new(),
+            place: "",
         }
     }
 }
@@ -79,7 +110,7 @@ impl Banner {
     ) -> Self {
         let ends = sentence.ends_with(['.', '!', '?']);
         let sentence = markdown::line(&if ends { sentence } else { sentence + "." });
-        Self { tone: mark.tone, symbol: mark.symbol, headline, sentence, since, code }
+        Self { tone: mark.tone, symbol: mark.symbol, headline, sentence, since, code, act: None }
     }
 }
 
@@ -113,17 +144,15 @@ fn banners(fleet: &FleetView) -> Vec<Banner> {
     }
     for brake in &fleet.brakes {
         let sentence = format!("class {}: {}", brake.class, brake.why);
-        banners.push(Banner::new(
-            BAD,
-            "The storm brake is on",
-            sentence,
-            moment(brake.since),
-            Some("brake_tripped"),
-        ));
+        let banner =
+            Banner::new(BAD, "The storm brake is on", sentence, moment(brake.since), Some("brake_tripped"));
+        let act = Some((format!("/brake/{}", brake.class), "Reset it…"));
+        banners.push(Banner { act, ..banner });
     }
     if let Some(pause) = &fleet.paused {
         let sentence = format!("by {}: {}", pause.by, pause.reason);
-        banners.push(Banner::new(NOTICE, "Paused", sentence, moment(pause.since), Some("paused")));
+        let banner = Banner::new(NOTICE, "Paused", sentence, moment(pause.since), Some("paused"));
+        banners.push(Banner { act: Some(("/resume".to_owned(), "Go on…")), ..banner });
     }
     if let Some(warm_up) = &fleet.warming_up {
         let mut sentence = format!(

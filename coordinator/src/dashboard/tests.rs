@@ -1,5 +1,7 @@
 //! What the pages mean, asked of example fleets and of fleets that want to do harm.
 
+mod operations;
+
 use super::{
     example::{BUILD, Example, name},
     routes,
@@ -49,7 +51,18 @@ async fn all_pages() -> Vec<(String, String)> {
             let answer = ask(example, &format!("/nodes/{node}")).await;
             pages.push((format!("{story} {node}"), text(answer).await));
         }
-        pages.push((format!("{story} fleet"), page_of(example, "/").await));
+        let mut paths: Vec<String> =
+            ["/", "/operations", "/approvals", "/holds", "/audit", "/pause", "/brake/agent"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(["/begin/delete/alibuild10".to_owned(), "/holds/add".to_owned()])
+                .filter(|path| *story != "empty" || !path.starts_with("/begin"))
+                .collect();
+        paths.extend(example.operations.iter().map(|one| format!("/operations/{}", one.summary.id)));
+        for path in paths {
+            let page = page_of(example, &path).await;
+            pages.push((format!("{story} {path}"), page));
+        }
     }
     for path in ["/manual", "/manual/command-line", "/manual/coordinator-down", "/manual/coordinator-host"] {
         pages.push((path.to_owned(), page("empty", path).await));
@@ -82,7 +95,7 @@ async fn what_needs_a_human_stands_first_with_since_when_and_what_next() {
     let page = page("busy", "/").await;
     let attention = page.split("id=\"legend\"").next().unwrap();
     let said = words(attention);
-    assert!(said.contains("4 things need a human"), "{said}");
+    assert!(said.contains("5 things need a human"), "{said}");
     let order: Vec<usize> =
         ["alibuild12 no report", "alibuild17 /build is not mounted", "alibuild10 /build is 91 % full"]
             .map(|sentence| said.find(sentence).unwrap_or_else(|| panic!("{sentence} is missing in {said}")))
@@ -484,20 +497,21 @@ async fn a_browser_that_is_lost_gets_a_page_and_a_program_does_not() {
 
 #[tokio::test]
 async fn what_is_switched_off_is_no_alarm_and_what_does_not_answer_is() {
-    use super::{NodePage, PageData};
+    use super::{Around, NodePage, PageData};
+    let around = Around { caller: &crate::people::Caller::nobody(true, true), operations: &[], holds: &[] };
     use askama::Template;
     let example = &EXAMPLES["busy"];
     let fleet = example.fleet();
     let mut node = example.node(&name("alibuild10")).await.unwrap();
     node.containers = None;
-    let broken = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let broken = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(broken.contains("Containers ? Docker did not answer."), "{broken}");
     node.all_findings
         .retain(|finding| !["docker", "container", "containers"].contains(&finding.check.as_str()));
-    let off = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let off = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(off.contains("Containers Not asked: nothing in its agent.toml asks for it."), "{off}");
     node.all_findings.clear();
-    let silent = words(&NodePage::new(&fleet, &node, &[]).render().unwrap());
+    let silent = words(&NodePage::new(&fleet, &node, &[], &around).render().unwrap());
     assert!(silent.contains("Containers Not known."), "{silent}");
 }
 

@@ -1,6 +1,7 @@
 //! A verdict as a card: the word, every reason with what would clear it, notes, cost, the line to paste.
 
 use super::{
+    acts::Act,
     markdown::{self, Span},
     words::{self, Mark, Moment},
 };
@@ -36,6 +37,8 @@ pub struct Card {
     pub oldest_fact: String,
     /// The command line that asks the same.
     pub command: String,
+    /// The button that begins it, where whoever looks may.
+    pub begin: Option<Act>,
 }
 
 /// One objection.
@@ -126,6 +129,7 @@ impl Card {
             tasks_count: words::count(verdict.cost.tasks_lost.len(), "task"),
             oldest_fact: words::seconds(verdict.oldest_fact_seconds),
             command: format!("millwright may {action} {}", verdict.nodes.join(" ")),
+            begin: None,
         }
     }
 }
@@ -160,9 +164,7 @@ fn meaning(verdict: &Verdict) -> String {
         (Severity::Allowed, _) => "Nothing objects.".to_owned(),
         (Severity::Refused, _) => "Only a change of the policy could allow it.".to_owned(),
         (_, Severity::Allowed) => {
-            format!(
-                "{step} is not possible now. What is in the way would clear during an operation, which this version does not have."
-            )
+            format!("It can begin. {step} is not possible now; what is in the way is waited for on the way.")
         }
         (Severity::Wait, _) => "It clears by itself, or when something happens.".to_owned(),
         (Severity::NeedsPeople, _) => "A person can decide.".to_owned(),

@@ -10,8 +10,8 @@ use millwright_protocol::{NodeName, finding_id};
 pub(super) const TONIGHT_HOURS: f64 = 12.0;
 
 impl Fleet {
-    /// Nodes silent for five minutes, gating findings that are `crit`, disks that are full by tonight, brakes. What a
-    /// person has seen is left out, and so are nodes that stand in no count or in no policy.
+    /// Nodes silent for five minutes, gating findings that are `crit`, disks that are full by tonight, brakes, operations
+    /// that wait for somebody. What a person has seen is left out, and so are nodes that stand in no count or in no policy.
     pub fn conditions(&self, now: Timestamp) -> Vec<Condition> {
         let mut conditions: Vec<Condition> = self
             .snapshot
@@ -24,6 +24,12 @@ impl Fleet {
                 sentence: format!("the brake is on: {}", brake.why),
             })
             .collect();
+        conditions.extend(self.asks.iter().map(|ask| Condition {
+            subject: ask.operation.clone(),
+            node: Some(self.policy.spell(&ask.node).to_owned()),
+            level: if ask.is_stuck { Level::Crit } else { Level::Warn },
+            sentence: format!("{} ({}): {}", self.policy.spell(&ask.node), ask.operation, ask.sentence),
+        }));
         for (name, listed) in &self.policy.nodes {
             if listed.class != millwright_decision::Class::Physical {
                 self.conditions_of(name, &listed.display, now, &mut conditions);
@@ -67,7 +73,11 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use crate::fleet::testing::{Story, name};
+    use crate::fleet::{
+        OperationAsk, OperationsSaid,
+        testing::{Story, name},
+    };
+    use crate::notice::Level;
     use jiff::SignedDuration;
     use millwright_protocol::Status;
 
@@ -106,5 +116,38 @@ mod tests {
             14 + 1,
             "all others are silent by then, and it has run out"
         );
+    }
+
+    #[test]
+    fn an_operation_that_waits_for_somebody_is_told_and_one_that_is_stuck_is_urgent() {
+        let mut story = Story::new(12);
+        story.rounds(10);
+        let ask = |operation: &str, is_stuck| OperationAsk {
+            operation: operation.to_owned(),
+            node: name("alibuild01"),
+            sentence: "a second person has to agree".to_owned(),
+            since: story.now(),
+            is_stuck,
+        };
+        let asks = vec![ask("op-3", false), ask("op-4", true)];
+        let now = story.now();
+        story.fleet.take_operations(OperationsSaid { asks, ..OperationsSaid::default() });
+        let conditions = story.fleet.conditions(now);
+        let told: Vec<_> = conditions.iter().map(|one| (one.subject.as_str(), one.level)).collect();
+        assert_eq!(told, [("op-3", Level::Warn), ("op-4", Level::Crit)]);
+        assert_eq!(conditions[0].sentence, "alibuild01 (op-3): a second person has to agree");
+        let attention = story.fleet.fleet_view(now, Vec::new()).attention;
+        let lines: Vec<_> = attention
+            .iter()
+            .map(|one| (one.operation.as_deref(), one.status, one.sentence.as_str()))
+            .collect();
+        let sentence = "alibuild01: a second person has to agree";
+        assert_eq!(
+            lines,
+            [(Some("op-4"), Status::Crit, sentence), (Some("op-3"), Status::Warn, sentence)],
+            "what is stuck stands first"
+        );
+        story.fleet.take_operations(OperationsSaid::default());
+        assert!(story.fleet.conditions(now).is_empty());
     }
 }

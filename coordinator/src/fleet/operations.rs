@@ -21,6 +21,8 @@ pub struct Said {
     pub attestations: Vec<Attestation>,
     /// The off switch, when pressed.
     pub pause: Option<Pause>,
+    /// Operations that wait for somebody.
+    pub asks: Vec<Ask>,
     /// Nodes whose server waits, stopped, for its deletion.
     pub quarantined: BTreeSet<NodeName>,
     /// As whom the store is written to, and where the journal ends.
@@ -31,6 +33,21 @@ pub struct Said {
     pub ordered: Arc<BTreeSet<Timestamp>>,
     /// Who has seen more than the store holds, as was found before.
     pub behind: Option<(NodeName, String)>,
+}
+
+/// An operation that nothing but a person can help on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Which.
+    pub operation: String,
+    /// On which node.
+    pub node: NodeName,
+    /// What it waits for.
+    pub sentence: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it has given up trying.
+    pub is_stuck: bool,
 }
 
 impl Fleet {
@@ -46,6 +63,7 @@ impl Fleet {
         self.snapshot.attestations = attestations;
         self.snapshot.pause = said.pause;
         self.snapshot.journal_damaged = said.damaged;
+        self.asks = said.asks;
         for (name, node) in &mut self.snapshot.nodes {
             let quarantined = said.quarantined.contains(name);
             if node.quarantined != quarantined {

@@ -1,6 +1,7 @@
 //! Operations as people see them.
 
 use super::{Operations, Tracked, digest, words};
+use crate::fleet::OperationAsk;
 use crate::view::{
     AttestationView, GrantView, HoldView, ObjectionView, OperationSummary, OperationView, PermitView,
     StepView, StoryLine, WaitingView,
@@ -128,6 +129,23 @@ impl Operations {
             }
         }
         may.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What nothing but a person can help on: a damaged record, a step that was given up, a question.
+    pub(super) fn asks(&self) -> Vec<OperationAsk> {
+        let ask = |tracked: &Tracked| {
+            let operation = &tracked.operation;
+            let waiting = self.waiting(&operation.id).filter(|waiting| waiting.needs_people);
+            let (sentence, since) = match (&tracked.broken, waiting) {
+                (Some(why), _) => (format!("its record is damaged: {why}"), operation.changed_at),
+                (None, Some(waiting)) => (waiting.sentence.clone(), waiting.since),
+                (None, None) => return None,
+            };
+            let is_stuck = tracked.broken.is_some() || matches!(operation.phase, Phase::Stuck { .. });
+            let node = operation.wish.node.clone();
+            Some(OperationAsk { operation: operation.id.clone(), node, sentence, since, is_stuck })
+        };
+        self.list().filter(|tracked| !tracked.operation.is_over()).filter_map(ask).collect()
     }
 
     /// Holds as people see them, those of the nodes themselves among them.

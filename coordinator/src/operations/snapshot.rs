@@ -47,6 +47,7 @@ impl Operations {
             holds,
             attestations: self.words.attestations(now),
             pause: self.words.pause.clone(),
+            asks: self.asks(),
             quarantined,
             store: Some((self.journal.fence(), self.last)),
             damaged: self.damaged(),

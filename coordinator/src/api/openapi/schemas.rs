@@ -164,7 +164,8 @@ fn verdict() -> Value {
 fn fleet() -> Value {
     let attention = shape(json!({
         "node": maybe(text("where; null for the fleet as a whole")), "key": maybe(text("its canonical name")), "status": status(),
-        "finding": maybe(text("node/check[/item]")), "sentence": text("in words"), "since": maybe(time("since when")),
+        "finding": maybe(text("node/check[/item]")), "operation": maybe(text("the operation that waits for somebody, such as op-17")),
+        "sentence": text("in words"), "since": maybe(time("since when")),
         "next": maybe(text("what to do next")),
     }));
     let one_class = shape(json!({

@@ -124,7 +124,7 @@ function soon() {
 
 function listen() {
   const events = new EventSource("/api/v1/events");
-  for (const name of ["hello", "reset", "node", "verdict"]) events.addEventListener(name, soon);
+  for (const name of ["hello", "reset", "node", "verdict", "operation"]) events.addEventListener(name, soon);
   events.addEventListener("error", () => {
     soon();
     // A stream that was refused for good is opened again later; meanwhile the clock below keeps the page fresh.

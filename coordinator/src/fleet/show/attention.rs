@@ -11,10 +11,12 @@ use millwright_protocol::{Finding, NodeName, Status, finding_id};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
     Fleet,
+    Stuck,
     Gating,
     Silent,
     Identity,
     Broken,
+    Asked,
     NotKnown,
     FullTonight,
     Unlisted,
@@ -27,8 +29,15 @@ pub(super) fn list(fleet: &Fleet, view: &FleetView, now: Timestamp) -> Vec<Atten
     for summary in view.nodes() {
         about_node(fleet, summary, now, &mut lines);
     }
+    about_operations(fleet, &mut lines);
     lines.sort_by(|(a, one), (b, other)| {
-        (a, one.since, &one.key, &one.finding).cmp(&(b, other.since, &other.key, &other.finding))
+        (a, one.since, &one.key, &one.finding, &one.operation).cmp(&(
+            b,
+            other.since,
+            &other.key,
+            &other.finding,
+            &other.operation,
+        ))
     });
     lines.into_iter().map(|(_, line)| line).collect()
 }
@@ -38,7 +47,8 @@ type Lines = Vec<(Urgency, Attention)>;
 fn about_fleet(fleet: &Fleet, view: &FleetView, lines: &mut Lines) {
     let mut add = |status, sentence: String, since, next: &str| {
         let next = Some(next.to_owned());
-        let line = Attention { node: None, key: None, status, finding: None, sentence, since, next };
+        let (node, key, finding, operation) = Default::default();
+        let line = Attention { node, key, status, finding, operation, sentence, since, next };
         lines.push((Urgency::Fleet, line));
     };
     if let Some(why) = &view.policy.unreadable {
@@ -73,6 +83,25 @@ fn about_fleet(fleet: &Fleet, view: &FleetView, lines: &mut Lines) {
     }
 }
 
+fn about_operations(fleet: &Fleet, lines: &mut Lines) {
+    for ask in &fleet.asks {
+        let spelled = fleet.policy.spell(&ask.node);
+        let (urgency, status) =
+            if ask.is_stuck { (Urgency::Stuck, Status::Crit) } else { (Urgency::Asked, Status::Warn) };
+        let line = Attention {
+            node: Some(spelled.to_owned()),
+            key: Some(ask.node.to_string()),
+            status,
+            finding: None,
+            operation: Some(ask.operation.clone()),
+            sentence: format!("{spelled}: {}", ask.sentence),
+            since: Some(ask.since),
+            next: Some(format!("see `millwright operations {}`", ask.operation)),
+        };
+        lines.push((urgency, line));
+    }
+}
+
 /// What to do about a source that is not heard.
 fn next_for(source: Source) -> String {
     match source {
@@ -90,6 +119,7 @@ fn about_node(fleet: &Fleet, summary: &NodeSummary, now: Timestamp, lines: &mut 
         key: Some(summary.key.clone()),
         status,
         finding: None,
+        operation: None,
         sentence: format!("{}: {sentence}", summary.name),
         since,
         next,
