@@ -19,7 +19,7 @@ mod show;
 mod snapshot;
 mod words;
 
-pub use asking::{Ask, Declined, Taken};
+pub use asking::{Ask, CONFIRMABLE, Declined, Taken};
 pub use digest::digest;
 pub use orders::OrderAnswer;
 pub use people::{Confirmation, NotThat};
