@@ -30,6 +30,7 @@ exit "$code"
 struct Site {
     coordinator: Option<Coordinator>,
     programs: Scratch,
+    policy: String,
     socket: String,
 }
 
@@ -51,7 +52,7 @@ impl Site {
         );
         let coordinator = ready(Setup::new(&policy).and_then(Setup::start))?;
         let socket = format!("unix:{}", coordinator.socket().display());
-        Some(Self { coordinator: Some(coordinator), programs, socket })
+        Some(Self { coordinator: Some(coordinator), programs, policy, socket })
     }
 
     fn coordinator(&self) -> &Coordinator {
@@ -286,23 +287,40 @@ fn a_drain_is_watched_over_a_restart_of_the_coordinator_until_the_node_is_empty(
         return;
     }
     let Some(mut site) = Site::start("act") else { return };
-    let (coordinator, node) = (site.coordinator(), Node::named("alibuild10").unwrap());
-    let agent = reporting(node, coordinator).start().unwrap();
-    coordinator
-        .wait_for("the end of the warm-up", "nodes", |fleet| fleet["warming_up"].is_null().then_some(()))
-        .unwrap();
-    let drain = site.begin(&["drain", "alibuild10", "--reason", "kernel", "--wait"]);
-    site.coordinator()
-        .wait_for("the drain", "operations?open=true", |list| list["operations"].get(0).map(|_| ()))
-        .unwrap();
+    let reports = |site: &Site| {
+        let agent = reporting(Node::named("alibuild10").unwrap(), site.coordinator()).start().unwrap();
+        let is_warm = |fleet: &Value| fleet["warming_up"].is_null().then_some(());
+        site.coordinator().wait_for("the end of the warm-up", "nodes", is_warm).unwrap();
+        agent
+    };
+    let agent = reports(&site);
+    // It looks at neither Docker nor Mesos, so a person has to.
+    let vouched = site.run(&["attest", "alibuild10", "agent", "--reason", "looked: nothing runs"]);
+    assert!(vouched.status.success(), "{}", complaint(&vouched));
+    let progress = site.programs.join("progress");
+    let mut drain = site.command(&["drain", "alibuild10", "--reason", "kernel", "--wait"]);
+    let drain = drain.stdout(Stdio::piped()).stderr(fs::File::create(&progress).unwrap()).spawn().unwrap();
+    let told = || fs::read_to_string(&progress).unwrap();
+    let is_held_up = |list: &Value| {
+        let reasons = list["operations"][0]["waiting"]["reasons"].as_array()?;
+        reasons.iter().any(|reason| reason["code"] == "budget_spent").then_some(())
+    };
+    site.coordinator().wait_for("the budget to be spent", "operations?open=true", is_held_up).unwrap();
     drop(agent);
-    site.restart();
-    // It has other ports now; the people's socket is the same.
-    let node = Node::named("alibuild10").unwrap();
-    let _agent = reporting(node, site.coordinator()).start().unwrap();
+    let setup = site.coordinator.take().unwrap().stop();
+    wait_for("the drain to be told apart from its watcher", LIMIT, || {
+        Ok(told().contains("op-1 goes on as soon as it runs again").then_some(()))
+    })
+    .unwrap();
+    site.coordinator = Some(setup.start().unwrap());
+    // It has other ports now; people's socket is the same.
+    let _agent = reports(&site);
+    let more = "mode = \"act\"\nout = { at_least = 9, percent = 10 }\n";
+    site.coordinator().setup().write_policy(&site.policy.replace("mode = \"act\"\n", more)).unwrap();
     let ended = drain.wait_with_output().unwrap();
-    let progress = complaint(&ended);
-    assert_eq!(ended.status.code(), Some(0), "{}\n{progress}", said(&ended));
-    assert!(progress.contains("the coordinator answers again"), "{progress}");
+    assert_eq!(ended.status.code(), Some(0), "{}\n{}", said(&ended), told());
+    assert!(told().contains("the coordinator answers again"), "{}", told());
     assert!(said(&ended).contains("is empty and stays so"), "{}", said(&ended));
+    let listed = said(&site.run(&["hold", "list"]));
+    assert!(listed.contains("op-1") && listed.contains("(of a drain)"), "{listed}");
 }
