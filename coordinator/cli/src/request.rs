@@ -256,7 +256,8 @@ fn hints(wish: &Wish, verdict: &may::Verdict) -> Vec<String> {
     let open = YES.iter().filter(|(code, _)| verdict.reasons.iter().any(|reason| reason.code == *code));
     let hint = |(code, means): &(&str, &str)| {
         let is_silent = *code == "silent_node";
-        if wish.says_yes(code) && !(is_silent && !lost.is_empty()) {
+        let is_complete = !is_silent || lost.is_empty();
+        if wish.says_yes(code) && is_complete {
             return None;
         }
         let mut flags = format!("--confirm {code}");
@@ -302,7 +303,8 @@ mod tests {
     fn every_yes_that_the_coordinator_takes_is_offered_and_explained() {
         let mut offered: Vec<&str> = YES.iter().map(|(code, _)| *code).chain(["intent_missing"]).collect();
         let mut taken: Vec<&str> = CONFIRMABLE.iter().map(|code| code.as_str()).collect();
-        (offered.sort_unstable(), taken.sort_unstable());
+        offered.sort_unstable();
+        taken.sort_unstable();
         assert_eq!(offered, taken);
         for (code, _) in YES {
             assert_eq!(wish(&format!("reboot n01 --confirm {code}")).asked.confirm, [code]);
