@@ -109,7 +109,7 @@ pub fn for_agents() -> Routes {
     Routes::default()
         .post("/v1/agents/{node}/report", agents::report)
         .get("/v1/agents/{node}/orders", agents::orders)
-        .post("/v1/agents/{node}/orders/{order}/events", agents::order_event)
+        .post("/v1/agents/{node}/orders/{id}/events", agents::order_event)
         .get("/healthz", health::healthz)
 }
 

@@ -125,6 +125,39 @@ names = ["n01"]
         assert!(policy.volumes[0].protections.contains(&Protection::NeverDeleteVolume));
     }
 
+    /// The shipped policy with the executors that it shows taken out of their comment.
+    fn with_executors() -> Policy {
+        let (before, executors) = SHIPPED.split_once("#[executors]\n").unwrap();
+        let uncomment = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        let executors: Vec<String> = executors.lines().map(uncomment).collect();
+        let text = format!("{before}[executors]\n{}\n", executors.join("\n"));
+        parse(&text, Path::new("policy.alice.toml")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn the_executors_that_the_shipped_policy_shows_are_taken_and_show_every_key() {
+        use millwright_decision::operation::{Doer, Executors, Step};
+        assert_eq!(shipped().executors, Executors::default(), "nothing is switched on by itself");
+        let shown = with_executors().executors;
+        let complaint = parse("[executors]\nno_such_key = 1\n", Path::new("p")).unwrap_err().to_string();
+        let complaint = complaint.lines().find(|line| line.contains("no_such_key")).unwrap();
+        let (_, known) = complaint.split_once("; known").unwrap();
+        for key in known.split('`').skip(1).step_by(2) {
+            let is_shown =
+                SHIPPED.contains(&format!("#{key} = ")) || SHIPPED.contains(&format!("#[executors.{key}]"));
+            assert!(is_shown, "{key} is not shown");
+        }
+        for step in Step::ALL.iter().filter(|step| step.doer() == Doer::Executor) {
+            let is_told = shown.commands.contains_key(step) || SHIPPED.contains(step.as_str());
+            assert!(is_told, "{step} is neither shown nor told of");
+        }
+        let exits = shown.harmless_exits.keys().all(|step| shown.commands.contains_key(step));
+        assert!(exits, "exit codes of a command that is not there");
+    }
+
     #[test]
     fn tasks_are_told_apart_as_the_runbook_knows_them() {
         let policy = shipped();

@@ -1,16 +1,18 @@
-//! `millwright audit`: whether what operations did is all there and as it was written.
+//! `millwright audit`: who said what, and whether what operations did is all there and as it was written.
 
 use crate::{
-    client::Server,
-    output::{Output, Tone},
+    client::{Client, Server},
+    output::{Output, Tone, clean},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use jiff::Timestamp;
 use millwright_coordinator::{
     app,
     store::journal::{Verified, verify},
     words,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -29,6 +31,34 @@ pub enum AuditCommand {
         #[arg(long, hide = true)]
         server: Option<Server>,
     },
+}
+
+/// One thing that somebody said.
+#[derive(Deserialize)]
+struct Entry {
+    at: Timestamp,
+    by: String,
+    what: String,
+    about: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Who said what, newest first.
+pub async fn list(client: &Client, output: &Output, limit: u16, json: bool) -> Result<ExitCode> {
+    let answer: Value = client.get("/api/v1/audit", &[("limit", &limit.to_string())]).await?;
+    if json {
+        output.json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let entries = answer.get("audit").map(Vec::<Entry>::deserialize).transpose()?.unwrap_or_default();
+    entries.iter().try_for_each(|entry| output.line(said(entry)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn said(entry: &Entry) -> String {
+    let why = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+    clean(&format!("{:.0}  {}  {} {}{why}", entry.at, entry.by, entry.what, entry.about))
 }
 
 /// Runs one of them.
@@ -96,7 +126,6 @@ fn entries(verified: &Verified) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use millwright_coordinator::store::{
         Retention, Store,
         journal::{Draft, Journal},
@@ -114,6 +143,22 @@ mod tests {
         let drafts: Vec<Draft> = (1..=entries).map(draft).collect();
         store.journal().unwrap().append(0, &drafts).unwrap();
         path
+    }
+
+    #[test]
+    fn an_entry_of_the_audit_is_one_line() {
+        let entry = |reason: &str| Entry {
+            at: Timestamp::from_second(1_700_000_000).unwrap(),
+            by: "ann".into(),
+            what: "reboot".into(),
+            about: "n01 (op-3)".into(),
+            reason: reason.into(),
+        };
+        assert_eq!(
+            said(&entry("kernel\u{1b}")),
+            "2023-11-14T22:13:20Z  ann  reboot n01 (op-3): kernel\u{fffd}"
+        );
+        assert_eq!(said(&entry("")), "2023-11-14T22:13:20Z  ann  reboot n01 (op-3)");
     }
 
     #[test]

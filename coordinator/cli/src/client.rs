@@ -1,6 +1,7 @@
 //! Talking to the coordinator, and saying what is wrong when that fails.
 
-use anyhow::{Context, Result, anyhow, bail};
+use crate::output::clean;
+use anyhow::{Context, Result, bail};
 use millwright_protocol::ErrorBody;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -85,6 +86,44 @@ const PUPPET: [&str; 3] = [
     "/etc/puppet/ssl/certs/ca.pem",
 ];
 
+/// The coordinator has answered, and its answer is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// From its closed list.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    request_id: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} [{}, request {}]", clean(&self.message), self.code, self.request_id)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Nobody has answered: whether the request arrived is not known.
+#[derive(Debug)]
+struct Unreachable(String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// Whether the same request may well be answered a little later: the coordinator restarts, or its disk is full.
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    let is_busy = |refused: &Refused| {
+        matches!(refused.code.as_str(), "stopping" | "store_unavailable" | "too_many_requests")
+    };
+    error.is::<Unreachable>() || error.downcast_ref::<Refused>().is_some_and(is_busy)
+}
+
 /// A connection to one coordinator.
 pub struct Client {
     server: Server,
@@ -167,7 +206,7 @@ impl Client {
             return serde_json::from_slice(&body).context(what);
         }
         match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(error) => bail!("{} [{}, request {}]", error.message, error.code, error.request_id),
+            Ok(ErrorBody { code, message, request_id }) => Err(Refused { code, message, request_id }.into()),
             Err(_) => bail!("{} answered {status} to {path}; is that a coordinator?", self.server),
         }
     }
@@ -200,7 +239,7 @@ impl Client {
                 "is the coordinator running here (`systemctl status millwright-coordinator`)? else name it with --server"
             }
         };
-        anyhow!("ask the coordinator at {}: {cause}; {next}", self.server)
+        Unreachable(format!("ask the coordinator at {}: {cause}; {next}", self.server)).into()
     }
 }
 

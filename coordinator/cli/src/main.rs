@@ -7,19 +7,29 @@ mod audit;
 mod client;
 mod credentials;
 mod fleet;
+mod hold;
 mod login;
 #[cfg(test)]
 mod manual;
 mod may;
 mod node;
+mod operations;
 mod output;
 mod policy;
+mod request;
+mod say;
+mod step;
+mod terminal;
 mod token;
 mod trial;
+mod watch;
 mod words;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextValue, ErrorKind},
+};
 use client::{Client, Server};
 use credentials::Credentials;
 use jiff::Timestamp;
@@ -70,6 +80,17 @@ enum Command {
         #[arg(long, value_parser = ["keep", "delete"], default_value = "keep")]
         volumes: String,
     },
+    #[command(flatten)]
+    Request(request::Request),
+    /// What runs and what ran; one operation with its steps, what it waits for and what may be said to it.
+    Operations(operations::Which),
+    /// Have the step begun that waits for a person: an agent goes on, or the policy's command runs here, with your credentials.
+    Step(step::Which),
+    #[command(flatten)]
+    Say(say::Say),
+    /// Keep a node as it is, with a reason; list what is kept; take it back.
+    #[command(subcommand)]
+    Hold(hold::HoldWord),
     /// Acknowledge a finding until a date. It is told no more; it never opens a gate.
     Ack {
         /// Its id, such as alibuild10/space/build; `millwright node` shows them.
@@ -90,9 +111,15 @@ enum Command {
     /// Personal tokens: make, list, revoke.
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// What operations did: check that it is all there and as it was written.
-    #[command(subcommand)]
-    Audit(audit::AuditCommand),
+    /// Who said what and why, newest first; or check that what operations did is all there and as it was written.
+    #[command(args_conflicts_with_subcommands = true)]
+    Audit {
+        /// So many entries.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        #[command(subcommand)]
+        command: Option<audit::AuditCommand>,
+    },
     /// The policy: check a file, see the one in force, draft a first one.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -115,8 +142,18 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
     let output = Output::standard();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Whether anybody reads it is not our trouble.
+            let _ = error.print();
+            if lacks_reason(&error) {
+                output.complain(words::SAY_WHY);
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
     match run(arguments, &output).await {
         Ok(code) => code,
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -125,6 +162,15 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether all that is wrong with the command is that it gives no reason, or that among others.
+fn lacks_reason(error: &clap::Error) -> bool {
+    let is_reason = |value: &ContextValue| match value {
+        ContextValue::Strings(names) => names.iter().any(|name| name.starts_with("--reason")),
+        _ => false,
+    };
+    error.kind() == ErrorKind::MissingRequiredArgument && error.context().any(|(_, value)| is_reason(value))
 }
 
 /// The way to the coordinator, as far as it was given.
@@ -172,6 +218,11 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::May { action, nodes, volumes } => {
             may::ask(&client()?, output, &may::Question { action, nodes, volumes }, json).await
         }
+        Command::Request(request) => request::run(&client()?, output, request, json).await,
+        Command::Operations(which) => operations::run(&client()?, output, which, json).await,
+        Command::Step(which) => step::run(&client()?, output, which, json).await,
+        Command::Say(say) => say::run(&client()?, output, say, json).await,
+        Command::Hold(word) => hold::run(&client()?, output, word, json).await,
         Command::Ack { finding, until, reason } => {
             words::acknowledge(&client()?, output, &finding, until, &reason, json).await
         }
@@ -179,7 +230,8 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Logout => login::logout(&way.server()?, output),
         Command::Whoami => login::whoami(&client()?, output, json).await,
         Command::Token(command) => token::run(&client()?, output, command, json).await,
-        Command::Audit(command) => audit::run(output, command, json),
+        Command::Audit { command: Some(command), .. } => audit::run(output, command, json),
+        Command::Audit { limit, command: None } => audit::list(&client()?, output, limit, json).await,
         Command::Policy(command) => policy::run(client, output, command, json).await,
         Command::Try { once, keep, .. } => trial::run(output, trial::Wish { once, json, keep }).await,
     }
@@ -188,7 +240,7 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory, error::ErrorKind};
+    use clap::CommandFactory;
 
     fn help(words: &[&str]) -> String {
         Arguments::try_parse_from(words).unwrap_err().to_string()
@@ -216,5 +268,18 @@ mod tests {
         let error = Arguments::try_parse_from(words).unwrap_err();
         assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ValueValidation, 2));
         assert!(error.to_string().contains("a day such as"), "{error}");
+    }
+
+    #[test]
+    fn whoever_gives_no_reason_is_asked_for_one() {
+        let tried = |words: &str| Arguments::try_parse_from(words.split(' ')).unwrap_err();
+        for words in
+            ["drain n01", "cancel op-1", "pause", "hold lift hold-1", "brake reset agent", "node dead n01"]
+        {
+            assert!(lacks_reason(&tried(&format!("millwright {words}"))), "{words}");
+        }
+        let blank = tried("millwright drain n01 --reason=");
+        assert!(blank.exit_code() == 2 && blank.to_string().contains(words::SAY_WHY), "{blank}");
+        assert!(!lacks_reason(&tried("millwright drain --reason x")));
     }
 }

@@ -28,7 +28,10 @@ pub struct Verdict {
     pub verdict: String,
     may_start: String,
     #[serde(default)]
-    reasons: Vec<Reason>,
+    pub reasons: Vec<Reason>,
+    /// Codes of reasons that do not keep an operation from beginning.
+    #[serde(default)]
+    pub waits: Vec<String>,
     #[serde(default)]
     notes: Vec<Note>,
     #[serde(default)]
@@ -36,9 +39,12 @@ pub struct Verdict {
     cost: Option<Cost>,
 }
 
+/// What objects.
 #[derive(Debug, Deserialize)]
-struct Reason {
-    code: String,
+pub struct Reason {
+    pub code: String,
+    #[serde(default)]
+    pub severity: String,
     rule: Option<String>,
     sentence: String,
     #[serde(default)]
@@ -105,6 +111,14 @@ pub async fn ask(client: &Client, output: &Output, question: &Question, json: bo
     Ok(exit_code(&verdict.verdict))
 }
 
+impl Verdict {
+    /// Ids of the tasks that would be lost and that somebody would miss.
+    pub fn lost(&self) -> impl Iterator<Item = &str> {
+        let tasks = self.cost.iter().flat_map(|cost| &cost.tasks_lost);
+        tasks.filter(|task| task.class != "disposable").map(|task| task.id.as_str())
+    }
+}
+
 /// DESIGN section 6.
 pub fn exit_code(verdict: &str) -> ExitCode {
     ExitCode::from(match verdict {
@@ -131,8 +145,7 @@ pub fn print(output: &Output, verdict: &Verdict) -> Result<()> {
     let nodes = clean(&verdict.nodes.join(", "));
     let start = match verdict.may_start.as_str() {
         start if start == verdict.verdict => String::new(),
-        "allowed" => "; what is in the way would clear during an operation, which this version does not have"
-            .to_owned(),
+        "allowed" => "; what is in the way clears during the operation, which may begin".to_owned(),
         start => format!("; to begin: {}", start.replace('_', " ")),
     };
     output.line(format!("{word}: {} {nodes}{start}", verdict.action))?;

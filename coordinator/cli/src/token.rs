@@ -120,15 +120,20 @@ fn line(output: &Output, token: &TokenView) -> String {
         (Some(at), Some(from)) => format!("last used {at:.0} from {from}"),
         _ => "never used".to_owned(),
     };
-    clean(&format!(
-        "{}  {:7}  {}  may {}  {end}  {used}  ({}, made by {})",
-        output.tone(Tone::Strong, &token.id),
-        output.tone(tone, &token.state),
+    let said = format!(
+        "{}  may {}  {end}  {used}  ({}, made by {})",
         token.person,
         token.rights.join(", "),
         token.label,
         token.made_by
-    ))
+    );
+    // Colours are control characters themselves.
+    format!(
+        "{}  {}  {}",
+        output.tone(Tone::Strong, &token.id),
+        output.tone(tone, &format!("{:7}", token.state)),
+        clean(&said)
+    )
 }
 
 #[cfg(test)]

@@ -93,6 +93,20 @@ pub fn author() -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
+/// A reason that says something.
+///
+/// # Errors
+/// There is nothing in it.
+pub fn why(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err(SAY_WHY.to_owned()),
+        reason => Ok(reason.to_owned()),
+    }
+}
+
+/// What somebody is told who gives no reason.
+pub const SAY_WHY: &str = "say why, such as --reason \"kernel update\": colleagues will read it";
+
 /// "2d" or "12h" from now, a moment, or the beginning of a day.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! `/openapi.json`: the operators' side as OpenAPI 3.1, made from one list of operations.
 
+mod people;
 mod schemas;
 
 use super::error::ErrorCode;
@@ -13,7 +14,14 @@ pub async fn document() -> Json<Value> {
     Json(build())
 }
 
-/// One operation: method, path, what it does, its parameters, its body, the schema of its answer.
+/// What a path can name.
+const IN_PATHS: [(&str, &str); 3] = [
+    ("node", "a node's name in any spelling"),
+    ("operation", "the operation, such as op-17"),
+    ("hold", "the hold's id, such as hold-3; that of a drain is the operation's"),
+];
+
+/// One route: method, path, what it does, its parameters, its body, the schema of its answer.
 struct Operation {
     method: &'static str,
     path: &'static str,
@@ -38,11 +46,13 @@ impl Operation {
 
     fn describe(&self) -> Value {
         let mut parameters = self.parameters.as_array().cloned().unwrap_or_default();
-        if self.path.contains("{node}") {
-            parameters.push(
-                json!({ "name": "node", "in": "path", "required": true, "schema": { "type": "string" },
-                "description": "a node's name in any spelling" }),
-            );
+        for (name, description) in IN_PATHS {
+            if self.path.contains(&format!("{{{name}}}")) {
+                parameters.push(
+                    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" },
+                    "description": description }),
+                );
+            }
         }
         let mut operation = json!({
             "summary": self.summary,
@@ -95,14 +105,9 @@ fn operations() -> Vec<Operation> {
         ))
     };
     let answer = |name: &str| of_json(schemas::of(name));
-    let operations = || {
-        of_json(shape(
-            json!({ "operations": list(json!({ "type": "null", "description": "this version has none" })) }),
-        ))
-    };
     let tokens = || of_json(shape(json!({ "tokens": list(schemas::of("Token")) })));
     let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
-    vec![
+    let mut all = vec![
         Operation::get("/api/v1/nodes", "The whole fleet: what needs a human first, then every node by class.", answer("Fleet")),
         Operation::get("/api/v1/nodes/{node}", "Everything known about one node, what cannot be seen, and what was answered before.", answer("Node")),
         Operation::post("/api/v1/nodes/{node}/accept", "Accept a changed identity, or that the node is missing in warm-up.", word(), done()),
@@ -114,9 +119,6 @@ fn operations() -> Vec<Operation> {
             { "name": "volumes", "in": "query", "schema": { "enum": ["keep", "delete"], "default": "keep" }, "description": "belongs to a delete" },
         ])),
         Operation::get("/api/v1/policy", "The policy in force, in sentences.", answer("Policy")),
-        Operation::get("/api/v1/operations", "Operations; this version has none.", operations()),
-        Operation::post("/api/v1/operations", "Refused with 409: mode_observe, or no_operations in this version.",
-            shape(json!({ "action": text("as for a verdict"), "nodes": list(json!({ "type": "string" })) })), operations()),
         Operation::get("/api/v1/acknowledgements", "Acknowledgements that have not run out.",
             of_json(shape(json!({ "acknowledgements": list(schemas::of("Acknowledgement")) })))),
         Operation::post("/api/v1/acknowledgements", "A person has seen a finding; never changes a verdict.",
@@ -133,13 +135,15 @@ fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/tokens/revoke", "Withdraw one token, or all of somebody's. Their sessions end as well.",
             shape(json!({ "id?": text("one token"), "person?": text("all of theirs"), "reason?": text("why; kept in the audit"),
                 "by?": text("who, where root speaks for somebody") })), tokens()),
-        Operation::get("/api/v1/events", "Changes as they happen, as server-sent events: hello, reset, node (a Transition), verdict (a VerdictChange).", of("text/event-stream", json!({ "type": "string" })))
+        Operation::get("/api/v1/events", "Changes as they happen, as server-sent events: hello, reset, node (a Transition), verdict (a VerdictChange), operation (an OperationSummary).", of("text/event-stream", json!({ "type": "string" })))
             .with(json!([{ "name": "Last-Event-ID", "in": "header", "schema": { "type": "string" }, "description": "go on after this event" }])),
         Operation::get("/openapi.json", "This document.", of_json(json!({ "type": "object" }))),
         Operation::get("/metrics", "Numbers for Prometheus.", of("text/plain", json!({ "type": "string" }))),
         Operation::get("/healthz", "The process answers.", answer("Health")),
         Operation::get("/readyz", "Reports are taken and verdicts given.", answer("Health")),
-    ]
+    ];
+    all.extend(people::routes());
+    all
 }
 
 fn text(description: &str) -> Value {

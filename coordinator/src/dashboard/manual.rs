@@ -49,6 +49,8 @@ pages! {
     "other_zone_out",
     "last_of_label",
     "settling",
+    "go_ahead",
+    "store_behind",
     "operation_running",
     "outside_window",
     "freeze",
@@ -79,11 +81,12 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 6] = [
+const CHAPTERS: [(&str, &str); 7] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
+    ("operations", include_str!("../../../packaging/manual/operations.md")),
     ("people", include_str!("../../../packaging/manual/people.md")),
     ("security", include_str!("../../../packaging/manual/security.md")),
 ];

@@ -4,6 +4,7 @@ use crate::{
     action::Action,
     case::{Case, Subject},
     code::Code,
+    fleet::Progress,
     policy::Class,
     verdict::{Reason, Severity},
 };
@@ -76,6 +77,11 @@ pub(crate) fn node_exists(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut 
     );
 }
 
+/// Whether what reports is what this operation has made: before its command was begun it is somebody else's.
 fn is_own_creation(case: &Case<'_>, subject: &Subject<'_>) -> bool {
-    case.operation.is_some_and(|own| own.action == Action::Create && own.nodes.contains(subject.name))
+    case.operation.is_some_and(|own| {
+        own.action == Action::Create
+            && own.progress != Progress::Requested
+            && own.nodes.contains(subject.name)
+    })
 }

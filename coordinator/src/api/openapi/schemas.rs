@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 /// Every object that an answer refers to.
 pub(super) fn all() -> Value {
-    json!({
+    let mut all = json!({
         "Error": error(),
         "Verdict": verdict(),
         "Fleet": fleet(),
@@ -31,7 +31,11 @@ pub(super) fn all() -> Value {
         "Health": shape(json!({ "status": text("alive or ready"), "version": text("of the coordinator"),
             "cluster": text("the UUID of this cluster's store, which agents may pin as coordinator.cluster"),
             "generation": json!({ "type": "integer", "minimum": 1, "description": "how often a person has put a copy of the store in its place" }) })),
-    })
+    });
+    if let Some(all) = all.as_object_mut() {
+        all.extend(super::people::schemas());
+    }
+    all
 }
 
 /// A reference to one of them.
@@ -50,15 +54,15 @@ pub(super) fn shape(fields: Value) -> Value {
 }
 
 /// The same, or null.
-fn maybe(schema: Value) -> Value {
+pub(super) fn maybe(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-fn time(description: &str) -> Value {
+pub(super) fn time(description: &str) -> Value {
     json!({ "type": "string", "format": "date-time", "description": description })
 }
 
-fn number(description: &str) -> Value {
+pub(super) fn number(description: &str) -> Value {
     json!({ "type": "integer", "description": description })
 }
 
@@ -66,11 +70,11 @@ fn fraction(description: &str) -> Value {
     json!({ "type": "number", "description": description })
 }
 
-fn flag(description: &str) -> Value {
+pub(super) fn flag(description: &str) -> Value {
     json!({ "type": "boolean", "description": description })
 }
 
-fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
+pub(super) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     json!({ "type": "string", "enum": words.into_iter().collect::<Vec<_>>() })
 }
 
@@ -92,11 +96,11 @@ fn by_name(values: Value) -> Value {
     json!({ "type": "object", "additionalProperties": values })
 }
 
-fn class() -> Value {
+pub(super) fn class() -> Value {
     words(Class::ALL.iter().map(|class| class.as_str()))
 }
 
-fn source() -> Value {
+pub(super) fn source() -> Value {
     words(Source::ALL.iter().map(|source| source.as_str()))
 }
 
@@ -104,7 +108,7 @@ fn status() -> Value {
     words(["ok", "warn", "unknown", "crit"])
 }
 
-fn severity() -> Value {
+pub(super) fn severity() -> Value {
     words(["allowed", "wait", "needs_people", "refused"])
 }
 
@@ -112,7 +116,7 @@ fn task_class() -> Value {
     words(["protected", "checker", "service", "pinned", "disposable"])
 }
 
-fn evidence() -> Value {
+pub(super) fn evidence() -> Value {
     shape(
         json!({ "fact": text("what was looked at"), "value": text("what was seen"), "source": text("who said so"),
         "age_seconds": number("how old it was") }),
@@ -180,8 +184,8 @@ fn fleet() -> Value {
         "started_at": time("when the coordinator started"),
         "warming_up": maybe(shape(json!({ "since": time("the start"), "rounds": number("full rounds of reports, of two"),
             "missing": list(text("healthy before and not heard of")) }))),
-        "paused": maybe(shape(json!({ "since": time("since when"), "by": text("who"), "reason": text("why") }))),
-        "brakes": list(shape(json!({ "class": class(), "since": time("since when"), "why": text("what tripped it") }))),
+        "paused": maybe(of("Pause")),
+        "brakes": list(of("Brake")),
         "sources": list(shape(json!({ "source": source(), "state": words(["fresh", "unknown"]), "last_answer": maybe(time("when")),
             "unknown_since": maybe(time("since when it does not answer")), "sentence": text("in words") }))),
         "policy": shape(policy()),

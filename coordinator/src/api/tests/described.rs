@@ -1,7 +1,7 @@
 //! Real answers beside `/openapi.json`: whatever an answer holds stands in the document, and what the document promises
 //! is there.
 
-use super::{openapi, rig::Rig};
+use super::{openapi, operations::Office, rig::Rig};
 use crate::dashboard::{PageData, example::Example};
 use serde_json::{Value, json};
 
@@ -91,6 +91,51 @@ async fn real_answers_hold_what_the_document_says_and_nothing_else() {
     }
     let refusal = rig.get("/api/v1/nodes/n99").await.body;
     is_described(&document, &document["components"]["schemas"]["Error"], &refusal, "a refusal");
+}
+
+#[tokio::test]
+async fn what_operations_and_people_say_is_described_as_well() {
+    let office = Office::open().await;
+    let document = openapi::build();
+    let post = |path: &str| answer_of(&document, "post", path).clone();
+    let asked = office.ask(&office.jane, "create", "n04", json!({})).await.body;
+    is_described(&document, &post("/api/v1/operations"), &asked, "accepted");
+    let rehearsed = office.ask(&office.jane, "drain", "n01", json!({ "dry_run": true })).await.body;
+    is_described(&document, &post("/api/v1/operations"), &rehearsed, "rehearsed");
+    office.advance().await;
+    let id = asked["id"].as_str().unwrap();
+    for word in [json!({ "what": "begin" }), json!({ "what": "exit", "code": 30, "said": "no" })] {
+        let said = office.confirm(id, word).await.body;
+        is_described(&document, &post("/api/v1/operations/{operation}/confirm"), &said, "confirmed");
+    }
+    Office::id(&office.ask(&office.jane, "delete", "n02", json!({ "typed": "n02" })).await);
+    office.advance().await;
+    let held = json!({ "node": "n01", "reason": "x", "until": "2099-01-01T00:00:00Z" });
+    is_described(
+        &document,
+        &post("/api/v1/holds"),
+        &office.post(&office.jane, "holds", held).await.body,
+        "held",
+    );
+    let attested = json!({ "node": "n01", "source": "agent", "reason": "x" });
+    let attested = office.post(&office.jane, "attestations", attested).await.body;
+    is_described(&document, &post("/api/v1/attestations"), &attested, "attested");
+    let paused = office.post(&office.jane, "pause", json!({ "reason": "x" })).await.body;
+    is_described(&document, &post("/api/v1/pause"), &paused, "paused");
+    for (path, asked) in [
+        ("/api/v1/operations", "/api/v1/operations"),
+        ("/api/v1/operations/{operation}", "/api/v1/operations/op-1"),
+        ("/api/v1/operations/{operation}", "/api/v1/operations/op-2"),
+        ("/api/v1/holds", "/api/v1/holds"),
+        ("/api/v1/attestations", "/api/v1/attestations"),
+        ("/api/v1/pause", "/api/v1/pause"),
+        ("/api/v1/brake", "/api/v1/brake"),
+        ("/api/v1/nodes", "/api/v1/nodes"),
+    ] {
+        let answer = office.rig.get(asked).await;
+        assert_eq!(answer.status, 200, "{asked}: {}", answer.body);
+        is_described(&document, answer_of(&document, "get", path), &answer.body, asked);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Wanted},
-    clock::SystemClock,
+    clock::{Clock, HandClock, SystemClock},
     config::Config,
     fleet::Fleet,
     people::{Caller, Rights},
@@ -34,6 +34,34 @@ pub struct Rig {
     folder: tempfile::TempDir,
 }
 
+/// Nodes that may be acted on, a node and a class that may not, and commands for what a person runs.
+const OPERATED: &str = r#"
+[cluster]
+name = "test"
+coordinator = "mw"
+zones = ["a"]
+project = "p"
+[protections]
+n03 = ["never_rebuild"]
+[executors.commands]
+create = ["ai-bs", "{host}"]
+[executors.harmless_exits]
+create = [2]
+[classes.agent]
+mode = "act"
+out = { at_least = 9, percent = 10 }
+images = ["builder:latest"]
+[classes.agent.sources]
+agent = "required"
+[[nodes]]
+class = "agent"
+zone = "a"
+names = ["n01", "n02", "n03", "n04"]
+[[nodes]]
+class = "dedicated"
+names = ["d01"]
+"#;
+
 /// An answer; status 0 when the connection ended before one.
 #[derive(Debug)]
 pub struct Answer {
@@ -49,12 +77,32 @@ impl Rig {
 
     /// With more sections of the configuration.
     pub async fn start_with(sections: &str) -> Self {
+        Self::build(sections, POLICY, Arc::new(SystemClock::new())).await
+    }
+
+    /// With nodes that may be acted on, healthy but for n04, which is not there; and the clock that it goes by.
+    pub async fn start_operated() -> (Self, Arc<HandClock>) {
+        let clock = Arc::new(HandClock::at("2026-01-31T10:00:00Z".parse().unwrap()));
+        let rig = Self::build("", OPERATED, Arc::clone(&clock) as Arc<dyn Clock>).await;
+        for round in 1..=8 {
+            for node in ["n01", "n02", "n03", "d01"] {
+                let mut report = rig.sample_report(node);
+                report["sequence"] = json!(round);
+                report["sent_at"] = json!(clock.now());
+                assert_eq!(rig.report(node, &report).await.status, 200);
+            }
+            clock.advance(jiff::SignedDuration::from_secs(10));
+            rig.app.with_fleet(|fleet, now| fleet.tick(now));
+        }
+        (rig, clock)
+    }
+
+    async fn build(sections: &str, policy: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!("[listen]\nhost_names = [\"mw.cern.ch\"]\n{sections}");
         let config = Config::parse(&config, Path::new("c.toml")).unwrap();
-        let policy = Arc::new(policy::parse(POLICY, Path::new("policy.toml")).unwrap());
-        let clock = Arc::new(SystemClock::new());
-        let fleet = Fleet::new(policy, crate::clock::Clock::now(clock.as_ref()));
+        let policy = Arc::new(policy::parse(policy, Path::new("policy.toml")).unwrap());
+        let fleet = Fleet::new(policy, clock.now());
         let (store, _) = Store::open(&folder.path().join("store.sqlite"), Retention::default()).unwrap();
         let app = App::new(config, clock, fleet, store).unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -134,8 +182,13 @@ impl Rig {
 
     /// The secret of a new token of Jane's, and its id.
     pub async fn token(&self, may: &str) -> (String, String) {
+        self.token_of("jane", may).await
+    }
+
+    /// The same of somebody else's.
+    pub async fn token_of(&self, person: &str, may: &str) -> (String, String) {
         let rights = Rights::of_words(may.split_whitespace()).unwrap();
-        let wanted = Wanted { person: Some("jane"), label: "test", rights, expires_at: None };
+        let wanted = Wanted { person: Some(person), label: "test", rights, expires_at: None };
         let (secret, token) = self.app.make_token(&Caller::root(), "root", wanted).await.unwrap();
         (secret.text().to_owned(), token.id)
     }
