@@ -51,6 +51,7 @@ pages! {
     "settling",
     "go_ahead",
     "store_behind",
+    "journal_damaged",
     "operation_running",
     "outside_window",
     "freeze",
