@@ -6,7 +6,7 @@ use millwright_decision::{
     example::ExampleFleet,
     fleet::{
         AttachedVolume, Attestation, Brake, CrlExpired, EmptySpan, Grant, Hold, Listing, Operation, Pause,
-        Progress, PuppetRuns, SourceState, SshProbe, StrayContainer, View, WarmUp,
+        Progress, PuppetRuns, SourceState, SshProbe, StoreBehind, StrayContainer, View, WarmUp,
     },
 };
 use millwright_protocol::NodeName;
@@ -25,6 +25,9 @@ pub const NOTES: [Code; 9] = [
     Code::KnownDead,
     Code::Attested,
 ];
+
+/// Codes that no question meets, but only a step of an operation in mode `advise`.
+pub const OF_STEPS: [Code; 1] = [Code::GoAhead];
 
 /// Codes that only a change of policy clears.
 pub const REFUSALS: [Code; 7] = [
@@ -378,6 +381,17 @@ impl World {
             "crl_expired" => {
                 let expired_at = self.fleet.ago(line.age(1));
                 self.fleet.snapshot.crl_expired = Some(CrlExpired { expired_at, since: self.fleet.now });
+            }
+            "store_behind" => {
+                self.fleet.snapshot.store_behind = Some(StoreBehind {
+                    node: line.node(),
+                    seen: "generation 1 epoch 4 position 120".to_owned(),
+                    ours: "generation 1 epoch 3 position 80".to_owned(),
+                });
+            }
+            "journal_damaged" => {
+                self.fleet.snapshot.journal_damaged =
+                    Some("op-17: its first entry cannot be read".to_owned());
             }
             "leader_changed" => self.fleet.snapshot.leader_changed_at = Some(now - line.age(1)),
             _ => return false,
