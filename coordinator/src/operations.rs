@@ -33,7 +33,7 @@ use crate::{
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
 use millwright_decision::{
-    Policy, Reason,
+    Class, Policy, Reason,
     operation::{
         Effect, Ending, Event, IllegalEvent, Next, Operation, Outcome, Phase, Situation, State, Step,
         Waiting, frozen, next,
@@ -52,6 +52,8 @@ const MOST_MOVES: usize = 64;
 const MOST_OVER: usize = 1_000;
 /// Operations of one generation, at most: those of the next begin behind them.
 const NUMBERS: u64 = 100_000;
+/// So many operations of a class that fail in a row put the brake on.
+const FAILURES: usize = 3;
 /// Somebody is reminded of what they have left standing this often.
 const REMIND: SignedDuration = SignedDuration::from_hours(24);
 
@@ -141,6 +143,10 @@ pub struct Operations {
     outbox: Vec<Tell>,
     broken: Vec<(String, String)>,
     trouble: Option<JournalError>,
+    /// What was last said about it, so that it is said once.
+    complained: Option<String>,
+    /// Brakes to be put on, and why.
+    trips: Vec<(Class, String)>,
     highest: u64,
     /// When each order was made, which agents remember.
     ordered: Arc<BTreeSet<Timestamp>>,
@@ -162,6 +168,8 @@ impl Operations {
             outbox: Vec::new(),
             broken: Vec::new(),
             trouble: None,
+            complained: None,
+            trips: Vec::new(),
             highest: 0,
             ordered: Arc::default(),
         };
@@ -200,6 +208,12 @@ impl Operations {
             if self.trouble.is_some() {
                 break;
             }
+        }
+        if self.trouble.is_none() {
+            self.complained = None;
+        }
+        for (class, why) in self.trips.drain(..) {
+            lock(fleet).trip_brake(class, why, now);
         }
         self.remind(now);
         self.forget_oldest();
@@ -339,7 +353,33 @@ impl Operations {
             tracked.position = position;
             tracked.story.push(Recorded { at, event });
         }
+        self.count_failures(number);
         Ok(())
+    }
+
+    /// Three operations of a class that failed in a row put the brake on (DESIGN section 4).
+    fn count_failures(&mut self, number: u64) {
+        let Some(tracked) = self.all.get(&number) else { return };
+        let class = tracked.operation.wish.class;
+        if !matches!(tracked.story.last().map(|recorded| &recorded.event), Some(Event::Stuck { .. })) {
+            return;
+        }
+        let since = self.words.brake_reset.get(&class).copied();
+        let ended = |recorded: &Recorded| match &recorded.event {
+            Event::Stuck { .. } => Some((recorded.at, true)),
+            Event::Ended { ending: Ending::Succeeded, .. } | Event::Parked => Some((recorded.at, false)),
+            _ => None,
+        };
+        let of_class = self.all.values().filter(|tracked| tracked.operation.wish.class == class);
+        let mut ends: Vec<(Timestamp, bool)> = of_class
+            .filter_map(|tracked| tracked.story.iter().rev().find_map(ended))
+            .filter(|(at, _)| since.is_none_or(|since| *at > since))
+            .collect();
+        ends.sort_unstable();
+        let failed = ends.iter().rev().take_while(|(_, failed)| *failed).count();
+        if failed >= FAILURES {
+            self.trips.push((class, format!("{failed} operations have failed in a row")));
+        }
     }
 
     fn append(&mut self, draft: &Draft) -> Result<(), JournalError> {
@@ -422,7 +462,11 @@ impl Operations {
     }
 
     fn note_trouble(&mut self, error: &NotRecorded) {
-        log::error!("{error}");
+        let complaint = error.to_string();
+        if self.complained.as_ref() != Some(&complaint) {
+            log::error!("{complaint}");
+            self.complained = Some(complaint);
+        }
         if let NotRecorded::Journal(error) = error {
             self.trouble = Some(error.clone());
         }

@@ -37,6 +37,14 @@ impl Fleet {
         }
     }
 
+    /// Puts the brake of a class on for another reason.
+    pub fn trip_brake(&mut self, class: Class, why: String, now: Timestamp) {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.snapshot.brakes.entry(class) {
+            self.pending.push(about_brake(class, now, "on", why.clone()));
+            vacant.insert(Brake { since: now, why });
+        }
+    }
+
     /// Nodes of the class that were healthy within the last ten minutes and are not, the outside not to blame.
     fn newly_bad(&self, class: Class, now: Timestamp) -> Vec<NodeName> {
         let armed = self.brake_armed_at.get(&class).copied().unwrap_or(self.snapshot.started_at);

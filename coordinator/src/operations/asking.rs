@@ -4,7 +4,7 @@ use super::{NotRecorded, Operations, Recorded, Tracked, Word, digest, json, word
 use crate::{fleet::Fleet, store::journal::Draft};
 use jiff::Timestamp;
 use millwright_decision::{
-    Action, Class, Code, Mode, Request, Severity, Stage, Verdict, Volumes,
+    Action, Class, Code, Mode, Policy, Request, Severity, Stage, Verdict, Volumes,
     fleet::Grant,
     judge,
     operation::{Event, Executor, Operation, Plan, Wish},
@@ -171,6 +171,12 @@ impl Operations {
         if let Some(code) = ask.confirm.iter().find(|code| !CONFIRMABLE.contains(code)) {
             return Err(Declined::Senseless(format!("{code} is nothing that the requester can say yes to")));
         }
+        if ask.image.is_some() && !takes_image(&policy, ask) {
+            return Err(Declined::Senseless(format!(
+                "the command of policy.toml for a {} has no {{image}}, so an image cannot be chosen; leave it out, or add it to executors.commands",
+                ask.action
+            )));
+        }
         let wish = Wish {
             action: ask.action,
             node: ask.node.clone(),
@@ -295,6 +301,13 @@ impl Operations {
         };
         self.say(&word, now).map_err(|error| Declined::NotRecorded(error.into()))
     }
+}
+
+/// Whether the image of a request comes to anything.
+fn takes_image(policy: &Policy, ask: &Ask) -> bool {
+    let steps = Plan::of(ask.action, false).steps;
+    let mut commands = steps.iter().filter_map(|step| policy.executors.commands.get(step));
+    commands.any(|words| words.iter().any(|word| word.contains("{image}")))
 }
 
 /// What the requester says yes to in the request itself.

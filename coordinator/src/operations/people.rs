@@ -94,7 +94,7 @@ impl Operations {
         now: Timestamp,
     ) -> Result<(), NotThat> {
         let operation = self.open_one(id)?;
-        if operation.wish.by.eq_ignore_ascii_case(by) {
+        if person(&operation.wish.by).eq_ignore_ascii_case(person(by)) {
             return Err(NotThat::OwnApproval(by.to_owned()));
         }
         let current = digest(&operation.wish, super::lock(fleet).policy());
@@ -227,6 +227,7 @@ impl Operations {
             Confirmation::Done => {
                 let is_for_people = step.doer() == Doer::Executor && !step.is_irreversible();
                 let may = matches!(record.state, State::Unknown { .. })
+                    || (is_by_hand && matches!(record.state, State::Begun))
                     || (is_for_people
                         && matches!(record.state, State::Pending | State::NotDone { .. } | State::Begun));
                 if !may {
@@ -379,6 +380,11 @@ impl Operations {
         let word = Word::BrakeReset { class, by: by.to_owned(), reason: reason.to_owned() };
         Ok(self.say(&word, super::whole(now))?)
     }
+}
+
+/// Whoever became root is still the same person.
+fn person(by: &str) -> &str {
+    by.strip_suffix(" (as root)").unwrap_or(by)
 }
 
 /// What cannot follow is not a fault of the store.

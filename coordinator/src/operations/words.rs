@@ -150,6 +150,8 @@ pub struct Words {
     declined: BTreeMap<(String, String, String), Timestamp>,
     holds_ever: u64,
     behind: Option<(u64, NodeName, String)>,
+    /// When a person last reset the brake of a class.
+    pub(super) brake_reset: BTreeMap<Class, Timestamp>,
 }
 
 impl Words {
@@ -178,7 +180,9 @@ impl Words {
                 self.pause = None;
                 self.reminded.remove("pause");
             }
-            Word::BrakeReset { .. } => {}
+            Word::BrakeReset { class, .. } => {
+                self.brake_reset.insert(*class, at);
+            }
             Word::Declined { node, by, code, .. } => {
                 self.declined.retain(|_, last| at.duration_since(*last) < DECLINED_AGAIN);
                 self.declined.insert((node.to_string(), by.clone(), code.clone()), at);

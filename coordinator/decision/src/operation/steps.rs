@@ -114,6 +114,11 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
         Step::Baseline => {
             agent(operation, situation).map(|agent| baseline(agent, master(operation, situation)))
         }
+        // Somebody else has rebooted it meanwhile: that is recognised, and not done once more.
+        Step::Reboot => {
+            let is_untried = operation.current_step().is_some_and(|(_, record)| record.attempt == 0);
+            new_boot(operation, situation).filter(|_| is_untried)
+        }
         Step::NewBoot => new_boot(operation, situation),
         Step::FirstReport => first_report(operation, situation),
         Step::Converge => converged(operation, situation),
