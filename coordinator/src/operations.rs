@@ -17,6 +17,8 @@ mod people;
 mod replay;
 mod show;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use asking::{Ask, CONFIRMABLE, Declined, Taken};
