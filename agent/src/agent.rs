@@ -28,7 +28,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use millwright_protocol::NodeName;
-use std::{io::Write, rc::Rc, time::Duration};
+use std::{io::Write, path::PathBuf, rc::Rc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
@@ -82,6 +82,13 @@ impl Agent {
         }
     }
 
+    /// The file by which this node's Mesos master keeps nodes from getting offers, where it is a master and orders may write it.
+    fn whitelist(&self) -> Option<PathBuf> {
+        let file = self.config.mesos_master.whitelist.as_deref();
+        let file = file.filter(|_| self.config.node.class == NodeClass::Master)?;
+        Some(self.config.paths.rooted(file))
+    }
+
     /// What orders may do here.
     fn rules(&self) -> Rules {
         let config = &self.config;
@@ -92,7 +99,7 @@ impl Agent {
             confirm_reboot: config.protections.confirm_reboot,
             images: images.iter().map(ToString::to_string).collect(),
             puppet: !config.orders.puppet_unit.is_empty() || !config.orders.puppet_command.is_empty(),
-            whitelist: config.node.class == NodeClass::Master && config.mesos_master.whitelist.is_some(),
+            whitelist: self.whitelist().is_some(),
             cleanup: !config.cleanup.globs.is_empty(),
         }
     }
@@ -124,6 +131,7 @@ impl Agent {
             client: client.clone(),
             machine: machine.clone(),
             state: self.config.paths.state.clone(),
+            whitelist: self.whitelist(),
             sequence: Sequence::open(&self.config.paths.state, self.now().wall),
             contact: contact.clone(),
             clock: clock.clone(),

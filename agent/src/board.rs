@@ -122,6 +122,7 @@ impl Board {
             facts: self.facts(now),
             seen: None,
             local_holds: Vec::new(),
+            whitelist: None,
         }
     }
 }

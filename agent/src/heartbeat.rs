@@ -9,7 +9,7 @@ use crate::{
     coordinator_client::{CoordinatorClient, ReportError},
     holds,
     identity::Identity,
-    orders::SharedMachine,
+    orders::{SharedMachine, whitelist_in_force},
     sequence::Sequence,
 };
 use millwright_protocol::{Fence, Report, ReportAnswer};
@@ -77,6 +77,8 @@ pub struct Heartbeat {
     pub machine: SharedMachine,
     /// Where holds of the node are.
     pub state: PathBuf,
+    /// The whitelist file of this node's Mesos master, where orders may write it.
+    pub whitelist: Option<PathBuf>,
     /// Its number.
     pub sequence: Sequence,
     /// What came of it.
@@ -156,7 +158,8 @@ impl Heartbeat {
         // Holds that cannot be read object to every order all the same.
         let local_holds = holds::in_force(&self.state, now.wall).unwrap_or_default();
         let report = self.board.lock().report(&self.identity, sequence, now);
-        Report { seen: self.machine.lock().seen(), local_holds, ..report }
+        let whitelist = self.whitelist.as_deref().and_then(whitelist_in_force);
+        Report { seen: self.machine.lock().seen(), local_holds, whitelist, ..report }
     }
 
     /// How long to wait after so many failures; what the coordinator asks for is heard, within our limit.

@@ -17,6 +17,8 @@ pub mod memory_check;
 pub mod poll;
 mod verbs;
 
+pub use verbs::set_whitelist::in_force as whitelist_in_force;
+
 use crate::memory::FileDisk;
 use machine::Machine;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

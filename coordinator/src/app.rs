@@ -10,6 +10,7 @@ mod policy_file;
 mod start;
 mod tokens;
 mod watch;
+mod whitelist;
 
 pub use backup::{HandlingError, backup, hand_over, raise_generation, restore, take_back};
 pub use check::{check, is_in_use};
@@ -25,8 +26,9 @@ use crate::{
     dashboard,
     events::Events,
     fleet::{Fleet, Taken},
+    integrations::mesos::ForeignChange,
     metrics::Metrics,
-    operations::Operations,
+    operations::{Errands, Operations},
     people::Caller,
     serve::{Doorkeeper, Refusals},
     shutdown::Shutdown,
@@ -97,6 +99,14 @@ pub struct App {
     advance_soon: Notify,
     /// Grows whenever there may be other orders than before.
     pub orders_changed: WatchSender<u64>,
+    /// What others did to the offers of nodes, as of that answer of the Mesos master.
+    foreign: Mutex<(u64, Vec<ForeignChange>)>,
+    /// Orders to other nodes than an operation's own.
+    errands: Mutex<Errands>,
+    /// Grows whenever one of them was answered.
+    errands_answered: WatchSender<u64>,
+    /// Whose turn it is to make a whitelist.
+    whitelist_turn: AsyncMutex<()>,
     /// Asks the Mesos master at once.
     pub mesos_news: Arc<MesosNews>,
 }
@@ -129,6 +139,10 @@ impl App {
             fleet: Mutex::new(fleet),
             advance_soon: Notify::new(),
             orders_changed: WatchSender::new(0),
+            foreign: Mutex::default(),
+            errands: Mutex::default(),
+            errands_answered: WatchSender::new(0),
+            whitelist_turn: AsyncMutex::default(),
             mesos_news: Arc::default(),
             store: Arc::new(store),
         }))

@@ -31,7 +31,9 @@ mod tests;
 mod warm_up;
 
 pub use door::{Door, Knock};
-pub use master::{CordonWay, MasterAgent, MasterAnswer, SeenAgent};
+pub use master::{
+    CordonWay, ForeignNote, Held, Holding, MasterAgent, MasterAnswer, Offers, SeenAgent, TAKES_EFFECT,
+};
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
 pub use people::NotTaken;
 pub use record::{Identity, Said};

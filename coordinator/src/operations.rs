@@ -12,6 +12,7 @@
 
 mod asking;
 mod digest;
+mod errands;
 mod orders;
 mod people;
 mod replay;
@@ -23,6 +24,7 @@ mod words;
 
 pub use asking::{Ask, CONFIRMABLE, Declined, Taken};
 pub use digest::digest;
+pub use errands::{Errands, Footing};
 pub use orders::OrderAnswer;
 pub use people::{Confirmation, NotThat};
 pub use snapshot::summary;

@@ -71,6 +71,7 @@ pub fn report(number: u32, variant: u64) -> Report {
         facts: facts(number, variant),
         seen: None,
         local_holds: Vec::new(),
+        whitelist: None,
     }
 }
 

@@ -177,6 +177,7 @@ impl SimNode {
             facts: self.facts(now),
             seen: self.agent.as_ref().and_then(Machine::seen),
             local_holds: self.holds.clone(),
+            whitelist: None,
         }
     }
 

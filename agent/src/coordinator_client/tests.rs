@@ -100,6 +100,7 @@ fn heartbeat(endpoint: &Endpoint, report_every: Duration) -> Heartbeat {
             Moment::now(),
         )),
         state: "/proc/nowhere".into(),
+        whitelist: None,
         sequence: Sequence::open(std::path::Path::new("/nowhere/to/be/written"), Moment::now().wall),
         contact: SharedContact::default(),
         clock,

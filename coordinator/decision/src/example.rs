@@ -153,6 +153,7 @@ fn healthy_node(
             at: now,
             listing: Listing::Active,
             deactivated: false,
+            undecided: false,
             tasks: Vec::new(),
             attributes: attributes.clone(),
         }),

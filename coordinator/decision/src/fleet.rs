@@ -128,10 +128,20 @@ pub struct MasterView {
     pub listing: Listing,
     /// Whether its offers are stopped.
     pub deactivated: bool,
+    /// Whether nobody can tell if they are: the masters' whitelists differ, or one is not known. Neither a cordon nor its
+    /// end is proven then.
+    pub undecided: bool,
     /// Living tasks it has on the node.
     pub tasks: Vec<NodeTask>,
     /// Attributes the node's agent announced.
     pub attributes: BTreeMap<String, String>,
+}
+
+impl MasterView {
+    /// Whether its offers are known to flow.
+    pub fn gets_offers(&self) -> bool {
+        self.listing == Listing::Active && !self.deactivated && !self.undecided
+    }
 }
 
 /// Whether TCP port 22 answered.

@@ -43,6 +43,10 @@ pub struct Report {
     /// Holds set on the node itself, which no order overrules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_holds: Vec<LocalHold>,
+    /// The hosts in the whitelist file of this node's Mesos master, read for this report; none where the file is
+    /// missing. Absent where the agent keeps no such file, cannot read it, or finds it empty (masters only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whitelist: Option<Vec<String>>,
 }
 
 /// "Leave this node as it is", said on the node, without a network.

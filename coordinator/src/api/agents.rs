@@ -100,9 +100,7 @@ async fn until_there_are_orders(app: &App, name: &NodeName) -> Vec<Order> {
     let mut changed = app.orders_changed.subscribe();
     loop {
         changed.mark_unchanged();
-        let policy = app.policy();
-        let now = app.clock.now();
-        let orders = app.with_operations(|operations| operations.orders(name, &policy, now)).await;
+        let orders = app.orders(name).await;
         if !orders.is_empty() {
             return orders;
         }
@@ -123,11 +121,7 @@ pub async fn order_event(
     let name = parameters::node_name(&node)?;
     speaks_for(&app, peer_of(&request), &name)?;
     let event: OrderEvent = body::json(request, LONGEST_EVENT).await?;
-    let id = order.clone();
-    let taken = app
-        .operate(move |operations, _, now| operations.order_event(&name, &id, &event.state, now))
-        .await??;
-    match taken {
+    match app.order_event(name, order.clone(), event.state).await? {
         OrderAnswer::Taken => Ok(StatusCode::NO_CONTENT),
         OrderAnswer::Gone => Err(Refusal::new(
             ErrorCode::UnknownOrder,

@@ -3,14 +3,16 @@
 use super::App;
 use crate::{
     api::error::Refusal,
-    fleet::Fleet,
-    operations::{NotRecorded, Operations, Outside, Task},
+    fleet::{Fleet, ForeignNote, Holding, SeenAgent},
+    integrations::mesos::{ForeignChange, Intent, foreign_changes},
+    operations::{Errands, NotRecorded, Operations, OrderAnswer, Outside, Task},
     view::{HoldsView, OperationSummary, OperationView},
 };
 use jiff::Timestamp;
 use millwright_decision::operation::Outcome;
+use millwright_protocol::{NodeName, Order, OrderState};
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -22,6 +24,37 @@ impl App {
     pub async fn with_operations<T>(&self, look: impl FnOnce(&Operations) -> T) -> T {
         let operations = self.operations.lock().await;
         look(&operations)
+    }
+
+    /// Looks at the errands, or changes them. The closure must be quick.
+    pub(super) fn with_errands<T>(&self, look: impl FnOnce(&mut Errands, Timestamp) -> T) -> T {
+        let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&mut errands, self.clock.now())
+    }
+
+    /// What the agent of a node is to do now: for its own operations first, then for those of others.
+    pub async fn orders(&self, node: &NodeName) -> Vec<Order> {
+        let (policy, now) = (self.policy(), self.clock.now());
+        let mut orders = self.with_operations(|operations| operations.orders(node, &policy, now)).await;
+        orders.extend(self.with_errands(|errands, now| errands.orders(node, now)));
+        orders
+    }
+
+    /// Takes in what an agent says became of an order.
+    ///
+    /// # Errors
+    /// It cannot be recorded: the agent says it again.
+    pub async fn order_event(
+        self: &Arc<Self>,
+        node: NodeName,
+        id: String,
+        state: OrderState,
+    ) -> Result<OrderAnswer, Refusal> {
+        if let Some(answer) = self.with_errands(|errands, _| errands.answer(&node, &id, &state)) {
+            self.errands_answered.send_modify(|round| *round += 1);
+            return Ok(answer);
+        }
+        Ok(self.operate(move |operations, _, now| operations.order_event(&node, &id, &state, now)).await??)
     }
 
     /// Hands something to the operations on a thread that may wait for the disk, then lets them advance.
@@ -72,6 +105,7 @@ impl App {
             let mut operations = app.operations.blocking_lock();
             let before = operations.position();
             let tasks = operations.advance(&app.fleet, app.clock.now());
+            app.look_for_others();
             app.tell_of_operations(&operations, before);
             for tell in operations.take_outbox() {
                 log::info!("node" = tell.node.as_str(), "needs_people" = tell.needs_people; "{}", tell.sentence);
@@ -93,6 +127,42 @@ impl App {
             log::error!("advance the operations: {error}");
             Vec::new()
         })
+    }
+
+    /// Notices what others did to the offers of nodes, once with each answer of the Mesos master.
+    fn look_for_others(&self) {
+        let mut known = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = self.with_fleet(|fleet, now| {
+            let answers = fleet.mesos_answers();
+            if known.0 == answers {
+                return Vec::new();
+            }
+            let intent = |name: &NodeName, agents: &[SeenAgent]| {
+                let held = fleet.held(name)?;
+                let ids = agents.iter().map(|agent| agent.id.to_string());
+                let agent_ids = if held.agent_ids.is_empty() { ids.collect() } else { held.agent_ids };
+                Some(match held.what {
+                    Holding::Stopped => Intent::Held { agent_ids },
+                    Holding::Changing => Intent::Changing,
+                })
+            };
+            let intents = fleet
+                .decided_agents()
+                .filter_map(|(name, agents)| Some((name.clone(), intent(name, agents)?)))
+                .collect();
+            let found = foreign_changes(&intents, fleet.decided_agents(), &known.1, now);
+            let note = |change: &ForeignChange| ForeignNote {
+                node: change.node.clone(),
+                what: format!("{:?}", change.what).to_lowercase(),
+                sentence: change.to_string(),
+                since: change.since,
+            };
+            let notes = found.iter().map(note).collect();
+            *known = (answers, found);
+            fleet.note_foreign(notes, now)
+        });
+        drop(known);
+        self.publish(news);
     }
 
     fn tell_trouble(&self, trouble: Option<String>) {

@@ -1,7 +1,8 @@
 //! Carries effects out in the real world: Mesos, colleagues, commands.
 
-use super::{App, operations::unreachable_outcome};
+use super::{App, operations::unreachable_outcome, whitelist};
 use crate::{
+    fleet::CordonWay,
     integrations::{
         mesos::{self, MesosAct},
         webhook::TellPeople,
@@ -84,6 +85,15 @@ async fn announce(app: Arc<App>, people: Option<Arc<dyn TellPeople>>, task: Task
 /// Stops offers of a node, or lets them flow.
 async fn offers(app: Arc<App>, mesos: Option<Arc<dyn MesosAct>>, task: Task, stop: bool) -> Outcome {
     let Some(mesos) = mesos else { return unreachable_outcome("mesos.masters") };
+    match app.with_fleet(|fleet, _| fleet.cordon_way()) {
+        Some(CordonWay::Deactivate) => {}
+        Some(CordonWay::Whitelist) => return whitelist::change_offers(app, task, stop).await,
+        None => {
+            return Outcome::not_done(
+                "the Mesos master has not answered yet, so nobody knows how its version stops offers",
+            );
+        }
+    }
     let agents: Vec<String> = app.with_fleet(|fleet, _| {
         let seen = fleet.mesos_agents(&task.node).iter().map(|agent| agent.id.to_string());
         let mut ids: Vec<String> = seen.collect();

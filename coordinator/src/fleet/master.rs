@@ -5,8 +5,14 @@
 //! in no policy and known to Mesos only is there for as long as a Mesos agent stands for it.
 
 mod answer;
+mod foreign;
+mod offers;
+mod whitelists;
 
 pub use answer::{CordonWay, MasterAgent, MasterAnswer};
+pub use foreign::ForeignNote;
+pub use offers::{Held, Holding};
+pub use whitelists::{Offers, TAKES_EFFECT};
 
 use super::{
     Fleet, MOST_UNLISTED,
@@ -21,6 +27,7 @@ use millwright_decision::{
 };
 use millwright_protocol::{NodeName, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
+use whitelists::Whitelists;
 
 /// The master is asked every five to ten seconds; after more than two misses it is not known any more.
 pub(super) const MASTER_STALE: SignedDuration = SignedDuration::from_secs(25);
@@ -86,6 +93,16 @@ pub(super) struct Mesos {
     pub not_running: BTreeMap<String, TaskState>,
     /// The policy has changed since its last answer: every task meets the rules again.
     pub rules_changed: bool,
+    /// When it answered last, and when before that.
+    pub answered_at: (Option<Timestamp>, Option<Timestamp>),
+    /// What the masters' whitelists hold.
+    pub whitelists: Whitelists,
+    /// Since when each node's offers are stopped, without a break.
+    pub stopped_since: BTreeMap<NodeName, Timestamp>,
+    /// Which nodes operations hold.
+    pub held: BTreeMap<NodeName, Held>,
+    /// What others did to the offers of nodes.
+    pub foreign: Vec<ForeignNote>,
 }
 
 impl Fleet {
@@ -135,8 +152,18 @@ impl Fleet {
             .filter(|(name, listed)| listed.class != Class::Master && !agents_of.contains_key(*name))
             .map(|(name, _)| name.clone())
             .collect();
-        let seen = |agents: &Vec<&MasterAgent>| agents.iter().map(|agent| SeenAgent::from(*agent)).collect();
-        self.mesos.seen = agents_of.iter().map(|(name, agents)| (name.clone(), seen(agents))).collect();
+        let seen = |agents: &Vec<&MasterAgent>| {
+            let stopped = |agent: &MasterAgent| {
+                agent.deactivated || self.whitelist_says(&agent.hostname, now) == Offers::Stopped
+            };
+            let see = |agent: &&MasterAgent| SeenAgent {
+                deactivated: stopped(agent),
+                ..SeenAgent::from(*agent)
+            };
+            agents.iter().map(see).collect()
+        };
+        let seen = agents_of.iter().map(|(name, agents)| (name.clone(), seen(agents))).collect();
+        self.mesos.seen = seen;
         agents_of.extend(silent_ones.into_iter().map(|name| (name, Vec::new())));
         self.leave_strangers(&mut agents_of);
         for (name, agents) in agents_of {
@@ -177,6 +204,7 @@ impl Fleet {
         self.mesos.error = None;
         self.mesos.version.clone_from(&answer.version);
         self.mesos.answers += 1;
+        self.mesos.answered_at = (Some(now), self.mesos.answered_at.0);
         self.mesos.cordon_way = Some(answer.cordon_way());
         for agent in answer.agents.iter().filter(|agent| !agent.hostname.is_empty()) {
             if self.mesos.hosts.len() < MOST_HOSTS && !self.mesos.hosts.contains(agent.hostname.as_str()) {
@@ -249,29 +277,43 @@ impl Fleet {
     }
 
     fn see_listing(&mut self, name: &NodeName, agents: &[&MasterAgent], now: Timestamp) {
+        // An id that is active speaks for the node before those it has left behind.
+        // Mesos calls a deactivated one inactive; it is registered all the same.
+        let is_there = |agent: &MasterAgent| agent.active || agent.deactivated;
+        let speaker = agents.iter().min_by_key(|agent| (!is_there(agent), agent.unreachable, &agent.id));
+        let by_list = speaker.map_or(Offers::Flow, |agent| self.whitelist_says(&agent.hostname, now));
         let Some(node) = self.snapshot.nodes.get_mut(name) else { return };
         let before = node.master.take();
         let known = before.as_ref().filter(|_| !self.mesos.rules_changed);
         let tasks_before = known.map_or(&[][..], |view| &view.tasks);
         let tasks = told_apart(&self.policy, agents.iter().flat_map(|agent| &agent.tasks), tasks_before);
-        // An id that is active speaks for the node before those it has left behind.
-        // Mesos calls a deactivated one inactive; it is registered all the same.
-        let is_there = |agent: &MasterAgent| agent.active || agent.deactivated;
-        let speaker = agents.iter().min_by_key(|agent| (!is_there(agent), agent.unreachable, &agent.id));
         let listing = match speaker {
             None => Listing::Absent,
             Some(agent) if agent.unreachable => Listing::Unreachable,
             Some(agent) if is_there(agent) => Listing::Active,
             Some(_) => Listing::Inactive,
         };
-        node.master_empty = watch(node.master_empty, all_disposable(&tasks), now);
+        // A whitelist takes no offer back: whoever holds one may still start a task.
+        let may_start = by_list == Offers::Stopped && agents.iter().any(|agent| agent.offered);
+        node.master_empty = watch(node.master_empty, all_disposable(&tasks) && !may_start, now);
         node.master = Some(MasterView {
             at: now,
             listing,
-            deactivated: speaker.is_some_and(|agent| agent.deactivated),
+            deactivated: speaker.is_some_and(|agent| agent.deactivated) || by_list == Offers::Stopped,
+            undecided: by_list == Offers::Unknown,
             tasks,
             attributes: speaker.map(|agent| agent.attributes.clone()).unwrap_or_default(),
         });
+        let seen = node.master.as_ref().map(|view| (view.deactivated, view.gets_offers()));
+        match seen {
+            Some((true, _)) => {
+                self.mesos.stopped_since.entry(name.clone()).or_insert(now);
+            }
+            Some((_, true)) => {
+                self.mesos.stopped_since.remove(name);
+            }
+            _ => {}
+        }
         compare_views(node, now);
         if let Some(record) = self.records.get_mut(name) {
             let id = speaker.map(|agent| agent.id.as_str());

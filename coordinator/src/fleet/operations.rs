@@ -1,6 +1,6 @@
 //! What operations and people's words mean for the snapshot, and what operations need to know of a node.
 
-use super::Fleet;
+use super::{Fleet, Held};
 use jiff::Timestamp;
 use millwright_decision::{
     Snapshot,
@@ -8,7 +8,10 @@ use millwright_decision::{
     operation::Machine,
 };
 use millwright_protocol::{Fence, LocalHold, NodeName, Seen};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What operations and people say, as decisions see it.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +34,8 @@ pub struct Said {
     pub damaged: Option<String>,
     /// When each order of the journal was made.
     pub ordered: Arc<BTreeSet<Timestamp>>,
+    /// Nodes whose offers operations have stopped, or are changing.
+    pub held: BTreeMap<NodeName, Held>,
     /// Who has seen more than the store holds, as was found before.
     pub behind: Option<(NodeName, String)>,
 }
@@ -54,7 +59,8 @@ impl Fleet {
     /// Puts what operations and people say in the place of what they said before.
     pub fn take_operations(&mut self, said: Said) {
         let mut operations = millwright_decision::PerNode::default();
-        operations.extend(said.operations);
+        operations.extend(said.operations.into_iter().map(|operation| self.as_seen(operation)));
+        self.take_held(said.held);
         self.snapshot.operations = operations;
         self.people_holds = said.holds;
         self.attach_holds();

@@ -162,6 +162,7 @@ impl Fleet {
                 facts: stored.facts,
                 seen: None,
                 local_holds: Vec::new(),
+                whitelist: None,
             };
             let stale = ago(now, STALE.as_secs().unsigned_abs() + 1);
             let at = reported_at.min(stale);

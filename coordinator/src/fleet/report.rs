@@ -32,6 +32,7 @@ impl Fleet {
             return taken;
         }
         self.compare_identity(name, &report, order, now, &mut taken.transitions);
+        self.hear_whitelist(name, report.whitelist.take().map(|hosts| hosts.into_iter().collect()), now);
         self.hear_of_orders(name, std::mem::take(&mut report.local_holds), report.seen);
         let is_new_boot = self.note_head(name, &report, now, &mut taken.transitions);
         self.compare_findings(name, &report.findings, now, &mut taken.transitions);

@@ -120,6 +120,7 @@ pub(crate) fn report(node: &str, sequence: u64) -> Report {
         facts: facts(node),
         seen: None,
         local_holds: Vec::new(),
+        whitelist: None,
     }
 }
 

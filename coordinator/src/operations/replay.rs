@@ -83,7 +83,7 @@ impl Operations {
 
     /// Orders are made from intents, at their moment.
     pub(super) fn note_order(&mut self, kind: &str, at: Timestamp) {
-        if kind == "began" {
+        if matches!(kind, "began" | "undo_began") {
             Arc::make_mut(&mut self.ordered).insert(at);
         }
     }

@@ -52,6 +52,7 @@ impl Operations {
             store: Some((self.journal.fence(), self.last)),
             damaged: self.damaged(),
             ordered: Arc::clone(&self.ordered),
+            held: self.held(now),
             behind: self.words.is_behind(self.journal.fence()),
         }
     }

@@ -5,7 +5,12 @@
 
 use super::{done, failed, publish};
 use millwright_protocol::{Evidence, OrderState};
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 /// Replaces the list. An empty one was refused with the order, and an older one by the checks.
 pub fn run(file: &Path, hosts: &[String], version: u64, may_drop: u32) -> OrderState {
@@ -53,6 +58,21 @@ pub fn run(file: &Path, hosts: &[String], version: u64, may_drop: u32) -> OrderS
     }
 }
 
+/// A list that no order could write is not told either, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// The hosts in force, for a report: none when there is no file, which keeps nobody from getting offers; `None` when it cannot
+/// be read, or has nothing in it, which keeps everybody.
+pub fn in_force(file: &Path) -> Option<Vec<String>> {
+    let mut text = String::new();
+    match fs::File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text)) {
+        Ok(length) if length as u64 > LONGEST || hosts_in(&text).is_empty() => None,
+        Ok(_) => Some(hosts_in(&text).into_iter().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Vec::new()),
+        Err(_) => None,
+    }
+}
+
 fn hosts_in(text: &str) -> BTreeSet<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
@@ -93,6 +113,19 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), "a\nb\nc\n");
         assert!(matches!(run(&file, &hosts(&["a"]), 2, 2), OrderState::Done { .. }));
+    }
+
+    #[test]
+    fn the_list_in_force_is_told_and_nobody_guesses_one_that_cannot_be_read() {
+        let (folder, file) = list();
+        assert_eq!(in_force(&file), Some(Vec::new()), "no file is no list");
+        fs::write(&file, "\n").unwrap();
+        assert_eq!(in_force(&file), None, "an empty one is no empty list");
+        fs::write(&file, "b\n\na \n").unwrap();
+        assert_eq!(in_force(&file), Some(hosts(&["a", "b"])));
+        fs::write(&file, "a\n".repeat(40_000)).unwrap();
+        assert_eq!(in_force(&file), None, "longer than any order");
+        assert_eq!(in_force(folder.path()), None, "a folder");
     }
 
     #[test]

@@ -185,7 +185,8 @@ pub(super) fn refuted(
         Doer::Mesos => {
             let view =
                 master(operation, situation).filter(|view| view.at.duration_since(since) > REQUESTS_LAST)?;
-            let is_so = if step == Step::Cordon { view.deactivated } else { !view.deactivated };
+            let is_so =
+                if step == Step::Cordon { view.deactivated } else { !view.deactivated && !view.undecided };
             (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
         }
         // Doing it once more does no harm, and answers the question.
@@ -351,7 +352,7 @@ pub(super) fn uncordoned(
     }
     let view = master(operation, situation)?;
     let is_read = after.is_none_or(|after| view.at > after);
-    let is_offered = view.listing == crate::fleet::Listing::Active && !view.deactivated;
+    let is_offered = view.gets_offers();
     (is_offered && is_read).then(|| vec![Evidence::new("deactivated", "no", "mesos_master")])
 }
 

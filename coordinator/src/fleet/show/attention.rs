@@ -15,6 +15,7 @@ enum Urgency {
     Gating,
     Silent,
     Identity,
+    Offers,
     Broken,
     Asked,
     NotKnown,
@@ -26,6 +27,7 @@ enum Urgency {
 pub(super) fn list(fleet: &Fleet, view: &FleetView, now: Timestamp) -> Vec<Attention> {
     let mut lines = Vec::new();
     about_fleet(fleet, view, &mut lines);
+    about_offers(fleet, &mut lines);
     for summary in view.nodes() {
         about_node(fleet, summary, now, &mut lines);
     }
@@ -40,6 +42,23 @@ pub(super) fn list(fleet: &Fleet, view: &FleetView, now: Timestamp) -> Vec<Atten
         ))
     });
     lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// What others did to the offers of nodes: whoever did it gets asked, and nothing is undone.
+fn about_offers(fleet: &Fleet, lines: &mut Lines) {
+    for note in fleet.foreign() {
+        let name = fleet.policy.spell(&note.node);
+        let line = Attention {
+            node: Some(name.to_owned()),
+            key: Some(note.node.as_str().to_owned()),
+            status: Status::Warn,
+            finding: None,
+            sentence: format!("{name}: {}", note.sentence),
+            since: Some(note.since),
+            next: Some(format!("ask who did it; `millwright node {name}` has what is known")),
+        };
+        lines.push((Urgency::Offers, line));
+    }
 }
 
 type Lines = Vec<(Urgency, Attention)>;
