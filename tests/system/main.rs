@@ -31,4 +31,5 @@ mod revocation;
 mod silence;
 mod tls;
 mod volumes;
+mod whitelist;
 mod zookeeper;

@@ -154,7 +154,7 @@ impl App {
             let note = |change: &ForeignChange| ForeignNote {
                 node: change.node.clone(),
                 what: format!("{:?}", change.what).to_lowercase(),
-                sentence: change.to_string(),
+                sentence: change.sentence(fleet.policy().spell(&change.node)),
                 since: change.since,
             };
             let notes = found.iter().map(note).collect();

@@ -49,7 +49,7 @@ struct Change {
 /// Carries out the effect of a cordon (`stop`) or of its end.
 pub(super) async fn change_offers(app: Arc<App>, task: Task, stop: bool) -> Outcome {
     // Two lists that are made at the same time would each undo the other.
-    let _turn = app.whitelist_turn.lock().await;
+    let turn = app.whitelist_turn.lock().await;
     let (footing, mut held) =
         app.with_operations(|operations| (operations.footing(&task), operations.cordoned())).await;
     let Some(footing) = footing else {
@@ -70,10 +70,21 @@ pub(super) async fn change_offers(app: Arc<App>, task: Task, stop: bool) -> Outc
         Ok(change) => change,
         Err(why) => return Outcome::not_done(why),
     };
-    let wanted: BTreeMap<_, _> = change.masters.keys().map(|name| (name.clone(), &change.hosts[..])).collect();
+    let wanted: BTreeMap<_, _> =
+        change.masters.keys().map(|name| (name.clone(), &change.hosts[..])).collect();
     let said = give(&app, &task, &footing, &change, &wanted).await;
     match judge(&said) {
-        Answer::Done => in_force(&app, &change).await,
+        Answer::Done => {
+            let hosts: BTreeSet<String> = change.hosts.iter().cloned().collect();
+            app.with_fleet(|fleet, now| {
+                for master in change.masters.keys() {
+                    fleet.hear_whitelist(master, Some(hosts.clone()), now);
+                }
+            });
+            // The next list may be made from this one at once.
+            drop(turn);
+            in_force(&app, &change).await
+        }
         Answer::Unknown(question) => Outcome::unknown(question),
         Answer::Refused(why) => put_back(&app, &task, &footing, &change, &said, why).await,
     }
@@ -157,23 +168,16 @@ async fn give(
 
 /// Every master has the list: it holds once each has read it.
 async fn in_force(app: &App, change: &Change) -> Outcome {
-    let hosts: BTreeSet<String> = change.hosts.iter().cloned().collect();
-    app.with_fleet(|fleet, now| {
-        for master in change.masters.keys() {
-            fleet.hear_whitelist(master, Some(hosts.clone()), now);
-        }
-    });
-    // One second more, for files are read by the clock of another.
-    if !app.pause(TAKES_EFFECT.unsigned_abs() + Duration::from_secs(1)).await {
+    if !app.pause(TAKES_EFFECT.unsigned_abs()).await {
         return Outcome::unknown("the coordinator stops before every master has read the new whitelist");
     }
     app.ask_mesos_soon();
     let of_node: Vec<&str> = change.of_node.iter().map(String::as_str).collect();
-    let is_listed = change.of_node.iter().all(|host| hosts.contains(host));
+    let is_listed = change.of_node.iter().all(|host| change.hosts.contains(host));
     let mut evidence = vec![
         Evidence::new("mesos_hostname", of_node.join(" "), "mesos_master"),
         Evidence::new("whitelisted", if is_listed { "yes" } else { "no" }, "masters' agents"),
-        Evidence::new("whitelist_hosts", hosts.len(), "masters' agents"),
+        Evidence::new("whitelist_hosts", change.hosts.len(), "masters' agents"),
     ];
     evidence.extend(
         change.masters.keys().map(|master| Evidence::new("whitelist_read_back", master, "masters' agents")),
@@ -247,8 +251,11 @@ fn plan(
     if !stop {
         known.extend(of_node.iter().cloned());
     }
-    let cordoned: BTreeSet<String> =
-        held.iter().filter(|name| stop || *name != node).flat_map(|name| fleet.mesos_hosts_of(name)).collect();
+    let cordoned: BTreeSet<String> = held
+        .iter()
+        .filter(|name| stop || *name != node)
+        .flat_map(|name| fleet.mesos_hosts_of(name))
+        .collect();
     let cordoned: BTreeSet<String> =
         cordoned.into_iter().filter(|host| stop || !of_node.contains(host)).collect();
     let hosts = whitelist(&known, &cordoned, may_be_out(fleet)).map_err(|why| why.to_string())?;
@@ -269,10 +276,7 @@ fn shared_host(fleet: &Fleet, node: &NodeName, hosts: &BTreeSet<String>) -> Opti
 ///
 /// # Errors
 /// One of them could not take a list now.
-fn masters(
-    fleet: &Fleet,
-    now: Timestamp,
-) -> Result<BTreeMap<NodeName, (Machine, BTreeSet<String>)>, String> {
+fn masters(fleet: &Fleet, now: Timestamp) -> Result<BTreeMap<NodeName, (Machine, BTreeSet<String>)>, String> {
     let mut masters = BTreeMap::new();
     for name in fleet.whitelist_masters() {
         let spelled = fleet.policy().spell(name);
@@ -292,7 +296,9 @@ fn masters(
         masters.insert(name.clone(), (machine, hosts.clone()));
     }
     if masters.is_empty() {
-        return Err("the policy lists no master, and before Mesos 1.9 only masters can stop offers".to_owned());
+        return Err(
+            "the policy lists no master, and before Mesos 1.9 only masters can stop offers".to_owned()
+        );
     }
     Ok(masters)
 }
@@ -306,4 +312,128 @@ fn may_be_out(fleet: &Fleet) -> usize {
         counts.out.len() + usize::try_from(budget).unwrap_or(usize::MAX / 2)
     };
     policy.classes.iter().map(of_class).fold(0, usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{Story, name};
+    use millwright_protocol::{RefusalCode, Report};
+
+    fn names(hosts: &[&str]) -> Vec<String> {
+        hosts.iter().map(|host| format!("{host}.example.org")).collect()
+    }
+
+    fn everybody(report: &mut Report) {
+        report.whitelist = Some(names(&["alibuild01", "alibuild02", "alibuild03", "stranger"]));
+    }
+
+    fn without_first(report: &mut Report) {
+        report.whitelist = Some(names(&["alibuild02", "alibuild03", "stranger"]));
+    }
+
+    fn no_file(report: &mut Report) {
+        report.whitelist = Some(Vec::new());
+    }
+
+    /// Four nodes of a Mesos of the past; the fourth is in no master's list, and nobody of us has taken it out.
+    fn past(list: fn(&mut Report)) -> Story {
+        let mut story = Story::new(4);
+        story.master.as_mut().unwrap().version = "1.4.3".to_owned();
+        for master in ["alimesos01", "alimesos02", "alimesos03"] {
+            story.twist(master, list);
+        }
+        story.rounds(9);
+        story
+    }
+
+    fn planned(story: &Story, node: &str, held: &[&str], stop: bool) -> Result<Change, String> {
+        let held = held.iter().map(|node| name(node)).collect();
+        plan(&story.fleet, &name(node), &held, stop, story.now())
+    }
+
+    #[test]
+    fn the_nodes_that_operations_hold_leave_the_list_and_everybody_else_stays_as_they_are() {
+        let story = past(everybody);
+        let change = planned(&story, "alibuild01", &["alibuild01", "alibuild03"], true).unwrap();
+        assert_eq!(change.hosts, names(&["alibuild02", "stranger"]));
+        assert_eq!((change.may_drop, change.masters.len()), (2, 3));
+        assert_eq!(change.of_node, names(&["alibuild01"]).into_iter().collect());
+    }
+
+    #[test]
+    fn only_the_node_that_comes_back_enters_the_list() {
+        let story = past(without_first);
+        let change = planned(&story, "alibuild01", &["alibuild03"], false).unwrap();
+        assert_eq!(
+            change.hosts,
+            names(&["alibuild01", "alibuild02", "stranger"]),
+            "nobody put alibuild04 back"
+        );
+    }
+
+    #[test]
+    fn where_no_master_has_a_list_yet_it_begins_with_every_host_that_mesos_knows() {
+        let change = planned(&past(no_file), "alibuild01", &["alibuild01"], true).unwrap();
+        assert!(change.hosts.contains(&"alibuild04.example.org".to_owned()), "{:?}", change.hosts);
+        assert!(!change.hosts.contains(&"alibuild01.example.org".to_owned()), "{:?}", change.hosts);
+    }
+
+    #[test]
+    fn there_is_no_list_without_every_master_and_the_sentence_says_which_is_missing() {
+        let mut story = past(everybody);
+        story.twist("alimesos02", |report| report.whitelist = None);
+        story.rounds(1);
+        let why = planned(&story, "alibuild01", &["alibuild01"], true).unwrap_err();
+        assert!(why.contains("alimesos02 keeps no whitelist: set mesos_master.whitelist"), "{why}");
+        story.quiet.insert(name("alimesos02"));
+        story.rounds(8);
+        let why = planned(&story, "alibuild01", &["alibuild01"], true).unwrap_err();
+        assert!(why.contains("alimesos02 does not report"), "{why}");
+    }
+
+    #[test]
+    fn a_node_without_a_host_name_or_with_somebody_elses_is_not_cordoned_by_it() {
+        let mut story = past(everybody);
+        let agents = &mut story.master.as_mut().unwrap().agents;
+        agents.iter_mut().filter(|agent| agent.id == "S-alibuild02").for_each(|agent| {
+            agent.hostname = "alibuild01.example.org".to_owned();
+        });
+        story.rounds(1);
+        let why = planned(&story, "alibuild01", &["alibuild01"], true).unwrap_err();
+        assert!(why.starts_with("alibuild02 announces itself to Mesos as alibuild01"), "{why}");
+        let why = planned(&story, "nobody", &["nobody"], true).unwrap_err();
+        assert!(why.contains("Mesos has listed no agent of nobody"), "{why}");
+    }
+
+    #[test]
+    fn more_than_the_budgets_let_go_is_no_list() {
+        let story = past(everybody);
+        let all = ["alibuild01", "alibuild02", "alibuild03"];
+        // Of agents 1 may be out and 2 drain, of masters as many.
+        assert!(planned(&story, "alibuild01", &all, true).is_ok());
+        let mut story = past(|report| report.whitelist = Some(names(&["alibuild01"])));
+        story.rounds(1);
+        let why = planned(&story, "alibuild01", &["alibuild01"], true).unwrap_err();
+        assert!(why.contains("none is left"), "{why}");
+    }
+
+    #[test]
+    fn every_master_must_have_said_yes_and_silence_is_no_answer() {
+        let done = Some(OrderState::Done { evidence: Vec::new() });
+        let no = Some(OrderState::Refused { code: RefusalCode::Veto, sentence: "ann holds it".into() });
+        let said = |states: &[&Option<OrderState>]| -> Said {
+            let each = states.iter().enumerate();
+            each.map(|(n, state)| (name(&format!("m{n}")), (*state).clone())).collect()
+        };
+        assert_eq!(judge(&said(&[&done, &done])), Answer::Done);
+        assert_eq!(
+            judge(&said(&[&done, &no])),
+            Answer::Refused("m1 does not take the whitelist: ann holds it".into())
+        );
+        for open in [&None, &Some(OrderState::Starting), &Some(OrderState::Unknown { sentence: "?".into() })]
+        {
+            assert!(matches!(judge(&said(&[&no, &done, open])), Answer::Unknown(_)), "{open:?}");
+        }
+    }
 }

@@ -156,10 +156,8 @@ impl Fleet {
             let stopped = |agent: &MasterAgent| {
                 agent.deactivated || self.whitelist_says(&agent.hostname, now) == Offers::Stopped
             };
-            let see = |agent: &&MasterAgent| SeenAgent {
-                deactivated: stopped(agent),
-                ..SeenAgent::from(*agent)
-            };
+            let see =
+                |agent: &&MasterAgent| SeenAgent { deactivated: stopped(agent), ..SeenAgent::from(*agent) };
             agents.iter().map(see).collect()
         };
         let seen = agents_of.iter().map(|(name, agents)| (name.clone(), seen(agents))).collect();

@@ -5,6 +5,7 @@ mod empty;
 mod health;
 mod identity;
 mod mesos;
+mod offers;
 mod size;
 mod start;
 mod views;

@@ -3,7 +3,7 @@
 //! They are part of one effect and live in memory only: what a restart forgets, the effect does again. Their answers are
 //! facts for whoever runs the effect; what is recorded is its outcome.
 
-use super::{OrderAnswer, Operations, Task};
+use super::{Operations, OrderAnswer, Task};
 use crate::fleet::{Held, Holding};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::operation::{Operation, State, Step, StepRecord};
@@ -120,9 +120,8 @@ fn holding(operation: &Operation, now: Timestamp) -> Option<Held> {
     if cordon.is_none() && uncordon.is_some() {
         return Some(changing(last.unwrap_or(now)));
     }
-    let is_done = |record: Option<&StepRecord>| {
-        record.is_some_and(|record| matches!(record.state, State::Done { .. }))
-    };
+    let is_done =
+        |record: Option<&StepRecord>| record.is_some_and(|record| matches!(record.state, State::Done { .. }));
     let is_untouched =
         uncordon.is_none_or(|record| record.attempt == 0 && matches!(record.state, State::Pending));
     match (cordon, last) {
@@ -246,10 +245,16 @@ mod tests {
         errands.give(name("m1"), order(5));
         errands.give(name("m2"), order(5));
         let count = |errands: &Errands, node: &str, now| errands.orders(&name(node), at(now)).len();
-        assert_eq!([count(&errands, "m1", 0), count(&errands, "m2", 119), count(&errands, "m3", 0)], [1, 1, 0]);
+        assert_eq!(
+            [count(&errands, "m1", 0), count(&errands, "m2", 119), count(&errands, "m3", 0)],
+            [1, 1, 0]
+        );
         assert_eq!(count(&errands, "m1", 120), 0, "nobody would carry it out any more");
         let done = OrderState::Done { evidence: Vec::new() };
-        assert_eq!(errands.answer(&name("m1"), "op-17.0.1-w5", &OrderState::Starting), Some(OrderAnswer::Taken));
+        assert_eq!(
+            errands.answer(&name("m1"), "op-17.0.1-w5", &OrderState::Starting),
+            Some(OrderAnswer::Taken)
+        );
         assert_eq!(count(&errands, "m1", 0), 1, "it has only begun");
         assert_eq!(errands.answer(&name("m1"), "op-17.0.1-w5", &done), Some(OrderAnswer::Taken));
         assert_eq!(count(&errands, "m1", 0), 0);

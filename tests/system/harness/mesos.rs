@@ -131,6 +131,11 @@ impl Mesos {
         })
     }
 
+    /// The file that a master of the past reads.
+    pub fn whitelist(&self) -> PathBuf {
+        self.scratch.join("whitelist")
+    }
+
     /// The port of everything.
     pub fn port(&self) -> u16 {
         self.port

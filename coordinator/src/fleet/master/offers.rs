@@ -1,10 +1,6 @@
 //! Whether the offers of a node are stopped, whichever way that is done, and since when.
 
-use super::{
-    super::Fleet,
-    CordonWay,
-    whitelists::Offers,
-};
+use super::{super::Fleet, CordonWay, whitelists::Offers};
 use jiff::Timestamp;
 use millwright_decision::{Class, fleet::Operation};
 use millwright_protocol::NodeName;
@@ -33,9 +29,8 @@ pub struct Held {
 impl Fleet {
     /// The masters that policy lists and that are not known to be gone: each must have the same whitelist.
     pub fn whitelist_masters(&self) -> impl Iterator<Item = &NodeName> {
-        let is_there = |name: &NodeName| {
-            self.snapshot.nodes.get(name).is_none_or(|node| !node.is_uncounted())
-        };
+        let is_there =
+            |name: &NodeName| self.snapshot.nodes.get(name).is_none_or(|node| !node.is_uncounted());
         self.policy.nodes_of(Class::Master).map(|(name, _)| name).filter(move |name| is_there(name))
     }
 
@@ -45,12 +40,7 @@ impl Fleet {
     }
 
     /// Takes what a master's whitelist holds: from its report, or as it was read back after an order.
-    pub fn hear_whitelist(
-        &mut self,
-        master: &NodeName,
-        hosts: Option<BTreeSet<String>>,
-        now: Timestamp,
-    ) {
+    pub fn hear_whitelist(&mut self, master: &NodeName, hosts: Option<BTreeSet<String>>, now: Timestamp) {
         let is_master = self.policy.nodes.get(master).is_some_and(|listed| listed.class == Class::Master);
         self.mesos.whitelists.hear(master, hosts.filter(|_| is_master), now);
     }
@@ -60,8 +50,7 @@ impl Fleet {
         if self.mesos.cordon_way != Some(CordonWay::Whitelist) {
             return Offers::Flow;
         }
-        let is_heard =
-            |name: &NodeName| self.snapshot.nodes.get(name).is_some_and(|node| node.is_fresh(now));
+        let is_heard = |name: &NodeName| self.snapshot.nodes.get(name).is_some_and(|node| node.is_fresh(now));
         let masters = self.whitelist_masters().map(|name| (name, is_heard(name)));
         self.mesos.whitelists.offers(host, masters, now)
     }

@@ -1,9 +1,9 @@
 //! The whitelists of the Mesos masters, as their agents read them from the files, and what they mean for the offers of a
 //! host.
 //!
-//! Any master may lead next, so offers of a host are stopped once every master's file lacks it, and has for as long as a
-//! master takes to read it again; they flow once every master's file has it. Anything between, or a master that is not
-//! heard, is unknown: neither a cordon nor its end.
+//! Any master may lead next, so offers of a host are stopped once every master's file lacks it, and flow once every file has
+//! it, each for as long as a master takes to read it again. Anything between, or a master that is not heard, is unknown:
+//! neither a cordon nor its end.
 
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::NodeName;
@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A master reads its file every five seconds.
 pub const TAKES_EFFECT: SignedDuration = SignedDuration::from_secs(5);
+/// By then it surely has, and whoever wrote the file has said so.
+const SURELY: SignedDuration = SignedDuration::from_secs(6);
 
 /// What is known of the offers of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,8 @@ struct Kept {
     hosts: BTreeSet<String>,
     /// Since when this list is known at all.
     since: Timestamp,
-    /// Hosts that were on it a moment ago, and when they left it.
-    left: BTreeMap<String, Timestamp>,
+    /// Hosts that came or went a moment ago, and when.
+    changed: BTreeMap<String, Timestamp>,
 }
 
 impl Whitelists {
@@ -44,7 +46,7 @@ impl Whitelists {
             return;
         };
         let Some(kept) = self.0.get_mut(master) else {
-            self.0.insert(master.clone(), Kept { hosts, since: now, left: BTreeMap::new() });
+            self.0.insert(master.clone(), Kept { hosts, since: now, changed: BTreeMap::new() });
             return;
         };
         if kept.hosts == hosts {
@@ -54,8 +56,8 @@ impl Whitelists {
         if kept.hosts.is_empty() {
             kept.since = now;
         }
-        kept.left.retain(|host, at| !hosts.contains(host) && now.duration_since(*at) < TAKES_EFFECT);
-        kept.left.extend(kept.hosts.difference(&hosts).map(|host| (host.clone(), now)));
+        kept.changed.retain(|_, at| now.duration_since(*at) < SURELY);
+        kept.changed.extend(kept.hosts.symmetric_difference(&hosts).map(|host| (host.clone(), now)));
         kept.hosts = hosts;
     }
 
@@ -74,10 +76,13 @@ impl Whitelists {
         let each = masters.into_iter().map(|(master, is_heard)| match self.0.get(master) {
             _ if !is_heard => Offers::Unknown,
             None => Offers::Flow,
-            Some(kept) if kept.hosts.is_empty() || kept.hosts.contains(host) => Offers::Flow,
             Some(kept) => {
-                let since = kept.left.get(host).copied().unwrap_or(kept.since);
-                if now.duration_since(since) >= TAKES_EFFECT { Offers::Stopped } else { Offers::Unknown }
+                let since = kept.changed.get(host).copied().unwrap_or(kept.since);
+                match kept.hosts.is_empty() || kept.hosts.contains(host) {
+                    _ if now.duration_since(since) < SURELY => Offers::Unknown,
+                    true => Offers::Flow,
+                    false => Offers::Stopped,
+                }
             }
         });
         each.reduce(|one, other| if one == other { one } else { Offers::Unknown }).unwrap_or(Offers::Flow)
@@ -104,13 +109,13 @@ mod tests {
         for master in ["m1", "m2"] {
             lists.hear(&name(master), hosts(&["a", "b"]), at(0));
         }
-        assert_eq!(offers(&lists, "a", 0), Offers::Flow);
+        assert_eq!((offers(&lists, "a", 5), offers(&lists, "a", 6)), (Offers::Unknown, Offers::Flow));
         lists.hear(&name("m1"), hosts(&["b"]), at(10));
         assert_eq!(offers(&lists, "a", 60), Offers::Unknown, "any master may lead next");
         lists.hear(&name("m2"), hosts(&["b"]), at(60));
-        assert_eq!(offers(&lists, "a", 64), Offers::Unknown, "it has not read it yet");
-        assert_eq!(offers(&lists, "a", 65), Offers::Stopped);
-        assert_eq!(offers(&lists, "b", 65), Offers::Flow);
+        assert_eq!(offers(&lists, "a", 65), Offers::Unknown, "it may not have read it yet");
+        assert_eq!(offers(&lists, "a", 66), Offers::Stopped);
+        assert_eq!(offers(&lists, "b", 66), Offers::Flow);
     }
 
     #[test]

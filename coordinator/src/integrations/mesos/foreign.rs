@@ -51,25 +51,28 @@ pub enum ForeignKind {
 
 impl fmt::Display for ForeignChange {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (node, id) = (&self.node, &self.agent_id);
+        formatter.write_str(&self.sentence(self.node.as_str()))
+    }
+}
+
+impl ForeignChange {
+    /// For people, with the node as policy spells it.
+    pub fn sentence(&self, node: &str) -> String {
+        let id = &self.agent_id;
         match self.what {
-            ForeignKind::Reactivated => write!(
-                formatter,
+            ForeignKind::Reactivated => format!(
                 "somebody lets Mesos offer {node} again (agent {id}) while an operation holds it; ask who did, then hold it \
                  again or end the operation"
             ),
-            ForeignKind::NewId => write!(
-                formatter,
+            ForeignKind::NewId => format!(
                 "{node} is back in Mesos under the new id {id} and gets offers, while an operation holds it"
             ),
-            ForeignKind::Deactivated => write!(
-                formatter,
+            ForeignKind::Deactivated => format!(
                 "somebody has stopped the offers of {node} (agent {id}), and no operation holds it; ask who did"
             ),
-            ForeignKind::Draining => write!(
-                formatter,
-                "somebody has Mesos drain {node} (agent {id}), which ends its tasks; ask who did"
-            ),
+            ForeignKind::Draining => {
+                format!("somebody has Mesos drain {node} (agent {id}), which ends its tasks; ask who did")
+            }
         }
     }
 }
