@@ -302,12 +302,12 @@ impl Fleet {
             tasks,
             attributes: speaker.map(|agent| agent.attributes.clone()).unwrap_or_default(),
         });
-        let seen = node.master.as_ref().map(|view| (view.deactivated, view.gets_offers()));
-        match seen {
-            Some((true, _)) => {
+        // While nobody can tell, offers may flow.
+        match &node.master {
+            Some(view) if view.deactivated => {
                 self.mesos.stopped_since.entry(name.clone()).or_insert(now);
             }
-            Some((_, true)) => {
+            Some(view) if view.listing == Listing::Active => {
                 self.mesos.stopped_since.remove(name);
             }
             _ => {}

@@ -2,7 +2,10 @@
 
 use super::{super::Fleet, CordonWay, whitelists::Offers};
 use jiff::Timestamp;
-use millwright_decision::{Class, fleet::Operation};
+use millwright_decision::{
+    Class,
+    fleet::{Listing, Operation},
+};
 use millwright_protocol::NodeName;
 use std::collections::BTreeSet;
 
@@ -55,8 +58,8 @@ impl Fleet {
         self.mesos.whitelists.offers(host, masters, now)
     }
 
-    /// A cordon that somebody has lifted is none, and one that was set again begins when that was seen: what was seen of
-    /// the node in between proves nothing.
+    /// A cordon that somebody has lifted, or of which nobody can tell, is none, and one that was set again begins when that
+    /// was seen: what was seen of the node in between proves nothing.
     pub(in crate::fleet) fn as_seen(&self, operation: Operation) -> Operation {
         let Some(cordoned_at) = operation.cordoned_at else { return operation };
         let views = operation.nodes.iter().filter_map(|name| {
@@ -68,7 +71,9 @@ impl Fleet {
             let stopped = self.mesos.stopped_since.get(name).filter(|_| view.deactivated);
             since = match stopped {
                 Some(stopped) => since.max(Some(*stopped)),
-                None if view.gets_offers() => return Operation { cordoned_at: None, ..operation },
+                None if view.listing == Listing::Active => {
+                    return Operation { cordoned_at: None, ..operation };
+                }
                 None => since,
             };
         }
