@@ -53,6 +53,7 @@ fn about_offers(fleet: &Fleet, lines: &mut Lines) {
             key: Some(note.node.as_str().to_owned()),
             status: Status::Warn,
             finding: None,
+            operation: None,
             sentence: format!("{name}: {}", note.sentence),
             since: Some(note.since),
             next: Some(format!("ask who did it; `millwright node {name}` has what is known")),
