@@ -19,6 +19,7 @@ mod hostile;
 mod lab;
 mod mesos;
 mod monitoring;
+mod operations;
 mod operations_cli;
 mod operations_pages;
 mod operators;

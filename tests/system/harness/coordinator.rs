@@ -52,6 +52,13 @@ impl Setup {
         self
     }
 
+    /// Listens for agents there instead.
+    pub fn with_agents(mut self, address: &str) -> Self {
+        self.settings =
+            self.settings.replacen("agents = \"127.0.0.1:0\"", &format!("agents = {address:?}"), 1);
+        self
+    }
+
     /// Asks these Mesos masters every two seconds.
     pub fn with_mesos(self, master: &str) -> Self {
         self.with(&format!("[mesos]\nmasters = [\"{master}\"]\nevery = \"2s\"\ntimeout = \"2s\""))
@@ -190,6 +197,13 @@ impl Coordinator {
     pub fn stop(mut self) -> Setup {
         self.daemon.stop();
         self.setup
+    }
+
+    /// Ends it without a word, as a crash would, and gives its setup and state back.
+    pub fn kill(mut self) -> Result<Setup> {
+        self.daemon.signal(nix::sys::signal::Signal::SIGKILL)?;
+        self.daemon.stop();
+        Ok(self.setup)
     }
 }
 
