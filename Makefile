@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test
+.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test crashes story-silent
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -25,6 +25,8 @@ help:
 	@echo 'make cluster  a whole site in containers: Puppet, a coordinator, a master, two agents; until Ctrl-C  (PROGRAMS=FOLDER)'
 	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
 	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
+	@echo 'make crashes  kills the real coordinator at random places of real operations  (SEED=1)'
+	@echo 'make story-silent  a node that froze is reset from outside and comes back: eight minutes, mostly of silence'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
 # Only the program's own words may reach standard output: tools read it.
@@ -108,3 +110,15 @@ vm: $(if $(PROGRAMS),,build)
 
 vm-test: $(if $(PROGRAMS),,build)
 	@exec tests/vm/vm.sh test $(or $(PROGRAMS),$(bin))
+
+# Minutes long, since proofs of emptiness and health take a minute each: no part of `make test`.
+crashes: build
+	@tests/lab/install.sh >&2
+	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
+	@SEED=$(SEED) exec $(bin)/examples/crashes
+
+# A node counts as silent for good after five minutes, and there is no way around that: no part of `make test`.
+story-silent: build
+	@tests/lab/install.sh >&2
+	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
+	@exec $(bin)/examples/story-silent

@@ -97,6 +97,14 @@ impl Mesos {
         self.wait_ready()
     }
 
+    /// Ends it and starts it again with so many of its agents, which keep their ids: the others are gone until later.
+    pub fn start_again_with(&mut self, agents: usize) -> Result<()> {
+        self.daemon.stop();
+        self.daemon = launch(&self.start, &self.scratch, self.port, agents)?;
+        self.agents = agents;
+        self.wait_ready()
+    }
+
     /// Stops it in its tracks: connections stay open, and nothing answers.
     pub fn pause(&self) -> Result<()> {
         self.daemon.signal(Signal::SIGSTOP)

@@ -92,6 +92,11 @@ impl PlayedMachine {
         format!("{}-boot-{}", self.name, self.boots)
     }
 
+    /// How often it has booted.
+    pub fn boots(&self) -> usize {
+        self.boots
+    }
+
     /// It goes down without a word.
     pub fn go_down(&mut self) -> Result<()> {
         let Some(agent) = self.agent.take() else { return Ok(()) };

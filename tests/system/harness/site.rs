@@ -55,8 +55,15 @@ impl Site {
 
     /// Kills the coordinator without a word and starts it again.
     pub fn crash(&mut self) -> Result<()> {
+        self.crash_while(|| Ok(()))
+    }
+
+    /// The same, and something happens while it is away.
+    pub fn crash_while(&mut self, happening: impl FnOnce() -> Result<()>) -> Result<()> {
         let coordinator = self.coordinator.take().context("find the coordinator")?;
-        self.coordinator = Some(coordinator.kill()?.start()?);
+        let setup = coordinator.kill()?;
+        happening()?;
+        self.coordinator = Some(setup.start()?);
         Ok(())
     }
 
@@ -99,7 +106,7 @@ impl Site {
         })
     }
 
-    /// Waits until a step is in one of these states; the last place counts where a step comes twice.
+    /// Waits until a step is in one of these states.
     pub fn wait_step(&self, id: &str, step: &str, states: &[&str]) -> Result<Value> {
         self.wait_operation(id, &format!("{step} to be {states:?}"), |operation| {
             let found = step_of(operation, step)?;
@@ -130,9 +137,11 @@ impl Site {
     }
 }
 
-/// The step of an operation with this word; the last one where it comes twice.
+/// The step of an operation with this word; where it comes twice, the last one that has begun.
 pub fn step_of<'operation>(operation: &'operation Value, step: &str) -> Option<&'operation Value> {
-    operation["steps"].as_array()?.iter().rfind(|one| one["step"] == step)
+    let mut found = operation["steps"].as_array()?.iter().filter(|one| one["step"] == step);
+    let first = found.next()?;
+    Some(found.rfind(|one| one["state"] != "pending").unwrap_or(first))
 }
 
 /// The words of what happened, in their order.
