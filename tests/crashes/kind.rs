@@ -53,8 +53,8 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// All of them, those that leave nothing behind first.
-    pub const ALL: [Self; 4] = [Self::Prepull, Self::Drain, Self::Return, Self::Reboot];
+    /// All of them. They share the agents of Mesos, one after the other: what a drain leaves cordoned, a return needs so.
+    pub const ALL: [Self; 4] = [Self::Reboot, Self::Drain, Self::Return, Self::Prepull];
 
     fn word(self) -> &'static str {
         match self {
@@ -127,10 +127,13 @@ impl Kind {
         let setup = Setup::new(&policy)?.with_mesos(&lab.mesos.master_url());
         let (agent, socket): (String, PathBuf) = (lab.mesos.agent_url(number + 1), lab.docker.socket());
         Site::start(setup, NODE, move |node: Node| {
-            let node = node.with("mesos_agent").text("checks.mesos_agent.url", &agent);
+            // A dozen on one machine are slower than one.
+            let node = node.looking_every("5s").with("mesos_agent").text("checks.mesos_agent.url", &agent);
             match self {
                 // Left to itself it would pull the image some day.
                 Self::Prepull => node
+                    // Room is looked for where Docker keeps its images.
+                    .text("paths.root", "/")
                     .text("checks.docker.socket", socket.display())
                     .set("prepull.enabled", true)
                     .text("prepull.start_jitter", "24h")

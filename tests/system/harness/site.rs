@@ -35,13 +35,15 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts both; the coordinator keeps its addresses when it starts again.
+    /// Starts both and waits for the node's first report; the coordinator keeps its addresses when it starts again.
     pub fn start(setup: Setup, node: &str, furnish: impl Fn(Node) -> Node + Send + 'static) -> Result<Self> {
         let address = |port: u16| format!("127.0.0.1:{port}");
         let setup = setup.with_operators(&address(free_port()?)).with_agents(&address(free_port()?));
         let coordinator = setup.start()?;
         let mut machine = PlayedMachine::new(node, &coordinator, furnish)?;
         machine.boot()?;
+        let path = format!("nodes/{node}");
+        coordinator.wait_for("its first report", &path, |detail| detail["reported_at"].as_str().map(drop))?;
         Ok(Self { coordinator: Some(coordinator), node: node.to_owned(), machine })
     }
 
