@@ -93,8 +93,7 @@ impl Mesos {
     pub fn start_again_with_new_ids(&mut self) -> Result<()> {
         self.daemon.stop();
         fs::remove_dir_all(self.scratch.join("work/agents")).context("forget the agents' ids")?;
-        self.daemon = launch(&self.start, &self.scratch, self.port, self.agents)?;
-        self.wait_ready()
+        self.start_again_with(self.agents)
     }
 
     /// Ends it and starts it again with so many of its agents, which keep their ids: the others are gone until later.
