@@ -49,6 +49,9 @@ fn story() -> Result<()> {
     site.coordinator()?.wait_for("its task to be seen", &format!("nodes/{NODE}"), |node| {
         node["living_tasks"].to_string().contains("endless.0").then_some(())
     })?;
+    site.coordinator()?.wait_for("its verification", &format!("nodes/{NODE}"), |node| {
+        node["boot"]["verified_at"].as_str().map(drop)
+    })?;
     say("the node is healthy and runs endless.0; now it freezes, and the coordinator is killed meanwhile");
 
     site.machine.go_down()?;

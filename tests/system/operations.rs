@@ -204,16 +204,19 @@ fn a_protected_node_is_never_rebuilt_or_deleted_and_its_reboot_asks_for_a_yes() 
                 "{action} {more}: {refusal:#}"
             );
         }
-        let mut command = std::process::Command::new(needs_binary("millwright").unwrap());
         let socket = format!("unix:{}", coordinator.socket().display());
-        let output =
-            output_of(command.args(["--server", &socket, "may", action, "alibuild03"]), LIMIT).unwrap();
-        assert_eq!(output.status.code(), Some(12), "{output:?}");
+        let typed = ["--reason", "a story", "--typed", "alibuild03"];
+        let asked = &typed[..if action == "delete" { 4 } else { 2 }];
+        for words in [&["may", action, "alibuild03"][..], &[&[action, "alibuild03"], asked].concat()] {
+            let mut command = std::process::Command::new(needs_binary("millwright").unwrap());
+            let output = output_of(command.args(["--server", &socket]).args(words), LIMIT).unwrap();
+            assert_eq!(output.status.code(), Some(12), "{words:?}: {output:?}");
+        }
     }
     let bearer = format!("Bearer {}", token_of_jane(coordinator, "operate"));
     let page = format!("{}/nodes/alibuild03", coordinator.url());
     let (status, page) = get_with(&page, &[("authorization".to_owned(), bearer)]).unwrap();
-    assert_eq!(status, 200);
+    assert!(status == 200 && page.contains("Drain it…"), "somebody who may begin something: {page}");
     for button in ["Rebuild it…", "Delete it…"] {
         assert!(!page.contains(button), "{button} is on its page: {page}");
     }
