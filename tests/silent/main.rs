@@ -4,6 +4,7 @@
 //! Coordinator, agent, Mesos 1.11.0 and the task are real. Played are the freeze (the agent is killed, its Mesos agent is
 //! gone, its ssh refuses) and the cloud's reset, which is a script that leaves a mark.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that tells what it sees")]
+#![allow(clippy::indexing_slicing, reason = "a member that an answer in JSON lacks is null")]
 
 // The lab of the stories; a path on the folder, since on the file its own modules would not be found.
 #[path = "../system"]

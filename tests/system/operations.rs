@@ -56,7 +56,7 @@ fn is_deactivated(mesos: &Mesos) -> bool {
     mesos.state().unwrap()["slaves"][0]["deactivated"] == true
 }
 
-fn waits_for<'a>(site: &Site, id: &str, words: &'a str) -> Value {
+fn waits_for(site: &Site, id: &str, words: &str) -> Value {
     let said = |operation: &Value| {
         let waiting = &operation["waiting"];
         waiting.to_string().contains(words).then(|| waiting.clone())
