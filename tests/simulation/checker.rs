@@ -142,11 +142,12 @@ impl Checker {
 
 /// After each round of the coordinator.
 pub fn look(world: &mut World) {
-    let mut checker = std::mem::take(&mut world.checker);
-    for violation in super::judge::judge(world, &mut checker.judged) {
-        checker.violate(violation.0, violation.1);
+    let mut judged = std::mem::take(&mut world.checker.judged);
+    let wrong = super::judge::judge(world, &mut judged);
+    world.checker.judged = judged;
+    for (invariant, sentence) in wrong {
+        world.checker.violate(invariant, sentence);
     }
-    world.checker = checker;
     let Some(coordinator) = &world.coordinator else { return };
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let mut permits: BTreeMap<Class, Vec<String>> = BTreeMap::new();

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::operations::Tracked;
 use millwright_decision::{
     Action, Class, Code, Consent,
-    operation::{Event, Outcome, Phase, Step},
+    operation::{Event, Operation, Outcome, Phase, Step},
 };
+use millwright_protocol::NodeName;
 use std::collections::BTreeMap;
 
 type Found = (&'static str, String);
@@ -56,6 +57,10 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
             if (permit.is_some() || is_first_cordon) && uptime < WARM_UP && !operation.wish.is_silent {
                 return Some(("S6", format!("{id} began {step} {} s after the start", uptime.as_secs())));
             }
+            let missing = coordinator.awaited.iter().filter(|name| is_counted(world, name)).count();
+            if (permit.is_some() || is_first_cordon) && missing > coordinator.may_miss {
+                return Some(("S6", format!("{id} began {step} while {missing} nodes had not been heard of")));
+            }
             permit.as_ref()?;
             may_be_given(world, tracked, at)
                 .or_else(|| is_agreed(world, tracked, place, at, step))
@@ -103,6 +108,13 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
         }
         _ => None,
     }
+}
+
+fn is_counted(world: &World, name: &NodeName) -> bool {
+    world.policy.nodes.contains_key(name)
+        && world.coordinator.as_ref().is_some_and(|coordinator| {
+            coordinator.fleet().snapshot().nodes.get(name).is_none_or(|node| !node.is_uncounted())
+        })
 }
 
 /// Whether something irreversible had been begun before an event.
@@ -154,20 +166,28 @@ fn is_agreed(world: &World, tracked: &Tracked, place: usize, at: Timestamp, step
 /// Operations take nodes of one zone at a time (S3).
 fn other_zone(world: &World, tracked: &Tracked) -> Option<Found> {
     let operation = &tracked.operation;
-    let zone_of = |name| world.policy.nodes.get(name).and_then(|listed| listed.zone.as_deref());
+    let zone_of = |name: &NodeName| world.policy.nodes.get(name).and_then(|listed| listed.zone.as_deref());
     let zone = zone_of(&operation.wish.node)?;
     if operation.wish.class == Class::Master || world.ill_since(&operation.wish.node).is_some() {
         return None;
     }
-    let mut open = world.coordinator.as_ref()?.operations.list();
+    let coordinator = world.coordinator.as_ref()?;
+    let fleet = coordinator.fleet();
+    let counts = |name| fleet.snapshot().nodes.get(name).is_some_and(|node| !node.is_uncounted());
+    let mut open = coordinator.operations.list();
     let other = open.find(|other| {
         let wish = &other.operation.wish;
         other.operation.permit.is_some()
+            && counts(&wish.node)
             && wish.class == operation.wish.class
             && wish.node != operation.wish.node
             && zone_of(&wish.node).is_some_and(|other| other != zone)
     })?;
-    Some(("S3", format!("{} and {} take nodes of two zones", operation.id, other.operation.id)))
+    let told = |operation: &Operation| {
+        let wish = &operation.wish;
+        format!("{} ({} of {} in {:?})", operation.id, wish.action, wish.node, zone_of(&wish.node))
+    };
+    Some(("S3", format!("{} begins beside {}", told(operation), told(&other.operation))))
 }
 
 /// Nobody is forgotten: every operation moves, waits for something that is told, or has asked (L1, L7); and a node that is

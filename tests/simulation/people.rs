@@ -212,6 +212,7 @@ fn look_after(world: &mut World, by: &str) {
             .map(|(name, _)| name.clone())
             .collect();
         for name in missing.into_iter().chain(changed) {
+            coordinator.awaited.remove(&name);
             let _ = fleet.accept(&name, "seen", by, now);
         }
         for (name, node) in &world.nodes {

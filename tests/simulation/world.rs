@@ -10,9 +10,10 @@ use super::{
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::{
-    fleet::{Fleet, Knock, MasterAgent, MasterAnswer},
+    fleet::{Fleet, Knock, MasterAgent, MasterAnswer, NodeRecord, Remembered},
     operations::{Operations, Task},
     store::journal::{Failure, Journal, MemoryJournal},
+    view::NodeState,
 };
 use millwright_decision::{
     Class, Mode, Policy, Protection,
@@ -103,6 +104,10 @@ pub struct Coordinator {
     pub started_at: Timestamp,
     /// Operations whose effects it is carrying out.
     pub in_flight: BTreeSet<String>,
+    /// Nodes that were healthy before it started and have not been heard of since.
+    pub awaited: BTreeSet<NodeName>,
+    /// How many may stay away.
+    pub may_miss: usize,
 }
 
 impl Coordinator {
@@ -132,6 +137,8 @@ pub struct World {
     pub coordinator: Option<Coordinator>,
     /// One that does not know yet that another has taken over, and until when it may live on.
     pub old: Option<(Coordinator, Timestamp)>,
+    /// What the store knows of nodes.
+    remembered: BTreeMap<NodeName, NodeRecord>,
     /// When the policy was last edited.
     pub policy_changed_at: Timestamp,
     pub checker: Checker,
@@ -183,6 +190,7 @@ impl World {
             journal: MemoryJournal::new(false),
             coordinator: None,
             old: None,
+            remembered: BTreeMap::new(),
             policy_changed_at: now,
             checker: Checker::default(),
             coverage: Coverage::default(),
@@ -355,7 +363,11 @@ impl World {
         }
         self.runs += 1;
         self.journal = self.journal.reopen();
-        let fleet = Fleet::new(Arc::clone(&self.policy), self.now);
+        let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
+        let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
+        let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
+        let awaited: BTreeSet<NodeName> = nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
+        fleet.restore(Remembered { nodes, ..Remembered::default() }, self.now);
         self.writes.lock().unwrap().newest = self.journal.fence();
         let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };
         let operations = Operations::open(Arc::new(journal)).unwrap();
@@ -371,10 +383,20 @@ impl World {
             run: self.runs,
             started_at: self.now,
             in_flight: BTreeSet::new(),
+            may_miss: (awaited.len() / 20).max(1),
+            awaited,
         });
     }
 
+    /// What is known of nodes goes to the store, where the next coordinator finds it.
+    fn save(&mut self) {
+        let Some(coordinator) = &self.coordinator else { return };
+        let unsaved = coordinator.fleet().unsaved(usize::MAX, self.now);
+        self.remembered.extend(unsaved.into_iter().map(|record| (record.node.clone(), record)));
+    }
+
     pub fn crash_coordinator(&mut self, seconds: i64) {
+        self.save();
         if self.coordinator.take().is_some() {
             self.coverage.count("fault/crash_coordinator");
             self.journal.crash();
@@ -431,6 +453,7 @@ impl World {
 
     /// The coordinator loses touch with its store for a while, and another one is started beside it.
     pub(super) fn start_second(&mut self) {
+        self.save();
         let Some(old) = self.coordinator.take() else { return };
         self.coverage.count("fault/second_coordinator");
         let until = self.now + SignedDuration::from_secs(self.chance.between(30, 1800));
@@ -508,14 +531,19 @@ impl World {
             self.coverage.count("fault/message_lost");
             return;
         }
-        let late = if self.trouble("messages", 200) {
-            self.chance.between(60, 900)
+        // In the worst moment: an order is on its way, and another coordinator takes over.
+        let is_overtaken = self.old.is_none() && self.trouble("second_coordinator", 60);
+        if is_overtaken {
+            self.after(0, Happening::SecondStarts);
+        }
+        let late = if is_overtaken || self.trouble("messages", 200) {
+            self.chance.between(60, 2400)
         } else {
             self.chance.between(0, 4)
         };
         if self.trouble("messages", 500) {
             self.coverage.count("fault/message_twice");
-            let again = self.chance.between(1, 900);
+            let again = self.chance.between(1, 2400);
             self.after(again, Happening::DeliverOrder(name.clone(), order.clone()));
         }
         self.after(late, Happening::DeliverOrder(name, order));

@@ -39,6 +39,7 @@ impl World {
         let Some(coordinator) = old.or(self.coordinator.as_mut()) else { return };
         coordinator.fleet().take_report(name, report, now);
         let fence = coordinator.operations.fence();
+        coordinator.awaited.remove(name);
         self.checker.heard(name, fence);
         if let Some(node) = self.nodes.get_mut(name) {
             let moment = node.moment(now);
@@ -92,6 +93,14 @@ impl World {
         let now = self.now;
         if matches!(event.state, OrderState::Prepared { .. }) {
             super::super::people::at_the_last_moment(self, name);
+            if self.trouble("partition", 200) {
+                self.coverage.count("fault/partition");
+                let until = self.now + SignedDuration::from_secs(self.chance.between(200, 600));
+                if let Some(node) = self.nodes.get_mut(name) {
+                    node.cut_off_until = until;
+                }
+                return;
+            }
         }
         let is_for_old = self.old.is_some() && self.chance.happens(3000);
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);

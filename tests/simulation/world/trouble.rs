@@ -46,6 +46,7 @@ impl World {
                 if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_up) {
                     node.start_agent(now);
                 }
+                self.recover(&name);
             }
             7 if self.trouble("hand_reboot", 10_000) => {
                 self.coverage.count("fault/hand_reboot");
