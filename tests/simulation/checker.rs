@@ -130,7 +130,8 @@ impl Checker {
             }
             _ => false,
         };
-        let found = writes.record.get(&task.operation).is_some_and(|all| all.iter().any(|(.., event)| is_it(event)));
+        let found =
+            writes.record.get(&task.operation).is_some_and(|all| all.iter().any(|(.., event)| is_it(event)));
         if !found && !self.is_put_back {
             self.violate(
                 "S15",
@@ -367,8 +368,7 @@ fn put_back(world: &World) -> Option<(&'static str, String)> {
     if !world.checker.is_put_back {
         return None;
     }
-    let ours =
-        Seen { fence: world.journal.fence(), position: coordinator_position(world), ordered_at: None };
+    let ours = Seen { fence: world.journal.fence(), position: coordinator_position(world), ordered_at: None };
     let knows = |node: &&SimNode| {
         let seen = node.agent.as_ref().and_then(|agent| agent.seen());
         node.is_up

@@ -1,7 +1,7 @@
 //! A journal that counts what is written to it and has the coordinator die at a chosen write: before it, or right after.
 
-use millwright_coordinator::store::journal::{Draft, Journal, JournalError, MemoryJournal, Read};
 use jiff::Timestamp;
+use millwright_coordinator::store::journal::{Draft, Journal, JournalError, MemoryJournal, Read};
 use millwright_decision::operation::{Event, Outcome};
 use millwright_protocol::Fence;
 use std::{
@@ -54,8 +54,10 @@ impl Writes {
     }
 
     fn note(&mut self, position: u64, draft: &Draft) {
-        if matches!(draft.kind.as_str(), "requested" | "began" | "committed" | "undo_began" | "granted" | "cancelled")
-            && let Ok(event) = serde_json::from_str(&draft.payload)
+        if matches!(
+            draft.kind.as_str(),
+            "requested" | "began" | "committed" | "undo_began" | "granted" | "cancelled"
+        ) && let Ok(event) = serde_json::from_str(&draft.payload)
         {
             self.record.entry(draft.stream.clone()).or_default().push((position, draft.at, event));
         }

@@ -59,7 +59,10 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
             }
             let missing = coordinator.awaited.iter().filter(|name| is_counted(world, name)).count();
             if (permit.is_some() || is_first_cordon) && missing > coordinator.may_miss {
-                return Some(("S6", format!("{id} began {step} while {missing} nodes had not been heard of")));
+                return Some((
+                    "S6",
+                    format!("{id} began {step} while {missing} nodes had not been heard of"),
+                ));
             }
             permit.as_ref()?;
             may_be_given(world, tracked, at)
@@ -160,7 +163,10 @@ fn is_agreed(world: &World, tracked: &Tracked, place: usize, at: Timestamp, step
     if announced.is_some_and(|told| at.duration_since(told) >= wait) {
         return None;
     }
-    Some(("S14", format!("{step} of {} was begun, and nobody agreed to it as it is now", tracked.operation.id)))
+    Some((
+        "S14",
+        format!("{step} of {} was begun, and nobody agreed to it as it is now", tracked.operation.id),
+    ))
 }
 
 /// Operations take nodes of one zone at a time (S3).
@@ -219,8 +225,14 @@ pub fn served(world: &World) -> Vec<Found> {
         }
         let guards = [Code::BudgetSpent, Code::BrakeTripped, Code::DrainBudget, Code::OtherZoneOut];
         let is_kept = waiting.reasons.iter().any(|reason| guards.contains(&reason.code));
-        if is_kept && is_known_broken(world, tracked) && world.now.duration_since(coordinator.started_at) > KNOWN {
-            found.push(("L1", format!("{id} is to repair {} and waits for the healthy ones", operation.wish.node)));
+        if is_kept
+            && is_known_broken(world, tracked)
+            && world.now.duration_since(coordinator.started_at) > KNOWN
+        {
+            found.push((
+                "L1",
+                format!("{id} is to repair {} and waits for the healthy ones", operation.wish.node),
+            ));
         }
     }
     found
@@ -228,7 +240,8 @@ pub fn served(world: &World) -> Vec<Found> {
 
 fn is_known_broken(world: &World, tracked: &Tracked) -> bool {
     world.nodes.get(&tracked.operation.wish.node).is_some_and(|node| {
-        let is_heard = node.is_up && !node.is_hung && node.agent.as_ref().is_some_and(|agent| !agent.is_going_down());
+        let is_heard =
+            node.is_up && !node.is_hung && node.agent.as_ref().is_some_and(|agent| !agent.is_going_down());
         let since = node.ill_since.unwrap_or(world.now);
         is_heard
             && !node.volume_ok

@@ -19,11 +19,11 @@ pub fn act(world: &mut World) {
     let Some(coordinator) = &world.coordinator else { return };
     let _ = coordinator;
     match world.chance.below(10) {
-        0..=3 => ask_for_something(world, by),
-        4 => cancel_something(world, by),
-        5 => hold_something(world, by),
-        6 => pause_or_resume(world, by),
-        7 => return_something(world, by),
+        0..=4 => ask_for_something(world, by),
+        5 => cancel_something(world, by),
+        6 => hold_something(world, by),
+        7 => pause_or_resume(world, by),
+        8 => return_something(world, by),
         _ => {}
     }
     world.advance();
@@ -37,6 +37,7 @@ fn ask_for_something(world: &mut World, by: &str) {
         Action::Reboot,
         Action::Reboot,
         Action::Drain,
+        Action::Rebuild,
         Action::Rebuild,
         Action::Return,
         Action::Prepull,
@@ -232,6 +233,9 @@ fn look_after(world: &mut World, by: &str) {
             let _ = fleet.dead(name, "it does not come back", by, now);
             world.coverage.count("people/declared_dead");
         }
+    }
+    if coordinator.operations.words().pause.is_some() && world.chance.happens(3000) {
+        let _ = coordinator.operations.resume(by, "it is over", now);
     }
     repair_silent(world, by);
     answer(world, by);

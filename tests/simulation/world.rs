@@ -348,7 +348,7 @@ impl World {
             Happening::MesosBack => {}
             Happening::People => {
                 super::people::act(self);
-                let after = self.chance.between(300, 1800);
+                let after = self.chance.between(200, 1200);
                 self.after(after, Happening::People);
             }
             Happening::RaiseGeneration => self.raise_generation(),
@@ -366,7 +366,8 @@ impl World {
         let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
         let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
         let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
-        let awaited: BTreeSet<NodeName> = nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
+        let awaited: BTreeSet<NodeName> =
+            nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
         fleet.restore(Remembered { nodes, ..Remembered::default() }, self.now);
         self.writes.lock().unwrap().newest = self.journal.fence();
         let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };

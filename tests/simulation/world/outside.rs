@@ -163,11 +163,11 @@ impl World {
         let Some(name) = command.get(1).and_then(|word| word.parse::<NodeName>().ok()) else {
             return Outcome::not_done("no node is named");
         };
-        if self.trouble("cloud", 400) {
+        if self.trouble("cloud", 800) {
             self.coverage.count_word("fault/cloud_refuses", step.as_str());
             return self.policy.executors.outcome(step, Some(2), "usage");
         }
-        let is_half = self.trouble("cloud", 400);
+        let is_half = self.trouble("cloud", 800);
         if is_half {
             self.coverage.count_word("fault/cloud_half_done", step.as_str());
             if self.chance.happens(5000) {

@@ -86,7 +86,8 @@ impl World {
     fn edit_policy(&mut self, name: &NodeName) {
         self.coverage.count("fault/policy");
         let mut policy = Policy::clone(&self.policy);
-        policy.version = format!("{}+{}", policy.version, self.coverage.counts.get("fault/policy").unwrap_or(&0));
+        policy.version =
+            format!("{}+{}", policy.version, self.coverage.counts.get("fault/policy").unwrap_or(&0));
         let protects = self.chance.happens(5000);
         if let Some(node) = policy.nodes.get_mut(name).filter(|node| protects && node.class == Class::Agent) {
             node.protections.extend([Protection::NeverRebuild, Protection::NeverDelete]);
