@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test crashes story-silent
+.PHONY: help try demo build check test mutants planted bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test crashes story-silent
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test     installs what it needs, then lints, scenarios, stories against real systems'
 	@echo 'make check    format, lints, licences'
 	@echo 'make mutants  plants bugs and expects the tests to notice'
+	@echo 'make planted  plants bugs and expects the simulation to name the invariant that each breaks  (BUG=WORDS)'
 	@echo 'make model    every order of events of the permit'\''s protocol, in larger worlds than the tests have time for'
 	@echo 'make bench    our programs beside their peers, as ratios'
 	@echo 'make simulate  days of a cluster in seconds, with everything that can go wrong  (HOURS=48 SEED=1 SEEDS=100)'
@@ -61,6 +62,10 @@ test:
 # Longer than a test may take: each planted bug is a build of its own.
 mutants:
 	$(CARGO) run --quiet --locked -p millwright-tests --example mutants -- "$(MUTANT)"
+
+# One build of a copy with every bug as a switch, then up to 1000 histories for each.
+planted:
+	$(CARGO) run --quiet --locked -p millwright-tests --example planted -- "$(BUG)"
 
 # The same sources as in `make test`, optimised: the checker's work is in the model's own package.
 model:

@@ -3,8 +3,12 @@
 
 #![expect(clippy::print_stdout, reason = "a program that reports to a person")]
 
+mod copy;
+
 use anyhow::{Context, Result, bail, ensure};
+use copy::copy_sources;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -48,7 +52,7 @@ fn main() -> Result<ExitCode> {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let mutants = read_all(&root.join("tests/mutants/planted.txt"))?;
     let copy = tempfile::Builder::new().prefix("mw-mutants-").tempdir()?;
-    copy_sources(&root, copy.path())?;
+    copy_sources(&root, copy.path(), &BTreeMap::new())?;
     let bench = Bench { tree: copy.path().to_owned(), target: root.join("target/mutants") };
     if let Some(said) = bench.failure(&[SCENARIOS, COORDINATOR, AGENT])? {
         bail!("the tests fail before anything is planted; mend that first\n{said}");
@@ -82,22 +86,6 @@ fn read(paragraph: &str) -> Result<Mutant> {
             .with_context(|| format!("{line:?} does not begin with {prefix:?}"))
     };
     Ok(Mutant { promise: next("")?, file: next("")?.into(), find: next("- ")?, put: next("+ ")? })
-}
-
-/// Copies what git knows of, so that build output stays behind.
-fn copy_sources(root: &Path, into: &Path) -> Result<()> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root)
-        .output()
-        .context("ask git for the files")?;
-    ensure!(listed.status.success(), "git ls-files failed in {}", root.display());
-    for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
-        let target = into.join(name);
-        fs::create_dir_all(target.parent().context("a file has a folder")?)?;
-        fs::copy(root.join(name), &target).with_context(|| format!("copy {name}"))?;
-    }
-    Ok(())
 }
 
 /// A copy of the sources in which bugs are planted.

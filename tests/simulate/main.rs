@@ -11,6 +11,8 @@ mod coverage;
 mod crash;
 #[path = "../simulation/history.rs"]
 mod history;
+#[path = "../simulation/judge.rs"]
+mod judge;
 #[path = "../simulation/node.rs"]
 mod node;
 #[path = "../simulation/people.rs"]

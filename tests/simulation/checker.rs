@@ -1,7 +1,7 @@
 //! What must never happen, compared with what really happened: the world's own truth, not what the coordinator believes.
 //! Each check names the invariant that it stands for (S1–S24 and L1–L7 of the project's rules).
 
-use super::{coverage::Coverage, node::SimNode, world::World};
+use super::{coverage::Coverage, crash::Writes, node::SimNode, world::World};
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::{
     operations::{Operations, Task},
@@ -28,13 +28,22 @@ pub struct Violation {
 #[derive(Debug, Default)]
 pub struct Checker {
     pub violation: Option<Violation>,
-    rebooted: BTreeSet<String>,
+    pub rebooted: BTreeSet<String>,
+    /// Orders that agents have begun, and those whose deed came to its end.
+    begun: BTreeSet<String>,
+    pub ended_well: BTreeSet<String>,
+    /// Effects of the cloud that came about: operation, step.
+    pub done: BTreeSet<(String, Step)>,
+    /// Events of each operation that were judged.
+    judged: BTreeMap<String, usize>,
     reboots: BTreeMap<NodeName, Vec<Timestamp>>,
     fences: BTreeMap<NodeName, Fence>,
     /// Events of each operation that were acknowledged.
     recorded: BTreeMap<String, u64>,
     /// The store was put back, and no person has raised the generation since.
-    is_put_back: bool,
+    pub is_put_back: bool,
+    /// It was, some time in this history: numbers may have been given twice.
+    pub was_put_back: bool,
 }
 
 impl Checker {
@@ -43,8 +52,11 @@ impl Checker {
     }
 
     /// A journal was replayed: nothing that was acknowledged is missing (S15).
-    pub fn replayed(&mut self, operations: &Operations) {
-        for tracked in operations.list() {
+    pub fn replayed(&mut self, operations: &Operations, damaged: &BTreeSet<String>) {
+        for stream in damaged {
+            self.recorded.remove(stream);
+        }
+        for tracked in operations.list().filter(|tracked| !damaged.contains(&tracked.operation.id)) {
             let id = &tracked.operation.id;
             let known = self.recorded.get(id).copied().unwrap_or(0);
             if tracked.operation.events < known {
@@ -62,6 +74,8 @@ impl Checker {
     /// An older copy is put in the place of the store: what was recorded since is gone, and everybody may know it.
     pub fn restored(&mut self, last: u64, journal: &MemoryJournal) {
         self.is_put_back = true;
+        self.was_put_back = true;
+        self.judged.clear();
         let kept = journal.read().unwrap().entries.into_iter().filter(|entry| entry.position <= last);
         self.recorded.clear();
         for entry in kept {
@@ -74,27 +88,50 @@ impl Checker {
         self.is_put_back = false;
     }
 
-    /// An agent has begun an order: its fence never goes back (S8).
-    pub fn begun(&mut self, name: &NodeName, order: &Order, _now: Timestamp) {
+    /// A coordinator has answered a report.
+    pub fn heard(&mut self, name: &NodeName, fence: Fence) {
         let highest = self.fences.entry(name.clone()).or_default();
-        if order.fence < *highest {
-            let (found, highest) = (order.fence, *highest);
-            return self
-                .violate("S8", format!("{name} began an order of {found:?} after one of {highest:?}"));
+        *highest = fence.max(*highest);
+    }
+
+    /// An agent has begun an order: once, in its time and boot, and never for a coordinator that is not the newest it knows.
+    pub fn begun(&mut self, name: &NodeName, boot_id: &str, order: &Order, now: Timestamp) {
+        let highest = self.fences.entry(name.clone()).or_default();
+        let (found, known) = (order.fence, *highest);
+        *highest = found.max(known);
+        let id = &order.id;
+        if found < known {
+            self.violate("S8", format!("{name} began {id} of {found:?} after it had heard {known:?}"));
         }
-        *highest = order.fence;
+        if !self.begun.insert(id.clone()) {
+            self.violate("S10", format!("{name} began {id} a second time"));
+        }
+        if now > order.void_at() {
+            self.violate("S11", format!("{name} began {id} after it was void"));
+        }
+        if order.target.boot_id != boot_id {
+            self.violate("S11", format!("{name} began {id}, which was for another boot"));
+        }
+    }
+
+    /// What an order asked for is so.
+    pub fn ended_well(&mut self, id: &str) {
+        self.ended_well.insert(id.to_owned());
     }
 
     /// No effect without its intent on the disk (S15).
-    pub fn effect_is_recorded(&mut self, journal: &MemoryJournal, task: &Task) {
-        let wanted = if task.is_undo { "undo_began" } else { "began" };
-        let number = if task.is_undo { "" } else { "\"step\":" };
-        let _ = number;
-        let found = journal.read().unwrap().entries.into_iter().any(|entry| {
-            entry.draft.stream == task.operation
-                && entry.draft.kind == wanted
-                && is_about(&entry.draft.payload, task)
-        });
+    pub fn effect_is_recorded(&mut self, writes: &Writes, task: &Task) {
+        let is_it = |event: &Event| match event {
+            Event::Began { step, attempt, .. } => {
+                !task.is_undo && *step == task.place && *attempt == task.attempt
+            }
+            Event::UndoBegan { step, attempt } => {
+                task.is_undo && *step == task.place && *attempt == task.attempt
+            }
+            _ => false,
+        };
+        let found =
+            writes.record.get(&task.operation).is_some_and(|all| all.iter().any(|(.., event)| is_it(event)));
         if !found && !self.is_put_back {
             self.violate(
                 "S15",
@@ -104,17 +141,14 @@ impl Checker {
     }
 }
 
-fn is_about(payload: &str, task: &Task) -> bool {
-    match serde_json::from_str::<Event>(payload) {
-        Ok(Event::Began { step, attempt, .. } | Event::UndoBegan { step, attempt }) => {
-            step == task.place && attempt == task.attempt
-        }
-        _ => false,
-    }
-}
-
 /// After each round of the coordinator.
 pub fn look(world: &mut World) {
+    let mut judged = std::mem::take(&mut world.checker.judged);
+    let wrong = super::judge::judge(world, &mut judged);
+    world.checker.judged = judged;
+    for (invariant, sentence) in wrong {
+        world.checker.violate(invariant, sentence);
+    }
     let Some(coordinator) = &world.coordinator else { return };
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let mut permits: BTreeMap<Class, Vec<String>> = BTreeMap::new();
@@ -122,11 +156,17 @@ pub fn look(world: &mut World) {
     for tracked in coordinator.operations.list() {
         let operation = &tracked.operation;
         let id = &operation.id;
-        recorded.push((id.clone(), operation.events));
         if operation.is_over() {
+            if operation.changed_at == world.now {
+                recorded.push((id.clone(), operation.events));
+            }
             if operation.permit.is_some() {
                 found.push(("L2", format!("{id} is over and holds a permit")));
             }
+            continue;
+        }
+        recorded.push((id.clone(), operation.events));
+        if tracked.broken.is_some() {
             continue;
         }
         if operation.permit.is_some() {
@@ -139,6 +179,10 @@ pub fn look(world: &mut World) {
                 found.push(("S12", format!("{id}: nobody knows how {step} ended, and its permit is gone")));
             }
         }
+        let undone = operation.steps.iter().map(|record| record.undo_attempt).max().unwrap_or(0);
+        if undone > 5 {
+            found.push(("S13", format!("{id} has tried {undone} times to take something back")));
+        }
         let is_open = matches!(operation.phase, Phase::Forward | Phase::Undoing);
         let waited = world.now.duration_since(operation.changed_at);
         let people = coordinator.operations.waiting(id).is_some_and(|waiting| waiting.needs_people);
@@ -146,6 +190,7 @@ pub fn look(world: &mut World) {
             found.push(("L1", format!("{id} has not moved for {} h and asks nobody", waited.as_hours())));
         }
     }
+    found.extend(super::judge::served(world));
     if let Some(ids) = permits.get(&Class::Master).filter(|ids| ids.len() > 1) {
         found.push(("S1", format!("two masters at once: {}", ids.join(", "))));
     }
@@ -189,6 +234,7 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
     }
     before.push(now);
     found.extend(without_permit(world, &order.operation, Step::Reboot));
+    found.extend(called_off(world, &order.operation));
     found.extend(too_many(world, name));
     found.extend(put_back(world));
     for (invariant, sentence) in found {
@@ -197,11 +243,13 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
 }
 
 /// The cloud does something irreversible to a node.
-pub fn touched_by_cloud(world: &mut World, name: &NodeName, step: Step) {
+pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
+    let step = task.step;
     world.coverage.count_word("done", step.as_str());
     if !step.is_irreversible() {
         return;
     }
+    world.checker.done.insert((task.operation.clone(), step));
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let Some(listed) = world.policy.nodes.get(name) else { return };
     let is_protected = match step {
@@ -226,6 +274,10 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, step: Step) {
     {
         found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
     }
+    if step == Step::HardReboot && node.is_up && settled && !node.tasks.is_empty() {
+        found.push(("S7", format!("{name} was reset as a silent node: it answers ssh, and its tasks ran")));
+    }
+    found.extend(called_off(world, &task.operation));
     found.extend(too_many(world, name));
     found.extend(put_back(world));
     for (invariant, sentence) in found {
@@ -253,15 +305,16 @@ fn without_permit(world: &World, id: &str, wanted: Step) -> Option<(&'static str
     }
     let mut permit = None;
     let mut committed = None;
-    let mut steps = Vec::new();
-    for entry in world.journal.read().unwrap().entries.into_iter().filter(|entry| entry.draft.stream == id) {
-        match serde_json::from_str::<Event>(&entry.draft.payload) {
-            Ok(Event::Requested { plan, .. }) => steps = plan.steps,
-            Ok(Event::Began { step, permit: Some(given), .. }) if steps.get(step) == Some(&wanted) => {
+    let mut steps: &[Step] = &[];
+    let writes = world.writes.lock().unwrap();
+    for (_, at, event) in writes.record.get(id).into_iter().flatten() {
+        match event {
+            Event::Requested { plan, .. } => steps = &plan.steps,
+            Event::Began { step, permit: Some(given), .. } if steps.get(*step) == Some(&wanted) => {
                 permit = Some(given);
                 committed = None;
             }
-            Ok(Event::Committed { .. }) => committed = Some(entry.draft.at),
+            Event::Committed { .. } => committed = Some(*at),
             _ => {}
         }
     }
@@ -271,6 +324,18 @@ fn without_permit(world: &World, id: &str, wanted: Step) -> Option<(&'static str
         (Some(_), None) => Some(("S5", format!("{id} went on without the last look"))),
         (None, _) => Some(("S5", format!("{id} went on without a permit"))),
     }
+}
+
+/// What was called off as a whole does not happen any more (S12).
+fn called_off(world: &World, id: &str) -> Option<(&'static str, String)> {
+    if world.checker.is_put_back {
+        return None;
+    }
+    let writes = world.writes.lock().unwrap();
+    let mut record = writes.record.get(id)?.iter();
+    record
+        .any(|(.., event)| matches!(event, Event::Cancelled { abandon: false, .. }))
+        .then(|| ("S12", format!("{id} was called off, and happened all the same")))
 }
 
 /// One more healthy node is taken: the class must bear it (S1, S2).
@@ -303,8 +368,7 @@ fn put_back(world: &World) -> Option<(&'static str, String)> {
     if !world.checker.is_put_back {
         return None;
     }
-    let ours =
-        Seen { fence: world.journal.fence(), position: world.journal.read().unwrap().last, ordered_at: None };
+    let ours = Seen { fence: world.journal.fence(), position: coordinator_position(world), ordered_at: None };
     let knows = |node: &&SimNode| {
         let seen = node.agent.as_ref().and_then(|agent| agent.seen());
         node.is_up
@@ -318,6 +382,10 @@ fn put_back(world: &World) -> Option<(&'static str, String)> {
     Some(("S9", format!("something irreversible was done from a store that {} knows to be old", node.name)))
 }
 
+fn coordinator_position(world: &World) -> u64 {
+    world.coordinator.as_ref().map_or(0, |coordinator| coordinator.operations.position())
+}
+
 /// Trouble stopped hours ago: nothing is forgotten.
 pub fn at_the_end(world: &mut World) {
     let Some(coordinator) = &world.coordinator else {
@@ -325,13 +393,14 @@ pub fn at_the_end(world: &mut World) {
     };
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let mut on_node: BTreeSet<NodeName> = BTreeSet::new();
+    let damaged = world.writes.lock().unwrap().damaged_streams.clone();
     for tracked in coordinator.operations.list() {
         let operation = &tracked.operation;
         if operation.is_over() {
             continue;
         }
         on_node.insert(operation.wish.node.clone());
-        if tracked.broken.is_some() {
+        if tracked.broken.is_some() && !damaged.contains(&operation.id) {
             found.push(("L7", format!("{} cannot be gone on with", operation.id)));
         }
     }
@@ -382,7 +451,7 @@ pub fn wanted(counts: &Coverage) -> Vec<String> {
     }
     for fault in super::world::FAULTS
         .iter()
-        .filter(|fault| !matches!(**fault, "messages" | "cloud" | "mesos" | "node_death"))
+        .filter(|fault| !matches!(**fault, "messages" | "cloud" | "mesos" | "people"))
     {
         want(format!("fault/{fault}"));
     }

@@ -1,9 +1,13 @@
 //! A journal that counts what is written to it and has the coordinator die at a chosen write: before it, or right after.
 
+use jiff::Timestamp;
 use millwright_coordinator::store::journal::{Draft, Journal, JournalError, MemoryJournal, Read};
-use millwright_decision::operation::Outcome;
+use millwright_decision::operation::{Event, Outcome};
 use millwright_protocol::Fence;
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
 
 /// Where the coordinator dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +27,41 @@ pub struct Writes {
     pub die_at: Option<(usize, Side)>,
     /// It is time.
     pub is_dead: bool,
+    /// As whom the newest coordinator writes.
+    pub newest: Fence,
+    /// An older one has written all the same.
+    pub written_by_old: Option<String>,
+    /// What operations were said to have begun, by operation: position, time and event.
+    pub record: BTreeMap<String, Vec<(u64, Timestamp, Event)>>,
+    /// Entries that the disk has changed, and whose they are.
+    damaged: BTreeSet<u64>,
+    pub damaged_streams: BTreeSet<String>,
+}
+
+impl Writes {
+    /// The disk changes an entry.
+    pub fn damage(&mut self, stream: String, position: u64) {
+        self.damaged.insert(position);
+        self.damaged_streams.insert(stream);
+    }
+
+    /// An older copy is in the place of the store.
+    pub fn put_back(&mut self, last: u64) {
+        self.damaged.retain(|position| *position <= last);
+        for story in self.record.values_mut() {
+            story.retain(|(position, ..)| *position <= last);
+        }
+    }
+
+    fn note(&mut self, position: u64, draft: &Draft) {
+        if matches!(
+            draft.kind.as_str(),
+            "requested" | "began" | "committed" | "undo_began" | "granted" | "cancelled"
+        ) && let Ok(event) = serde_json::from_str(&draft.payload)
+        {
+            self.record.entry(draft.stream.clone()).or_default().push((position, draft.at, event));
+        }
+    }
 }
 
 /// See the module.
@@ -38,7 +77,17 @@ impl Journal for CountingJournal {
     }
 
     fn read(&self) -> Result<Read, JournalError> {
-        self.inner.read()
+        let mut read = self.inner.read()?;
+        let mut writes = self.writes.lock().unwrap();
+        // What a write left unknown is known now.
+        writes.record.clear();
+        for entry in &mut read.entries {
+            writes.note(entry.position, &entry.draft);
+            if writes.damaged.contains(&entry.position) {
+                entry.draft.payload = "{\"event\":\"?\"}".to_owned();
+            }
+        }
+        Ok(read)
     }
 
     fn append(&self, after: u64, drafts: &[Draft]) -> Result<u64, JournalError> {
@@ -56,6 +105,14 @@ impl Journal for CountingJournal {
             return Err(dead());
         }
         let written = self.inner.append(after, drafts);
+        if let Ok(last) = &written {
+            let first = last + 1 - drafts.len() as u64;
+            drafts.iter().zip(first..).for_each(|(draft, position)| writes.note(position, draft));
+            if self.inner.fence() < writes.newest {
+                let (ours, newest) = (self.inner.fence(), writes.newest);
+                writes.written_by_old = Some(format!("{ours:?} wrote after {newest:?} had taken over"));
+            }
+        }
         if writes.die_at == Some((number, Side::After)) {
             writes.is_dead = true;
         }

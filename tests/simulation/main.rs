@@ -9,6 +9,7 @@ mod contract;
 mod coverage;
 mod crash;
 mod history;
+mod judge;
 mod node;
 mod people;
 mod world;

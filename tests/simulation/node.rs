@@ -43,6 +43,9 @@ pub struct SimNode {
     pub boots: u32,
     pub builds: u32,
     pub docker_ok: bool,
+    pub volume_ok: bool,
+    /// Its agents do nothing, and everything else goes on.
+    pub is_hung: bool,
     pub tasks: Vec<SimTask>,
     pub has_image: bool,
     pub puppet_clean: u32,
@@ -77,6 +80,8 @@ impl SimNode {
             boots: 1,
             builds: 1,
             docker_ok: true,
+            volume_ok: true,
+            is_hung: false,
             tasks: Vec::new(),
             has_image: true,
             puppet_clean: 9,
@@ -111,7 +116,7 @@ impl SimNode {
 
     /// Everything it is for works.
     pub fn is_healthy(&self) -> bool {
-        self.is_up && self.docker_ok && !self.is_stopped && !self.is_deleted
+        self.is_up && self.docker_ok && self.volume_ok && !self.is_stopped && !self.is_deleted
     }
 
     pub fn moment(&self, now: Timestamp) -> Moment {
@@ -162,7 +167,7 @@ impl SimNode {
 
     pub fn report(&mut self, now: Timestamp) -> Report {
         self.sequence += 1;
-        let docker = if self.docker_ok { Status::Ok } else { Status::Crit };
+        let status = |works: bool| if works { Status::Ok } else { Status::Crit };
         Report {
             protocol: PROTOCOL_VERSION,
             node: self.display.clone(),
@@ -173,7 +178,11 @@ impl SimNode {
             sequence: self.sequence,
             sent_at: now + self.offset,
             uptime_seconds: self.moment(now).uptime.as_secs(),
-            findings: vec![finding("docker", docker, now), finding("mesos_agent", Status::Ok, now)],
+            findings: vec![
+                finding("docker", status(self.docker_ok), now),
+                finding("volume", status(self.volume_ok), now),
+                finding("mesos_agent", Status::Ok, now),
+            ],
             facts: self.facts(now),
             seen: self.agent.as_ref().and_then(Machine::seen),
             local_holds: self.holds.clone(),
@@ -212,8 +221,8 @@ impl SimNode {
             }),
             volumes: vec![VolumeFact {
                 mount: if is_master { "/data" } else { "/build" }.to_owned(),
-                mounted: true,
-                read_write: true,
+                mounted: self.volume_ok,
+                read_write: self.volume_ok,
                 uuid: Some(format!("uuid-of-{}", self.name)),
                 size_bytes: 600_000_000_000,
                 free_bytes: 300_000_000_000,
@@ -262,6 +271,8 @@ impl SimNode {
         self.puppet_failed = 0;
         // One in twelve comes back with Docker down.
         self.docker_ok = !chance.happens(800);
+        self.volume_ok = true;
+        self.is_hung = false;
         if self.docker_ok {
             self.ill_since = None;
         }

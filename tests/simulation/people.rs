@@ -19,11 +19,11 @@ pub fn act(world: &mut World) {
     let Some(coordinator) = &world.coordinator else { return };
     let _ = coordinator;
     match world.chance.below(10) {
-        0..=3 => ask_for_something(world, by),
-        4 => cancel_something(world, by),
-        5 => hold_something(world, by),
-        6 => pause_or_resume(world, by),
-        7 => return_something(world, by),
+        0..=4 => ask_for_something(world, by),
+        5 => cancel_something(world, by),
+        6 => hold_something(world, by),
+        7 => pause_or_resume(world, by),
+        8 => return_something(world, by),
         _ => {}
     }
     world.advance();
@@ -38,11 +38,12 @@ fn ask_for_something(world: &mut World, by: &str) {
         Action::Reboot,
         Action::Drain,
         Action::Rebuild,
+        Action::Rebuild,
         Action::Return,
         Action::Prepull,
     ];
     let mut action = world.chance.one_of(&actions).copied().unwrap_or(Action::Reboot);
-    if world.chance.happens(30) {
+    if world.chance.happens(120) {
         action = Action::Delete;
     }
     let running: Vec<String> = world
@@ -135,6 +136,20 @@ fn hold_something(world: &mut World, by: &str) {
     let _ = coordinator.operations.hold(node, by, "a core dump", until, now);
 }
 
+/// Somebody objects in the very moment in which a node has said that it is ready.
+pub fn at_the_last_moment(world: &mut World, node: &NodeName) {
+    if !world.trouble("people", 300) {
+        return;
+    }
+    world.coverage.count("people/objected_at_the_last_moment");
+    let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
+    let now = world.now - SignedDuration::from_secs(1);
+    let until = Some(now + SignedDuration::from_hours(2));
+    if let Some(coordinator) = &mut world.coordinator {
+        let _ = coordinator.operations.hold(node.clone(), by, "wait a moment", until, now);
+    }
+}
+
 fn pause_or_resume(world: &mut World, by: &str) {
     let now = world.now;
     let presses = world.chance.happens(1500);
@@ -198,6 +213,7 @@ fn look_after(world: &mut World, by: &str) {
             .map(|(name, _)| name.clone())
             .collect();
         for name in missing.into_iter().chain(changed) {
+            coordinator.awaited.remove(&name);
             let _ = fleet.accept(&name, "seen", by, now);
         }
         for (name, node) in &world.nodes {
@@ -217,6 +233,9 @@ fn look_after(world: &mut World, by: &str) {
             let _ = fleet.dead(name, "it does not come back", by, now);
             world.coverage.count("people/declared_dead");
         }
+    }
+    if coordinator.operations.words().pause.is_some() && world.chance.happens(3000) {
+        let _ = coordinator.operations.resume(by, "it is over", now);
     }
     repair_silent(world, by);
     answer(world, by);
@@ -264,15 +283,19 @@ fn answer(world: &mut World, by: &str) {
         let Some(coordinator) = &mut world.coordinator else { return };
         let Some(tracked) = coordinator.operations.get(&id) else { continue };
         let operation = tracked.operation.clone();
-        let digest = millwright_coordinator::operations::digest(&operation.wish, &world.policy);
-        let digest = if world.chance.happens(1000) { "0000000000000000".to_owned() } else { digest };
+        let right = millwright_coordinator::operations::digest(&operation.wish, &world.policy);
+        let digest = if world.chance.happens(1000) { "0000000000000000".to_owned() } else { right.clone() };
         let operations = &mut coordinator.operations;
         let needs = operations.waiting(&id).is_some_and(|waiting| waiting.needs_people);
         let wants_approval = operations
             .waiting(&id)
             .is_some_and(|waiting| waiting.reasons.iter().any(|reason| reason.code == Code::ApprovalMissing));
         if wants_approval {
-            let _ = operations.approve(&id, by, &digest, "looks right", &coordinator.fleet, now);
+            let taken = operations.approve(&id, by, &digest, "looks right", &coordinator.fleet, now);
+            if taken.is_ok() && digest != right {
+                let sentence = format!("{by} looked at {digest}, and {id} would do {right}: that counts");
+                world.checker.violate("S14", sentence);
+            }
             continue;
         }
         match &operation.phase {

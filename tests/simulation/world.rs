@@ -10,9 +10,10 @@ use super::{
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::{
-    fleet::{Fleet, Knock, MasterAgent, MasterAnswer},
+    fleet::{Fleet, Knock, MasterAgent, MasterAnswer, NodeRecord, Remembered},
     operations::{Operations, Task},
     store::journal::{Failure, Journal, MemoryJournal},
+    view::NodeState,
 };
 use millwright_decision::{
     Class, Mode, Policy, Protection,
@@ -27,10 +28,17 @@ use std::{
     time::Duration,
 };
 
+#[path = "world/agents.rs"]
+mod agents;
+#[path = "world/outside.rs"]
+mod outside;
+#[path = "world/trouble.rs"]
+mod trouble;
+
 const SHIPPED: &str = include_str!("../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 12] = [
+pub const FAULTS: [&str; 17] = [
     "crash_coordinator",
     "journal",
     "messages",
@@ -43,6 +51,11 @@ pub const FAULTS: [&str; 12] = [
     "hand_reboot",
     "clock",
     "restored_store",
+    "second_coordinator",
+    "damaged_record",
+    "policy",
+    "hang",
+    "people",
 ];
 
 /// What is simulated.
@@ -76,7 +89,9 @@ enum Happening {
     Fault,
     Repair(NodeName),
     CoordinatorStarts,
+    SecondStarts,
     MesosBack,
+    Recovers(NodeName),
     People,
     RaiseGeneration,
 }
@@ -86,6 +101,13 @@ pub struct Coordinator {
     pub operations: Operations,
     /// Which run of it, so that what was begun by an earlier one comes to nothing.
     pub run: u64,
+    pub started_at: Timestamp,
+    /// Operations whose effects it is carrying out.
+    pub in_flight: BTreeSet<String>,
+    /// Nodes that were healthy before it started and have not been heard of since.
+    pub awaited: BTreeSet<NodeName>,
+    /// How many may stay away.
+    pub may_miss: usize,
 }
 
 impl Coordinator {
@@ -113,6 +135,12 @@ pub struct World {
     pub mesos_down_until: Timestamp,
     pub journal: MemoryJournal,
     pub coordinator: Option<Coordinator>,
+    /// One that does not know yet that another has taken over, and until when it may live on.
+    pub old: Option<(Coordinator, Timestamp)>,
+    /// What the store knows of nodes.
+    remembered: BTreeMap<NodeName, NodeRecord>,
+    /// When the policy was last edited.
+    pub policy_changed_at: Timestamp,
     pub checker: Checker,
     pub coverage: Coverage,
     queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
@@ -139,7 +167,7 @@ pub struct World {
 
 impl World {
     pub fn new(setting: Setting) -> Self {
-        let policy = Arc::new(policy(setting.agents));
+        let policy = Arc::new(policy(setting.agents, setting.seed));
         // A Saturday morning.
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let mut nodes = BTreeMap::new();
@@ -161,6 +189,9 @@ impl World {
             mesos_down_until: now,
             journal: MemoryJournal::new(false),
             coordinator: None,
+            old: None,
+            remembered: BTreeMap::new(),
+            policy_changed_at: now,
             checker: Checker::default(),
             coverage: Coverage::default(),
             queue: BinaryHeap::new(),
@@ -312,10 +343,12 @@ impl World {
             Happening::Fault => self.fault(),
             Happening::Repair(name) => self.repair(&name),
             Happening::CoordinatorStarts => self.start_coordinator(),
+            Happening::SecondStarts => self.start_second(),
+            Happening::Recovers(name) => self.recover(&name),
             Happening::MesosBack => {}
             Happening::People => {
                 super::people::act(self);
-                let after = self.chance.between(300, 1800);
+                let after = self.chance.between(200, 1200);
                 self.after(after, Happening::People);
             }
             Happening::RaiseGeneration => self.raise_generation(),
@@ -330,17 +363,41 @@ impl World {
         }
         self.runs += 1;
         self.journal = self.journal.reopen();
-        let fleet = Fleet::new(Arc::clone(&self.policy), self.now);
+        let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
+        let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
+        let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
+        let awaited: BTreeSet<NodeName> =
+            nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
+        fleet.restore(Remembered { nodes, ..Remembered::default() }, self.now);
+        self.writes.lock().unwrap().newest = self.journal.fence();
         let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };
         let operations = Operations::open(Arc::new(journal)).unwrap();
-        if let Some((stream, why)) = operations.broken().first() {
+        let damaged = self.writes.lock().unwrap().damaged_streams.clone();
+        if let Some((stream, why)) = operations.broken().iter().find(|(stream, _)| !damaged.contains(stream))
+        {
             self.checker.violate("S15", format!("{stream} cannot be replayed: {why}"));
         }
-        self.checker.replayed(&operations);
-        self.coordinator = Some(Coordinator { fleet: Mutex::new(fleet), operations, run: self.runs });
+        self.checker.replayed(&operations, &damaged);
+        self.coordinator = Some(Coordinator {
+            fleet: Mutex::new(fleet),
+            operations,
+            run: self.runs,
+            started_at: self.now,
+            in_flight: BTreeSet::new(),
+            may_miss: (awaited.len() / 20).max(1),
+            awaited,
+        });
+    }
+
+    /// What is known of nodes goes to the store, where the next coordinator finds it.
+    fn save(&mut self) {
+        let Some(coordinator) = &self.coordinator else { return };
+        let unsaved = coordinator.fleet().unsaved(usize::MAX, self.now);
+        self.remembered.extend(unsaved.into_iter().map(|record| (record.node.clone(), record)));
     }
 
     pub fn crash_coordinator(&mut self, seconds: i64) {
+        self.save();
         if self.coordinator.take().is_some() {
             self.coverage.count("fault/crash_coordinator");
             self.journal.crash();
@@ -350,6 +407,7 @@ impl World {
 
     fn tick(&mut self) {
         self.look_at_mesos();
+        self.advance_old();
         self.advance();
         let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
             coordinator.operations.list().any(|tracked| !tracked.operation.is_over())
@@ -376,6 +434,7 @@ impl World {
         coordinator.fleet().tick(now);
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
         let run = coordinator.run;
+        coordinator.in_flight.extend(tasks.iter().map(|task| task.operation.clone()));
         if coordinator.operations.is_fenced() {
             self.checker.violate("S8", "the only coordinator was fenced off".to_owned());
         }
@@ -393,6 +452,35 @@ impl World {
         }
     }
 
+    /// The coordinator loses touch with its store for a while, and another one is started beside it.
+    pub(super) fn start_second(&mut self) {
+        self.save();
+        let Some(old) = self.coordinator.take() else { return };
+        self.coverage.count("fault/second_coordinator");
+        let until = self.now + SignedDuration::from_secs(self.chance.between(30, 1800));
+        self.old = Some((old, until));
+        self.start_coordinator();
+    }
+
+    /// It goes on as if it were the one, until it tries to write or is stopped.
+    fn advance_old(&mut self) {
+        let Some((mut old, until)) = self.old.take() else { return };
+        let now = self.now;
+        old.fleet().tick(now);
+        let tasks = old.operations.advance(&old.fleet, now);
+        let run = old.run;
+        for task in tasks {
+            self.after(1, Happening::Effect(Box::new(task), run));
+        }
+        self.send_orders_of(&old);
+        if let Some(sentence) = self.writes.lock().unwrap().written_by_old.take() {
+            self.checker.violate("S8", sentence);
+        }
+        if !old.operations.is_fenced() && now < until {
+            self.old = Some((old, until));
+        }
+    }
+
     /// Counts what has been recorded since the last look.
     fn look_at_story(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
@@ -407,7 +495,12 @@ impl World {
     }
 
     fn send_orders(&mut self) {
-        let Some(coordinator) = &self.coordinator else { return };
+        let Some(coordinator) = self.coordinator.take() else { return };
+        self.send_orders_of(&coordinator);
+        self.coordinator = Some(coordinator);
+    }
+
+    fn send_orders_of(&mut self, coordinator: &Coordinator) {
         let mut sent = Vec::new();
         let wanted: BTreeSet<NodeName> = coordinator
             .operations
@@ -439,554 +532,28 @@ impl World {
             self.coverage.count("fault/message_lost");
             return;
         }
-        let late = if self.trouble("messages", 200) {
-            self.chance.between(60, 900)
+        // In the worst moment: an order is on its way, and another coordinator takes over.
+        let is_overtaken = self.old.is_none() && self.trouble("second_coordinator", 60);
+        if is_overtaken {
+            self.after(0, Happening::SecondStarts);
+        }
+        let late = if is_overtaken || self.trouble("messages", 200) {
+            self.chance.between(60, 2400)
         } else {
             self.chance.between(0, 4)
         };
         if self.trouble("messages", 500) {
             self.coverage.count("fault/message_twice");
-            let again = self.chance.between(1, 900);
+            let again = self.chance.between(1, 2400);
             self.after(again, Happening::DeliverOrder(name.clone(), order.clone()));
         }
         self.after(late, Happening::DeliverOrder(name, order));
     }
-
-    // The agents.
-
-    fn is_cut_off(&self, name: &NodeName) -> bool {
-        self.nodes.get(name).is_none_or(|node| self.now < node.cut_off_until)
-    }
-
-    fn send_report(&mut self, name: &NodeName) {
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
-            coordinator
-                .operations
-                .list()
-                .any(|tracked| !tracked.operation.is_over() && tracked.operation.wish.node == *name)
-        });
-        self.after(if busy { 10 } else { 45 }, Happening::Report(name.clone()));
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        let goes_down = node.agent.as_ref().is_none_or(|agent| agent.is_going_down());
-        if !node.is_up || goes_down || node.class == Class::Physical {
-            return;
-        }
-        let report = node.report(now);
-        if self.trouble("messages", 200) {
-            return;
-        }
-        let late = self.chance.between(0, 2);
-        self.after(late, Happening::DeliverReport(name.clone(), Box::new(report)));
-    }
-
-    fn deliver_report(&mut self, name: &NodeName, report: Report) {
-        if self.is_cut_off(name) {
-            return;
-        }
-        let now = self.now;
-        let Some(coordinator) = &mut self.coordinator else { return };
-        coordinator.fleet().take_report(name, report, now);
-        let fence = coordinator.operations.fence();
-        if let Some(node) = self.nodes.get_mut(name) {
-            let moment = node.moment(now);
-            if let Some(agent) = &mut node.agent {
-                agent.hear_fence(fence);
-                agent.hear_clock(now, moment.uptime.saturating_sub(Duration::from_secs(1)), moment.uptime);
-                agent.tick(moment);
-            }
-        }
-        self.tell_untold(name);
-    }
-
-    fn deliver_order(&mut self, name: &NodeName, order: &serde_json::Value) {
-        if self.is_cut_off(name) {
-            return;
-        }
-        let nonce = format!("nonce-{}", self.chance.below(u64::MAX));
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        let (moment, facts, boot) = (node.moment(now), node.local_facts(), node.boots);
-        let Some(agent) = &mut node.agent else { return };
-        let begun = agent.order(order, &facts, &nonce, moment);
-        if let Some(order) = begun {
-            self.checker.begun(name, &order, now);
-            let happening = |order: Order| match order.verb {
-                Verb::Reboot { .. } => (1, Happening::RebootNow(name.clone(), boot, Box::new(order))),
-                _ => (120, Happening::EndOrder(name.clone(), boot, Box::new(order))),
-            };
-            let (seconds, happening) = happening(order);
-            self.after(seconds, happening);
-        }
-        self.tell_untold(name);
-    }
-
-    /// What an agent has to say goes out; it is said again until somebody answers.
-    fn tell_untold(&mut self, name: &NodeName) {
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        let Some((id, event)) = node.agent.as_ref().and_then(|agent| agent.untold()) else { return };
-        if self.trouble("messages", 500) {
-            return;
-        }
-        let late = self.chance.between(0, 3);
-        self.after(late, Happening::DeliverEvent(name.clone(), id, event));
-    }
-
-    fn deliver_event(&mut self, name: &NodeName, id: &str, event: OrderEvent) {
-        if self.is_cut_off(name) {
-            return;
-        }
-        let now = self.now;
-        let Some(coordinator) = &mut self.coordinator else { return };
-        let taken = coordinator.operations.order_event(name, id, &event.state, now);
-        self.coverage.count_word("order", state_word(&event.state));
-        if taken.is_err() || self.trouble("messages", 300) {
-            return;
-        }
-        if let Some(agent) = self.nodes.get_mut(name).and_then(|node| node.agent.as_mut()) {
-            agent.told(id, &event);
-        }
-        self.advance();
-        self.tell_untold(name);
-    }
-
-    fn end_order(&mut self, name: &NodeName, boot: u32, order: &Order) {
-        let fails = !self.is_quiet && self.chance.happens(800);
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(name).filter(|node| node.boots == boot) else { return };
-        let moment = node.moment(now);
-        let Some(agent) = &mut node.agent else { return };
-        let state = if fails {
-            OrderState::Failed { sentence: "it failed this time".to_owned(), evidence: Vec::new() }
-        } else {
-            match &order.verb {
-                Verb::Prepull { .. } => node.has_image = true,
-                _ => {
-                    node.puppet_clean += 1;
-                    node.puppet_failed = 0;
-                }
-            }
-            OrderState::Done { evidence: Vec::new() }
-        };
-        agent.ended(&order.id, state, moment);
-        self.tell_untold(name);
-    }
-
-    fn reboot_now(&mut self, name: &NodeName, boot: u32, order: &Order) {
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(name).filter(|node| node.boots == boot && node.is_up) else {
-            return;
-        };
-        let (facts, moment) = (node.local_facts(), node.moment(now));
-        let Some(agent) = &mut node.agent else { return };
-        if !agent.last_look(order, &facts, moment) {
-            return self.tell_untold(name);
-        }
-        if !self.is_quiet && self.chance.happens(200) {
-            // logind says no: nothing has happened.
-            if let Some(agent) = self.nodes.get_mut(name).and_then(|node| node.agent.as_mut()) {
-                let sentence = "logind refused".to_owned();
-                agent.ended(&order.id, OrderState::Failed { sentence, evidence: Vec::new() }, moment);
-            }
-            return self.tell_untold(name);
-        }
-        super::checker::rebooted_by_order(self, name, order);
-        self.take_down(name);
-        let seconds = self.chance.between(60, 600);
-        self.boot_after(name, seconds);
-    }
-
-    fn take_down(&mut self, name: &NodeName) {
-        let now = self.now;
-        if let Some(node) = self.nodes.get_mut(name) {
-            node.go_down(now);
-        }
-        self.disconnect(name);
-    }
-
-    /// It boots, or in one case of twelve it never comes back by itself.
-    pub fn boot_after(&mut self, name: &NodeName, seconds: i64) {
-        let is_lost = self.trouble("node_death", 800);
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        if is_lost {
-            node.is_dead = true;
-            self.coverage.count("fault/never_comes_back");
-            return;
-        }
-        node.is_dead = false;
-        node.is_booting = true;
-        self.after(seconds, Happening::Boot(name.clone()));
-    }
-
-    fn boot(&mut self, name: &NodeName) {
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        if node.is_up || !node.is_booting || node.is_stopped || node.is_deleted {
-            return;
-        }
-        let is_quiet = self.is_quiet;
-        node.come_up(now, &mut self.chance);
-        if is_quiet {
-            node.docker_ok = true;
-            node.ill_since = None;
-        }
-        self.register(name);
-        self.after(1, Happening::Report(name.clone()));
-        let after = self.chance.between(120, 600);
-        self.after(after, Happening::Puppet(name.clone()));
-        if self.nodes.get(name).is_some_and(|node| !node.docker_ok) {
-            let after = self.chance.between(3600, 20_000);
-            self.after(after, Happening::Repair(name.clone()));
-        }
-    }
-
-    fn puppet(&mut self, name: &NodeName) {
-        self.after(1800, Happening::Puppet(name.clone()));
-        let fails = !self.is_quiet && self.chance.happens(200);
-        let Some(node) = self.nodes.get_mut(name).filter(|node| node.is_up) else { return };
-        if fails {
-            node.puppet_failed += 1;
-            node.puppet_clean = 0;
-        } else {
-            node.puppet_clean += 1;
-            node.puppet_failed = 0;
-            node.has_image = true;
-        }
-    }
-
-    fn repair(&mut self, name: &NodeName) {
-        if let Some(node) = self.nodes.get_mut(name) {
-            node.docker_ok = true;
-            if node.is_healthy() {
-                node.ill_since = None;
-            }
-        }
-    }
-
-    // Mesos.
-
-    fn register(&mut self, name: &NodeName) {
-        let Some(node) = self.nodes.get(name).filter(|node| node.takes_tasks()) else { return };
-        let id = node.mesos_id();
-        let known = self.mesos.entry(id).or_insert_with(|| MesosAgent {
-            node: name.clone(),
-            deactivated: false,
-            is_connected: true,
-        });
-        known.is_connected = true;
-    }
-
-    fn disconnect(&mut self, name: &NodeName) {
-        for agent in self.mesos.values_mut().filter(|agent| agent.node == *name) {
-            agent.is_connected = false;
-        }
-    }
-
-    pub fn look_at_mesos(&mut self) {
-        let now = self.now;
-        let down = now < self.mesos_down_until;
-        let answer = MasterAnswer {
-            leader: "alimesos01".to_owned(),
-            elected_at_secs: Some(1),
-            version: "1.11.0".to_owned(),
-            agents: self.mesos.iter().filter_map(|(id, agent)| self.listed(id, agent)).collect(),
-            ..MasterAnswer::default()
-        };
-        let Some(coordinator) = &self.coordinator else { return };
-        let answer = if down { Err("connection refused") } else { Ok(&answer) };
-        coordinator.fleet().take_master_state(answer, now);
-    }
-
-    fn listed(&self, id: &str, agent: &MesosAgent) -> Option<MasterAgent> {
-        let node = self.nodes.get(&agent.node)?;
-        let is_current = node.mesos_id() == id;
-        Some(MasterAgent {
-            id: id.to_owned(),
-            hostname: node.host(),
-            active: agent.is_connected && !agent.deactivated,
-            deactivated: agent.deactivated,
-            unreachable: !agent.is_connected,
-            attributes: node.attributes.clone(),
-            tasks: if is_current && agent.is_connected {
-                node.tasks.iter().map(|task| task_of(task, self.now)).collect()
-            } else {
-                Vec::new()
-            },
-            ..MasterAgent::default()
-        })
-        .filter(|_| is_current || agent.is_connected)
-    }
-
-    fn start_tasks(&mut self) {
-        let after = self.chance.between(20, 240);
-        self.after(after, Happening::TaskStarts);
-        let offered: Vec<NodeName> = self
-            .mesos
-            .values()
-            .filter(|agent| agent.is_connected && !agent.deactivated)
-            .map(|agent| agent.node.clone())
-            .collect();
-        let Some(name) = self.chance.one_of(&offered).cloned() else { return };
-        let hours = self.chance.between(1, 9);
-        let never_ends = self.chance.happens(60);
-        self.tasks_ever += 1;
-        let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
-        let ends_at = (!never_ends).then(|| self.now + SignedDuration::from_mins(hours * 20));
-        let now = self.now;
-        let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_healthy() && node.tasks.len() < 2)
-        else {
-            return;
-        };
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
-        if let Some(ends_at) = ends_at {
-            self.after(ends_at.duration_since(now).as_secs(), Happening::TaskEnds(name, id));
-        }
-    }
-
-    fn end_task(&mut self, name: &NodeName, id: &str) {
-        if let Some(node) = self.nodes.get_mut(name) {
-            node.tasks.retain(|task| task.id != id);
-        }
-    }
-
-    // Effects.
-
-    fn effect(&mut self, task: Task, run: u64) {
-        self.checker.effect_is_recorded(&self.journal, &task);
-        let trick = self.trick.filter(|(number, _)| *number == self.effects).map(|(_, trick)| trick);
-        let is_kept_away = matches!(trick, Some(Trick::Refused | Trick::Unanswered));
-        let outcome = match &task.effect {
-            _ if is_kept_away => Some(Outcome::done(Vec::new())),
-            Effect::Announce => Some(Outcome::done(Vec::new())),
-            Effect::Cordon | Effect::Uncordon => self.offers(&task),
-            Effect::Run { command } => Some(self.cloud(task.step, command, run, &task)),
-        };
-        self.coverage.count_word("effect", task.effect.as_str());
-        let Some(mut outcome) = outcome else { return };
-        if let Some(trick) = trick {
-            outcome = trick.heard(outcome);
-        }
-        self.effects += 1;
-        let after = self.chance.between(1, 20);
-        self.after(after, Happening::EffectDone(Box::new(task), run, outcome));
-    }
-
-    fn effect_done(&mut self, task: &Task, run: u64, outcome: Outcome) {
-        let now = self.now;
-        let Some(coordinator) = self.coordinator.as_mut().filter(|coordinator| coordinator.run == run) else {
-            return;
-        };
-        let _ = coordinator.operations.outcome(task, outcome, now);
-        self.advance();
-    }
-
-    /// Mesos is told; it may refuse, answer late, or do it without saying so.
-    fn offers(&mut self, task: &Task) -> Option<Outcome> {
-        let stop = task.effect == Effect::Cordon;
-        if self.now < self.mesos_down_until {
-            return Some(Outcome::unknown("the masters do not tell"));
-        }
-        if self.trouble("mesos", 300) {
-            self.coverage.count_word("fault/mesos_refuses", task.step.as_str());
-            return Some(Outcome::not_done("400 Bad Request"));
-        }
-        let is_lost = self.trouble("mesos", 300);
-        if is_lost {
-            self.coverage.count_word("fault/mesos_hangs", task.step.as_str());
-            if self.chance.happens(5000) {
-                return Some(Outcome::unknown("no answer within 10 s"));
-            }
-        }
-        let ids: Vec<String> = {
-            let coordinator = self.coordinator.as_ref()?;
-            let fleet = coordinator.fleet();
-            fleet.mesos_id(&task.node).into_iter().collect()
-        };
-        if ids.is_empty() {
-            return Some(Outcome::not_done("Mesos lists no agent of this node"));
-        }
-        if !stop {
-            super::checker::uncordoned(self, task);
-        }
-        for id in ids {
-            if let Some(agent) = self.mesos.get_mut(&id) {
-                agent.deactivated = stop;
-            }
-        }
-        if is_lost {
-            return Some(Outcome::unknown("no answer within 10 s"));
-        }
-        Some(Outcome::done(Vec::new()))
-    }
-
-    /// A command of the cloud: it may touch nothing, end half done, or take effect without saying so.
-    pub fn cloud(&mut self, step: Step, command: &[String], _run: u64, task: &Task) -> Outcome {
-        let _ = task;
-        let Some(name) = command.get(1).and_then(|word| word.parse::<NodeName>().ok()) else {
-            return Outcome::not_done("no node is named");
-        };
-        if self.trouble("cloud", 400) {
-            self.coverage.count_word("fault/cloud_refuses", step.as_str());
-            return self.policy.executors.outcome(step, Some(2), "usage");
-        }
-        let is_half = self.trouble("cloud", 400);
-        if is_half {
-            self.coverage.count_word("fault/cloud_half_done", step.as_str());
-            if self.chance.happens(5000) {
-                return self.policy.executors.outcome(step, Some(30), "Nova: 500");
-            }
-        }
-        super::checker::touched_by_cloud(self, &name, step);
-        self.touch(&name, step);
-        if self.trick.is_some_and(|(number, trick)| number == self.effects && trick == Trick::Twice) {
-            self.touch(&name, step);
-        }
-        if is_half {
-            return self.policy.executors.outcome(step, Some(30), "Nova: 500");
-        }
-        self.policy.executors.outcome(step, Some(0), "accepted")
-    }
-
-    fn touch(&mut self, name: &NodeName, step: Step) {
-        match step {
-            Step::HardReboot => {
-                self.take_down(name);
-                let seconds = self.chance.between(60, 600);
-                self.boot_after(name, seconds);
-            }
-            Step::Rebuild | Step::Create => {
-                self.take_down(name);
-                if let Some(node) = self.nodes.get_mut(name) {
-                    node.rebuild();
-                }
-                let seconds = self.chance.between(600, 3000);
-                self.boot_after(name, seconds);
-            }
-            Step::Quarantine => {
-                self.take_down(name);
-                if let Some(node) = self.nodes.get_mut(name) {
-                    node.is_stopped = true;
-                }
-            }
-            Step::DeleteServer => {
-                if let Some(node) = self.nodes.get_mut(name) {
-                    node.is_deleted = true;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    // Trouble.
-
-    fn fault(&mut self) {
-        let after = self.chance.between(600, 7200);
-        self.after(after, Happening::Fault);
-        let agents: Vec<NodeName> = self.nodes.keys().cloned().collect();
-        let Some(name) = self.chance.one_of(&agents).cloned() else { return };
-        let is_agent = self.nodes.get(&name).is_some_and(SimNode::takes_tasks);
-        match self.chance.below(12) {
-            0 | 1 if self.trouble("node_death", 10_000) => {
-                self.coverage.count("fault/node_death");
-                self.take_down(&name);
-                if self.chance.happens(5000) || !is_agent {
-                    let seconds = self.chance.between(600, 7200);
-                    self.boot_after(&name, seconds);
-                } else if let Some(node) = self.nodes.get_mut(&name) {
-                    node.is_dead = true;
-                }
-            }
-            2 if self.trouble("docker", 10_000) => {
-                self.coverage.count("fault/docker");
-                let now = self.now;
-                if let Some(node) = self.nodes.get_mut(&name) {
-                    node.docker_ok = false;
-                    node.ill_since.get_or_insert(now);
-                }
-                let after = self.chance.between(600, 20_000);
-                self.after(after, Happening::Repair(name));
-            }
-            3 | 4 if self.trouble("partition", 10_000) => {
-                self.coverage.count("fault/partition");
-                let until = self.now + SignedDuration::from_secs(self.chance.between(30, 3600));
-                if let Some(node) = self.nodes.get_mut(&name) {
-                    node.cut_off_until = until;
-                }
-            }
-            5 | 6 if self.trouble("agent_restart", 10_000) => {
-                self.coverage.count("fault/agent_restart");
-                let now = self.now;
-                if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_up) {
-                    node.start_agent(now);
-                }
-            }
-            7 if self.trouble("hand_reboot", 10_000) => {
-                self.coverage.count("fault/hand_reboot");
-                self.take_down(&name);
-                self.boot_after(&name, 180);
-            }
-            8 if self.trouble("mesos", 10_000) => {
-                self.coverage.count("fault/mesos_down");
-                self.mesos_down_until = self.now + SignedDuration::from_secs(self.chance.between(30, 1500));
-                self.after(1500, Happening::MesosBack);
-            }
-            9 if self.trouble("clock", 10_000) => {
-                self.coverage.count("fault/clock");
-                let offset = SignedDuration::from_secs(self.chance.between(-3600, 3600));
-                if let Some(node) = self.nodes.get_mut(&name) {
-                    node.offset = offset;
-                }
-            }
-            10 if self.trouble("crash_coordinator", 10_000) => {
-                let seconds = self.chance.between(5, 3600);
-                self.crash_coordinator(seconds);
-            }
-            11 if self.trouble("restored_store", 1500) => self.restore_an_older_store(),
-            _ => self.copies.push(self.journal.read().unwrap().last),
-        }
-    }
-
-    /// Somebody puts an older copy of the store back. Until a person raises the generation nothing may move.
-    fn restore_an_older_store(&mut self) {
-        let Some(last) = self.chance.one_of(&self.copies).copied() else { return };
-        self.coverage.count("fault/restored_store");
-        self.coordinator = None;
-        self.copies.retain(|copy| *copy <= last);
-        self.checker.restored(last, &self.journal);
-        self.journal.put_back(last, false);
-        let seconds = self.chance.between(30, 300);
-        self.after(seconds, Happening::CoordinatorStarts);
-        let seconds = self.chance.between(1800, 7200);
-        self.after(seconds, Happening::RaiseGeneration);
-    }
-
-    fn raise_generation(&mut self) {
-        self.coordinator = None;
-        let last = self.journal.read().unwrap().last;
-        self.journal.put_back(last, true);
-        self.checker.generation_raised();
-        self.start_coordinator();
-    }
-
-    /// Since when a node does not do what it is for; `None` while it does.
-    pub fn ill_since(&self, name: &NodeName) -> Option<Timestamp> {
-        self.nodes.get(name)?.ill_since
-    }
 }
 
-fn state_word(state: &OrderState) -> &'static str {
-    match state {
-        OrderState::Prepared { .. } => "prepared",
-        OrderState::Starting => "starting",
-        OrderState::Done { .. } => "done",
-        OrderState::Refused { code, .. } => code.as_str(),
-        OrderState::Failed { .. } => "failed",
-        OrderState::Unknown { .. } => "unknown",
-    }
-}
-
-/// The shipped policy in mode `act`, cut to three masters and so many agents.
-fn policy(agents: usize) -> Policy {
+/// The shipped policy in mode `act`, cut to three masters and so many agents. In every other large fleet the agents are
+/// spread over zones.
+fn policy(agents: usize, seed: u64) -> Policy {
     let mut policy = millwright_coordinator::policy::parse(SHIPPED, Path::new("policy.alice.toml")).unwrap();
     for class in policy.classes.values_mut() {
         class.mode = Mode::Act;
@@ -1000,6 +567,13 @@ fn policy(agents: usize) -> Policy {
         }
         _ => false,
     });
+    if agents > 3 && seed.is_multiple_of(10) {
+        let zones = ["cern-geneva-a", "cern-geneva-b"];
+        let agents = policy.nodes.values_mut().filter(|node| node.class == Class::Agent);
+        for (node, zone) in agents.zip(zones.iter().cycle()) {
+            node.zone = Some((*zone).to_owned());
+        }
+    }
     policy.executors.by = Executor::Command;
     for step in [
         Step::HardReboot,

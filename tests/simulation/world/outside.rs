@@ -1,0 +1,217 @@
+//! Mesos and the cloud, as they are: they refuse, hang, or do it without saying so.
+
+use super::*;
+
+impl World {
+    pub(super) fn register(&mut self, name: &NodeName) {
+        let Some(node) = self.nodes.get(name).filter(|node| node.takes_tasks()) else { return };
+        let id = node.mesos_id();
+        let known = self.mesos.entry(id).or_insert_with(|| MesosAgent {
+            node: name.clone(),
+            deactivated: false,
+            is_connected: true,
+        });
+        known.is_connected = true;
+    }
+
+    pub(super) fn disconnect(&mut self, name: &NodeName) {
+        for agent in self.mesos.values_mut().filter(|agent| agent.node == *name) {
+            agent.is_connected = false;
+        }
+    }
+
+    pub fn look_at_mesos(&mut self) {
+        let now = self.now;
+        let down = now < self.mesos_down_until;
+        let answer = MasterAnswer {
+            leader: "alimesos01".to_owned(),
+            elected_at_secs: Some(1),
+            version: "1.11.0".to_owned(),
+            agents: self.mesos.iter().filter_map(|(id, agent)| self.listed(id, agent)).collect(),
+            ..MasterAnswer::default()
+        };
+        let answer = if down { Err("connection refused") } else { Ok(&answer) };
+        let old = self.old.as_ref().map(|(old, _)| old);
+        for coordinator in self.coordinator.iter().chain(old) {
+            coordinator.fleet().take_master_state(answer, now);
+        }
+    }
+
+    pub(super) fn listed(&self, id: &str, agent: &MesosAgent) -> Option<MasterAgent> {
+        let node = self.nodes.get(&agent.node)?;
+        let is_current = node.mesos_id() == id;
+        Some(MasterAgent {
+            id: id.to_owned(),
+            hostname: node.host(),
+            active: agent.is_connected && !agent.deactivated,
+            deactivated: agent.deactivated,
+            unreachable: !agent.is_connected,
+            attributes: node.attributes.clone(),
+            tasks: if is_current && agent.is_connected {
+                node.tasks.iter().map(|task| task_of(task, self.now)).collect()
+            } else {
+                Vec::new()
+            },
+            ..MasterAgent::default()
+        })
+        .filter(|_| is_current || agent.is_connected)
+    }
+
+    pub(super) fn start_tasks(&mut self) {
+        let after = self.chance.between(20, 240);
+        self.after(after, Happening::TaskStarts);
+        let offered: Vec<NodeName> = self
+            .mesos
+            .values()
+            .filter(|agent| agent.is_connected && !agent.deactivated)
+            .map(|agent| agent.node.clone())
+            .collect();
+        let Some(name) = self.chance.one_of(&offered).cloned() else { return };
+        let hours = self.chance.between(1, 9);
+        let never_ends = self.chance.happens(60);
+        self.tasks_ever += 1;
+        let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
+        let ends_at = (!never_ends).then(|| self.now + SignedDuration::from_mins(hours * 20));
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_healthy() && node.tasks.len() < 2)
+        else {
+            return;
+        };
+        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
+        if let Some(ends_at) = ends_at {
+            self.after(ends_at.duration_since(now).as_secs(), Happening::TaskEnds(name, id));
+        }
+    }
+
+    pub(super) fn end_task(&mut self, name: &NodeName, id: &str) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.tasks.retain(|task| task.id != id);
+        }
+    }
+
+    pub(super) fn effect(&mut self, task: Task, run: u64) {
+        self.checker.effect_is_recorded(&self.writes.lock().unwrap(), &task);
+        let trick = self.trick.filter(|(number, _)| *number == self.effects).map(|(_, trick)| trick);
+        let is_kept_away = matches!(trick, Some(Trick::Refused | Trick::Unanswered));
+        let outcome = match &task.effect {
+            _ if is_kept_away => Some(Outcome::done(Vec::new())),
+            Effect::Announce => Some(Outcome::done(Vec::new())),
+            Effect::Cordon | Effect::Uncordon => self.offers(&task),
+            Effect::Run { command } => Some(self.cloud(task.step, command, run, &task)),
+        };
+        self.coverage.count_word("effect", task.effect.as_str());
+        let Some(mut outcome) = outcome else { return };
+        if let Some(trick) = trick {
+            outcome = trick.heard(outcome);
+        }
+        self.effects += 1;
+        let after = self.chance.between(1, 20);
+        self.after(after, Happening::EffectDone(Box::new(task), run, outcome));
+    }
+
+    pub(super) fn effect_done(&mut self, task: &Task, run: u64, outcome: Outcome) {
+        let now = self.now;
+        let old = self.old.as_mut().map(|(old, _)| old);
+        let both = self.coordinator.as_mut().into_iter().chain(old);
+        let Some(coordinator) = both.into_iter().find(|coordinator| coordinator.run == run) else { return };
+        coordinator.in_flight.remove(&task.operation);
+        let _ = coordinator.operations.outcome(task, outcome, now);
+        self.advance();
+    }
+
+    /// Mesos is told; it may refuse, answer late, or do it without saying so.
+    pub(super) fn offers(&mut self, task: &Task) -> Option<Outcome> {
+        let stop = task.effect == Effect::Cordon;
+        if self.now < self.mesos_down_until {
+            return Some(Outcome::unknown("the masters do not tell"));
+        }
+        if self.trouble("mesos", 300) {
+            self.coverage.count_word("fault/mesos_refuses", task.step.as_str());
+            return Some(Outcome::not_done("400 Bad Request"));
+        }
+        let is_lost = self.trouble("mesos", 300);
+        if is_lost {
+            self.coverage.count_word("fault/mesos_hangs", task.step.as_str());
+            if self.chance.happens(5000) {
+                return Some(Outcome::unknown("no answer within 10 s"));
+            }
+        }
+        let ids: Vec<String> = {
+            let coordinator = self.coordinator.as_ref()?;
+            let fleet = coordinator.fleet();
+            fleet.mesos_id(&task.node).into_iter().collect()
+        };
+        if ids.is_empty() {
+            return Some(Outcome::not_done("Mesos lists no agent of this node"));
+        }
+        if !stop {
+            super::super::checker::uncordoned(self, task);
+        }
+        for id in ids {
+            if let Some(agent) = self.mesos.get_mut(&id) {
+                agent.deactivated = stop;
+            }
+        }
+        if is_lost {
+            return Some(Outcome::unknown("no answer within 10 s"));
+        }
+        Some(Outcome::done(Vec::new()))
+    }
+
+    /// A command of the cloud: it may touch nothing, end half done, or take effect without saying so.
+    pub fn cloud(&mut self, step: Step, command: &[String], _run: u64, task: &Task) -> Outcome {
+        let Some(name) = command.get(1).and_then(|word| word.parse::<NodeName>().ok()) else {
+            return Outcome::not_done("no node is named");
+        };
+        if self.trouble("cloud", 800) {
+            self.coverage.count_word("fault/cloud_refuses", step.as_str());
+            return self.policy.executors.outcome(step, Some(2), "usage");
+        }
+        let is_half = self.trouble("cloud", 800);
+        if is_half {
+            self.coverage.count_word("fault/cloud_half_done", step.as_str());
+            if self.chance.happens(5000) {
+                return self.policy.executors.outcome(step, Some(30), "Nova: 500");
+            }
+        }
+        super::super::checker::touched_by_cloud(self, &name, task);
+        self.touch(&name, step);
+        if self.trick.is_some_and(|(number, trick)| number == self.effects && trick == Trick::Twice) {
+            self.touch(&name, step);
+        }
+        if is_half {
+            return self.policy.executors.outcome(step, Some(30), "Nova: 500");
+        }
+        self.policy.executors.outcome(step, Some(0), "accepted")
+    }
+
+    pub(super) fn touch(&mut self, name: &NodeName, step: Step) {
+        match step {
+            Step::HardReboot => {
+                self.take_down(name);
+                let seconds = self.chance.between(60, 600);
+                self.boot_after(name, seconds);
+            }
+            Step::Rebuild | Step::Create => {
+                self.take_down(name);
+                if let Some(node) = self.nodes.get_mut(name) {
+                    node.rebuild();
+                }
+                let seconds = self.chance.between(600, 3000);
+                self.boot_after(name, seconds);
+            }
+            Step::Quarantine => {
+                self.take_down(name);
+                if let Some(node) = self.nodes.get_mut(name) {
+                    node.is_stopped = true;
+                }
+            }
+            Step::DeleteServer => {
+                if let Some(node) = self.nodes.get_mut(name) {
+                    node.is_deleted = true;
+                }
+            }
+            _ => {}
+        }
+    }
+}
