@@ -186,8 +186,17 @@ pub fn look(world: &mut World) {
         let is_open = matches!(operation.phase, Phase::Forward | Phase::Undoing);
         let waited = world.now.duration_since(operation.changed_at);
         let people = coordinator.operations.waiting(id).is_some_and(|waiting| waiting.needs_people);
-        if is_open && !people && waited > SignedDuration::from_hours(30) {
-            found.push(("L1", format!("{id} has not moved for {} h and asks nobody", waited.as_hours())));
+        let is_patient = operation
+            .current_step()
+            .is_some_and(|(step, _)| step.patience() > SignedDuration::from_hours(30));
+        if is_open && !people && !is_patient && waited > SignedDuration::from_hours(30) {
+            let waiting = coordinator.operations.waiting(id).map(|waiting| waiting.sentence.clone());
+            let step = operation.current_step().map(|(step, record)| (step, record.state.as_str()));
+            let story = format!("{:?} at {step:?}, {waiting:?}", operation.phase);
+            found.push((
+                "L1",
+                format!("{id} has not moved for {} h and asks nobody: {story}", waited.as_hours()),
+            ));
         }
     }
     found.extend(super::judge::served(world));

@@ -15,12 +15,12 @@ use millwright_protocol::NodeName;
 use std::collections::BTreeSet;
 
 const KINDS: [Kind; 6] = [
-    Kind { action: Action::Drain, node: "alibuild02", is_silent: false },
-    Kind { action: Action::Reboot, node: "alibuild02", is_silent: false },
+    Kind { action: Action::Drain, node: "alibuild01", is_silent: false },
+    Kind { action: Action::Reboot, node: "alibuild01", is_silent: false },
     Kind { action: Action::Reboot, node: "alimesos02", is_silent: false },
-    Kind { action: Action::Reboot, node: "alibuild02", is_silent: true },
-    Kind { action: Action::Rebuild, node: "alibuild02", is_silent: false },
-    Kind { action: Action::Prepull, node: "alibuild02", is_silent: false },
+    Kind { action: Action::Reboot, node: "alibuild01", is_silent: true },
+    Kind { action: Action::Rebuild, node: "alibuild01", is_silent: false },
+    Kind { action: Action::Prepull, node: "alibuild01", is_silent: false },
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ fn carry_through(kind: Kind, prepare: impl Fn(&mut World)) -> World {
     }
     prepare(&mut world);
     // Nobody answers while the coordinator is away: then it is asked again.
-    for seconds in (3300..3660).step_by(20) {
+    for seconds in (3300..4500).step_by(20) {
         world.run_until(SignedDuration::from_secs(seconds));
         let now = world.now;
         if let Some(coordinator) = &mut world.coordinator

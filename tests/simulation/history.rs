@@ -40,15 +40,25 @@ pub fn setting(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> Setti
     Setting { seed, hours, agents, without: without.clone(), dead }
 }
 
+/// Runs them one after the other.
 pub fn run(run: &Run) -> Summary {
+    these(run.first_seed..run.first_seed + run.seeds, run)
+}
+
+/// Runs these seeds.
+pub fn these(seeds: impl IntoIterator<Item = u64>, run: &Run) -> Summary {
     let mut summary = Summary::default();
-    for seed in run.first_seed..run.first_seed + run.seeds {
+    for seed in seeds {
         let mut world = World::new(setting(seed, run.hours, &run.without));
         world.run();
         summary.hours += world.hours();
         summary.seeds += 1;
         summary.coverage.add(&world.coverage);
-        if world.checker.violation.is_some() {
+        if let Some(violation) = &world.checker.violation {
+            eprintln!(
+                "seed {seed}: {}: {}; looking for the smallest that fails so",
+                violation.invariant, violation.sentence
+            );
             summary.violations.push(shrunk(seed, run.hours, &run.without));
             if run.stop {
                 break;

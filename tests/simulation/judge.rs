@@ -179,6 +179,14 @@ fn other_zone(world: &World, tracked: &Tracked) -> Option<Found> {
     }
     let coordinator = world.coordinator.as_ref()?;
     let fleet = coordinator.fleet();
+    // What was kept empty before is out already: taking it costs nothing more.
+    let was_out = coordinator.operations.list().any(|other| {
+        other.operation.wish.node == operation.wish.node
+            && matches!(other.operation.phase, Phase::Parked { .. })
+    });
+    if was_out {
+        return None;
+    }
     let counts = |name| fleet.snapshot().nodes.get(name).is_some_and(|node| !node.is_uncounted());
     let mut open = coordinator.operations.list();
     let other = open.find(|other| {

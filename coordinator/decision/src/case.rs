@@ -105,7 +105,9 @@ const PROBE_LASTS: SignedDuration = SignedDuration::from_mins(2);
 
 /// No report for 5 min, TCP 22 dead, and Mesos does not count on it. A Mesos that cannot be asked proves nothing.
 fn is_silent(case: &Case<'_>, class: &ClassPolicy, node: &Node) -> bool {
-    let quiet = node.report_age(case.now).is_some_and(|age| age >= DEAD);
+    // What was heard just before a restart may not have been kept: silence counts from the start.
+    let listened = case.now.duration_since(case.snapshot.started_at);
+    let quiet = listened >= DEAD && node.report_age(case.now).is_some_and(|age| age >= DEAD);
     let unreachable = node.ssh.as_ref().is_some_and(|probe| {
         probe.answered == Some(false) && case.now.duration_since(probe.at) <= PROBE_LASTS
     });

@@ -112,11 +112,11 @@ fn finish(operation: &Operation) -> Next {
 fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &Situation<'_>) -> Next {
     let waiting = match &record.state {
         State::Pending => return begin_or_wait(operation, step, record, situation),
-        State::NotDone { why, .. } => {
+        State::NotDone { why, refusal } => {
             if let Some(evidence) = steps::already(operation, step, situation) {
                 return finished(operation, record, Outcome::done(evidence));
             }
-            if record.tries >= MOST_TRIES {
+            if record.tries >= MOST_TRIES && !passes_by_itself(refusal.as_deref()) {
                 return Next::Write(Event::Stuck {
                     why: format!("{step} was tried {} times: {why}", record.tries),
                 });
@@ -196,6 +196,10 @@ fn begin(
         Doer::Mesos => {
             let effect = if step == Step::Cordon { Effect::Cordon } else { Effect::Uncordon };
             Ok(Next::Do(began(None, Vec::new()), effect))
+        }
+        // The order names the machine, so there has to be one.
+        Doer::Agent if situation.machine.is_none() => {
+            Err(wait(operation, record, "its agent has not reported yet".to_owned(), "agent"))
         }
         // The agent fetches it: the intent is all there is to write.
         Doer::Agent => {
@@ -425,6 +429,11 @@ fn or_ask(
         return Next::Write(Event::Asked { step: operation.at, sentence });
     }
     Next::Wait(Waiting { needs_people: waiting.needs_people || is_late, ..waiting })
+}
+
+/// Whether an agent's refusal is about something that ends without anybody mending anything.
+fn passes_by_itself(refusal: Option<&str>) -> bool {
+    matches!(refusal, Some("too_soon" | "veto" | "busy" | "changed_mind" | "expired" | "prepare_lost"))
 }
 
 fn finished(operation: &Operation, record: &StepRecord, outcome: Outcome) -> Next {

@@ -306,7 +306,7 @@ fn closed_by(operation: &Operation, situation: &Situation<'_>, codes: &[Code]) -
 fn not_empty(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> {
     let mut codes = NOT_EMPTY.to_vec();
     if operation.wish.action == Action::Drain {
-        codes.extend([Code::BudgetSpent, Code::WarmingUp, Code::LeaderChanged]);
+        codes.extend([Code::BudgetSpent, Code::OtherZoneOut, Code::WarmingUp, Code::LeaderChanged]);
     }
     closed_by(operation, situation, &codes)
 }
