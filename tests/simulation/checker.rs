@@ -171,7 +171,10 @@ pub fn look(world: &mut World) {
             continue;
         }
         if operation.permit.is_some() {
-            permits.entry(operation.wish.class).or_default().push(id.clone());
+            let step = operation.current_step().map_or("end", |(step, _)| step.as_str());
+            let (action, node, phase) = (operation.wish.action, &operation.wish.node, operation.phase.word());
+            let told = format!("{id} ({action} of {node}, {phase} at {step})");
+            permits.entry(operation.wish.class).or_default().push(told);
         }
         for (step, record) in operation.plan.steps.iter().zip(&operation.steps) {
             let unknown = matches!(record.state, State::Unknown { .. });
