@@ -199,6 +199,8 @@ impl Operations {
                 match self.advance_one(number, fleet, now) {
                     Ok(Some(Moved::Wrote)) => self.tell_fleet(fleet, now),
                     Ok(Some(Moved::Task(task))) => {
+                        // The next operation of this round must see the permit that this one has just taken (S1, S2).
+                        self.tell_fleet(fleet, now);
                         tasks.push(task);
                         break;
                     }
