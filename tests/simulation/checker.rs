@@ -4,7 +4,7 @@
 use super::{coverage::Coverage, crash::Writes, node::SimNode, world::World};
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::{
-    operations::{Operations, Task},
+    operations::{Operations, Task, Tracked},
     store::journal::{Journal, MemoryJournal},
 };
 use millwright_decision::{
@@ -360,6 +360,13 @@ fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
     let coordinator = world.coordinator.as_ref()?;
     let fleet = coordinator.fleet();
     let snapshot = fleet.snapshot();
+    // What a drain has left empty counts already, and costs nothing more.
+    let is_parked = |tracked: &&Tracked| {
+        matches!(tracked.operation.phase, Phase::Parked { .. }) && tracked.operation.wish.node == *name
+    };
+    if coordinator.operations.list().any(|tracked| is_parked(&tracked)) {
+        return None;
+    }
     let uncounted = |other: &NodeName| snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted());
     let of_class: Vec<&SimNode> =
         world.nodes.values().filter(|other| other.class == node.class && !uncounted(&other.name)).collect();

@@ -167,7 +167,7 @@ pub struct World {
 
 impl World {
     pub fn new(setting: Setting) -> Self {
-        let policy = Arc::new(policy(setting.agents, setting.seed));
+        let policy = Arc::new(policy(setting.agents));
         // A Saturday morning.
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let mut nodes = BTreeMap::new();
@@ -551,9 +551,8 @@ impl World {
     }
 }
 
-/// The shipped policy in mode `act`, cut to three masters and so many agents. In every other large fleet the agents are
-/// spread over zones.
-fn policy(agents: usize, seed: u64) -> Policy {
+/// The shipped policy in mode `act`, cut to three masters and so many agents.
+fn policy(agents: usize) -> Policy {
     let mut policy = millwright_coordinator::policy::parse(SHIPPED, Path::new("policy.alice.toml")).unwrap();
     for class in policy.classes.values_mut() {
         class.mode = Mode::Act;
@@ -567,13 +566,6 @@ fn policy(agents: usize, seed: u64) -> Policy {
         }
         _ => false,
     });
-    if agents > 3 && seed.is_multiple_of(10) {
-        let zones = ["cern-geneva-a", "cern-geneva-b"];
-        let agents = policy.nodes.values_mut().filter(|node| node.class == Class::Agent);
-        for (node, zone) in agents.zip(zones.iter().cycle()) {
-            node.zone = Some((*zone).to_owned());
-        }
-    }
     policy.executors.by = Executor::Command;
     for step in [
         Step::HardReboot,
