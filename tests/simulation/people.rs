@@ -120,20 +120,25 @@ fn hold_something(world: &mut World, by: &str) {
     let now = world.now;
     let until = Some(now + SignedDuration::from_hours(2));
     if world.chance.happens(4000) {
-        // On the node itself, without a network.
-        if let Some(node) = world.nodes.get_mut(&node) {
-            node.holds.push(millwright_protocol::LocalHold {
-                id: "h1".to_owned(),
-                author: by.to_owned(),
-                reason: "I am looking at it".to_owned(),
-                since: now,
-                until,
-            });
-        }
+        hold_locally(world, &node, by);
         return;
     }
     let Some(coordinator) = &mut world.coordinator else { return };
     let _ = coordinator.operations.hold(node, by, "a core dump", until, now);
+}
+
+/// On the node itself, without a network.
+fn hold_locally(world: &mut World, node: &NodeName, by: &str) {
+    let now = world.now;
+    if let Some(node) = world.nodes.get_mut(node) {
+        node.holds.push(millwright_protocol::LocalHold {
+            id: "h1".to_owned(),
+            author: by.to_owned(),
+            reason: "I am looking at it".to_owned(),
+            since: now,
+            until: Some(now + SignedDuration::from_hours(2)),
+        });
+    }
 }
 
 /// Somebody objects in the very moment in which a node has said that it is ready.
@@ -145,6 +150,9 @@ pub fn at_the_last_moment(world: &mut World, node: &NodeName) {
     let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
     let now = world.now - SignedDuration::from_secs(1);
     let until = Some(now + SignedDuration::from_hours(2));
+    if world.chance.happens(5000) {
+        return hold_locally(world, node, by);
+    }
     if let Some(coordinator) = &mut world.coordinator {
         let _ = coordinator.operations.hold(node.clone(), by, "wait a moment", until, now);
     }
