@@ -1,5 +1,14 @@
 //! `make simulate HOURS=48 SEED=1 SEEDS=1000`: long simulated histories, their coverage kept in a ledger over runs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a world that cannot be made is a failed run"
+)]
+
 #[path = "../simulation/chance.rs"]
 mod chance;
 #[path = "../simulation/checker.rs"]

@@ -430,7 +430,7 @@ pub fn at_the_end(world: &mut World) {
         // A history whose store was put back has forgotten what it did, and says so.
         if !on_node.contains(&agent.node)
             && !is_gone
-            && world.coverage.counts.get("fault/restored_store").is_none()
+            && !world.coverage.counts.contains_key("fault/restored_store")
         {
             found.push(("L3", format!("{} stays cordoned, and no operation knows why", agent.node)));
         }

@@ -174,12 +174,12 @@ fn a_crash_at_any_write_on_either_side_loses_nothing_and_does_nothing_twice() {
     for (place, kind) in KINDS.into_iter().enumerate() {
         let names = carry_through(kind, |_| {}).writes.lock().unwrap().names.clone();
         let expected = touched(&carry_through(kind, |_| {}), kind.node);
-        for number in 0..names.len() {
+        for (number, name) in names.iter().enumerate() {
             for side in [Side::Before, Side::After] {
                 let world = carry_through(kind, |world| {
                     world.writes.lock().unwrap().die_at = Some((number, side));
                 });
-                let point = format!("{place}/{}/{number}/{}/{side:?}", kind.action, names[number]);
+                let point = format!("{place}/{}/{number}/{}/{side:?}", kind.action, name);
                 assert_eq!(ending(&world), "succeeded", "crash at {point}");
                 assert_eq!(touched(&world, kind.node), expected, "crash at {point}");
                 points.insert(point);

@@ -35,8 +35,8 @@ pub struct Summary {
 
 /// The setting of a seed: every fifth has the large fleet, every seventh three nodes that are dead for ever.
 pub fn setting(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> Setting {
-    let agents = if seed % 5 == 0 { 40 } else { 3 };
-    let dead = if seed % 7 == 0 && agents == 40 { 3 } else { 0 };
+    let agents = if seed.is_multiple_of(5) { 40 } else { 3 };
+    let dead = if seed.is_multiple_of(7) && agents == 40 { 3 } else { 0 };
     Setting { seed, hours, agents, without: without.clone(), dead }
 }
 
