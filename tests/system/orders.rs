@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use millwright_agent::status::view::StatusView;
 use millwright_protocol::Status;
 use serde_json::{Value, json};
 
@@ -117,12 +118,17 @@ fn a_reboot_is_asked_for_once_however_often_the_agent_is_killed_and_the_next_boo
     lab.coordinator.order(std::slice::from_ref(&commit));
     wait_for("the reboot", LIMIT, || Ok((lab.reboots() > 0).then_some(()))).unwrap();
 
-    for number in 0..2 {
+    lab.coordinator.order(&[commit.clone(), lab.set_fact("later")]);
+    assert_eq!(lab.told("later", "refused")["code"], "busy", "the node goes down");
+
+    for _ in 0..2 {
         agent = killed(agent, &lab);
-        // It reports no more, hears the order again, and refuses what comes after it: the node goes down.
-        let id = format!("later-{number}");
-        lab.coordinator.order(&[commit.clone(), lab.set_fact(&id)]);
-        assert_eq!(lab.told(&id, "refused")["code"], "busy");
+        // It neither reports nor asks for orders any more: it only remembers.
+        let states = |view: &StatusView| {
+            let order = view.orders.as_ref()?.last.iter().find(|order| order.id == "op-1.2.1")?;
+            Some(order.state.clone())
+        };
+        assert_eq!(agent.wait_for("the remembered order", states).unwrap(), "starting");
     }
     assert_eq!(lab.reboots(), 1);
 
