@@ -105,8 +105,8 @@ pub struct App {
     errands: Mutex<Errands>,
     /// Grows whenever one of them was answered.
     errands_answered: WatchSender<u64>,
-    /// Whose turn it is to make a whitelist.
-    whitelist_turn: AsyncMutex<()>,
+    /// Whose turn it is to stop offers or let them flow.
+    offers_turn: AsyncMutex<()>,
     /// Asks the Mesos master at once.
     pub mesos_news: Arc<MesosNews>,
 }
@@ -142,7 +142,7 @@ impl App {
             foreign: Mutex::default(),
             errands: Mutex::default(),
             errands_answered: WatchSender::new(0),
-            whitelist_turn: AsyncMutex::default(),
+            offers_turn: AsyncMutex::default(),
             mesos_news: Arc::default(),
             store: Arc::new(store),
         }))

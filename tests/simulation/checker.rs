@@ -152,7 +152,8 @@ pub fn look(world: &mut World) {
     }
     let Some(coordinator) = &world.coordinator else { return };
     let mut found: Vec<(&'static str, String)> = Vec::new();
-    let mut permits: BTreeMap<Class, Vec<String>> = BTreeMap::new();
+    // By node: one that was left where it stood and is taken up again is out once.
+    let mut permits: BTreeMap<Class, BTreeMap<NodeName, String>> = BTreeMap::new();
     let mut recorded = Vec::new();
     for tracked in coordinator.operations.list() {
         let operation = &tracked.operation;
@@ -174,7 +175,7 @@ pub fn look(world: &mut World) {
             let step = operation.current_step().map_or("end", |(step, _)| step.as_str());
             let (action, node, phase) = (operation.wish.action, &operation.wish.node, operation.phase.word());
             let told = format!("{id} ({action} of {node}, {phase} at {step})");
-            permits.entry(operation.wish.class).or_default().push(told);
+            permits.entry(operation.wish.class).or_default().insert(node.clone(), told);
         }
         for (step, record) in operation.plan.steps.iter().zip(&operation.steps) {
             let unknown = matches!(record.state, State::Unknown { .. });
@@ -204,8 +205,9 @@ pub fn look(world: &mut World) {
         }
     }
     found.extend(super::judge::served(world));
-    if let Some(ids) = permits.get(&Class::Master).filter(|ids| ids.len() > 1) {
-        found.push(("S1", format!("two masters at once: {}", ids.join(", "))));
+    if let Some(out) = permits.get(&Class::Master).filter(|out| out.len() > 1) {
+        let told: Vec<&str> = out.values().map(String::as_str).collect();
+        found.push(("S1", format!("two masters at once: {}", told.join(", "))));
     }
     world.checker.recorded.extend(recorded);
     for (invariant, sentence) in found {

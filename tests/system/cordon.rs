@@ -10,7 +10,7 @@ use std::time::Duration;
 use millwright_coordinator::fleet::{CordonWay, MasterAnswer, SeenAgent};
 use millwright_coordinator::integrations::mesos::{
     ForeignKind, Intent, MesosAct, MesosMasters, MesosOperator, ObserveMesos, Outcome, content,
-    foreign_changes, ids_to_stop, whitelist,
+    foreign_changes, whitelist,
 };
 use millwright_protocol::NodeName;
 use serde_json::{Value, json};
@@ -137,10 +137,7 @@ fn a_held_node_that_comes_back_under_a_new_id_gets_offers_and_is_told() {
     let mut task = mesos.run_task(TaskSpec::named("instant")).unwrap();
     task.wait_running().unwrap();
 
-    let seen: Vec<SeenAgent> = answer.agents.iter().map(SeenAgent::from).collect();
-    for id in ids_to_stop(&BTreeSet::from([held.clone()]), &seen) {
-        done(deactivate(&mesos.master_url(), id));
-    }
+    done(deactivate(&mesos.master_url(), &new));
     assert_eq!(differences(&mesos, &[&held, &new]), []);
     // Of the one that has not come back nobody can read what was recorded.
     let outcome = deactivate(&mesos.master_url(), &held);

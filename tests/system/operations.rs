@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::harness::{
     DockerDaemon, Mesos, MesosTask, Node, Setup, Site, TaskSpec, acting_policy, get_with, needs_binary,
-    output_of, ready, step_of, story_of,
+    output_of, ready, step_of, story_of, wait_for,
 };
 use super::people::token_of_jane;
 
@@ -54,6 +54,11 @@ fn container(docker: &DockerDaemon) -> String {
 
 fn is_deactivated(mesos: &Mesos) -> bool {
     mesos.state().unwrap()["slaves"][0]["deactivated"] == true
+}
+
+fn is_deactivated_as(mesos: &Mesos, id: &str) -> bool {
+    let state = mesos.state().unwrap();
+    state["slaves"].as_array().unwrap().iter().any(|agent| agent["id"] == id && agent["deactivated"] == true)
 }
 
 fn waits_for(site: &Site, id: &str, words: &str) -> Value {
@@ -115,7 +120,7 @@ fn a_busy_node_is_cordoned_waited_for_rebooted_verified_and_returned_with_nobody
     // It ends by itself, and the node is empty for a minute before anything is done to it.
     docker.cli(&["exec", &container(&docker), "touch", "/finished"]).unwrap();
     task.wait_state("TASK_FINISHED").unwrap();
-    site.machine.wait_reboots(1).unwrap();
+    site.wait_reboot(&id).unwrap();
     assert!(next.offered_agents().is_empty() && is_deactivated(&mesos));
     let before = site.operation(&id).unwrap();
     let proof = step_of(&before, "prove_empty").unwrap();
@@ -161,7 +166,7 @@ fn a_coordinator_that_is_killed_again_and_again_carries_a_reboot_through_once() 
     site.crash().unwrap();
     site.wait_step(&id, "reboot", &["committed"]).unwrap();
     site.crash().unwrap();
-    site.machine.wait_reboots(1).unwrap();
+    site.wait_reboot(&id).unwrap();
     // Nobody hears of the node for a while, and the coordinator dies meanwhile.
     site.machine.go_down().unwrap();
     site.crash().unwrap();
@@ -173,6 +178,28 @@ fn a_coordinator_that_is_killed_again_and_again_carries_a_reboot_through_once() 
     let commits = story_of(&ended).iter().filter(|what| *what == "committed").count();
     assert_eq!(commits, 1, "{:#}", ended["story"]);
     journal_is_whole(&site);
+}
+
+#[test]
+fn a_held_node_gets_no_offers_under_its_next_mesos_id_either_until_it_is_called_off() {
+    let Some(docker) = ready(DockerDaemon::start()) else { return };
+    let Some(mut mesos) = ready(Mesos::start(&docker, 1)) else { return };
+    let Some(site) = site(&docker, &mesos, NODE) else { return };
+    let drain = site.begin("drain", &json!({})).unwrap();
+    site.wait_step(&drain, "cordon", &["done"]).unwrap();
+    let held = mesos.agent_id(1).unwrap();
+
+    mesos.start_again_with_new_ids().unwrap();
+    let new = mesos.agent_id(1).unwrap();
+    assert_ne!(new, held);
+    wait_for("the new id to be held as well", LIMIT, || Ok(is_deactivated_as(&mesos, &new).then_some(())))
+        .unwrap();
+
+    let called_off = json!({ "reason": "it is needed" });
+    site.coordinator().unwrap().post(&format!("operations/{drain}/cancel"), &called_off).unwrap();
+    site.wait_end(&drain, "cancelled").unwrap();
+    let log = site.coordinator().unwrap().log();
+    assert!(!is_deactivated_as(&mesos, &new), "the master itself says so: {log}");
 }
 
 #[test]
@@ -260,7 +287,7 @@ fn of_two_tasks_that_never_end_only_the_named_one_ends_with_the_reboot() {
     let other_container = other_container.lines().find(|id| **id != endless_container).unwrap().to_owned();
     docker.cli(&["exec", &other_container, "touch", "/finished"]).unwrap();
     other.wait_state("TASK_FINISHED").unwrap();
-    site.machine.wait_reboots(1).unwrap();
+    site.wait_reboot(&id).unwrap();
     endless.wait_running().unwrap();
 
     // What still runs ends with its machine.
@@ -298,7 +325,7 @@ fn the_off_switch_stops_everything_and_a_hold_set_on_the_node_refuses_the_reboot
     assert_eq!(site.machine.reboots_asked(), 0);
     let holds: Value = serde_json::from_str(&site.machine.run(&["hold", "list", "--json"]).unwrap()).unwrap();
     site.machine.run(&["hold", "lift", holds[0]["id"].as_str().unwrap()]).unwrap();
-    site.machine.wait_reboots(1).unwrap();
+    site.wait_reboot(&id).unwrap();
     site.machine.reboot().unwrap();
     site.wait_end(&id, "succeeded").unwrap();
     assert_eq!(site.machine.reboots_asked(), 1);

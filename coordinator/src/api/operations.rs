@@ -165,6 +165,8 @@ pub async fn start(
         format!("you have asked for this before: it is {}", taken.id)
     } else {
         app.record(&by, action.as_str(), &format!("{about} ({})", taken.id), &reason).await?;
+        // Whether its offers flow has to be known as of now.
+        app.ask_mesos_soon();
         format!("{} begins; `millwright operations {}` shows how it goes", taken.id, taken.id)
     };
     Ok(Json(AcceptedView { id: Some(taken.id), is_known: taken.is_known, is_dry_run: false, plan, sentence }))

@@ -73,7 +73,8 @@ pub(super) fn start(
         people = Some(webhook.clone());
         driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
     }
-    operations::run(app, Arc::new(RealWorld { app: Arc::downgrade(app), mesos: act, people }));
+    let world = RealWorld { app: Arc::downgrade(app), mesos: act.clone(), people };
+    operations::run(app, Arc::new(world), act);
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())
     {

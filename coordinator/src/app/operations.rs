@@ -4,7 +4,7 @@ use super::App;
 use crate::{
     api::error::Refusal,
     fleet::{Fleet, ForeignNote, Holding, SeenAgent},
-    integrations::mesos::{ForeignChange, Intent, foreign_changes},
+    integrations::mesos::{self, ForeignChange, ForeignKind, Intent, MesosAct, foreign_changes},
     operations::{Errands, NotRecorded, Operations, OrderAnswer, Outside, Task},
     view::{HoldsView, OperationSummary, OperationView},
 };
@@ -99,13 +99,13 @@ impl App {
     }
 
     /// One round: every operation takes the moves it can take. What is to be done outside comes back.
-    async fn advance(self: &Arc<Self>) -> Vec<Task> {
+    async fn advance(self: &Arc<Self>) -> Round {
         let app = Arc::clone(self);
         let round = tokio::task::spawn_blocking(move || {
             let mut operations = app.operations.blocking_lock();
             let before = operations.position();
             let tasks = operations.advance(&app.fleet, app.clock.now());
-            app.look_for_others();
+            let new_ids = app.look_for_others();
             app.tell_of_operations(&operations, before);
             for tell in operations.take_outbox() {
                 log::info!("node" = tell.node.as_str(), "needs_people" = tell.needs_people; "{}", tell.sentence);
@@ -120,22 +120,24 @@ impl App {
             if operations.is_fenced() {
                 log::error!("another coordinator writes to this store: stopping");
                 app.shutdown.ask();
+                return Round::default();
             }
-            tasks
+            Round { tasks, new_ids }
         });
         round.await.unwrap_or_else(|error| {
             log::error!("advance the operations: {error}");
-            Vec::new()
+            Round::default()
         })
     }
 
-    /// Notices what others did to the offers of nodes, once with each answer of the Mesos master.
-    fn look_for_others(&self) {
+    /// Notices what others did to the offers of nodes, once with each answer of the Mesos master. Returns the ids under
+    /// which held nodes have come back and get offers.
+    fn look_for_others(&self) -> Vec<ForeignChange> {
         let mut known = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = self.with_fleet(|fleet, now| {
+        let (news, new_ids) = self.with_fleet(|fleet, now| {
             let answers = fleet.mesos_answers();
             if known.0 == answers {
-                return Vec::new();
+                return (Vec::new(), Vec::new());
             }
             let intent = |name: &NodeName, agents: &[SeenAgent]| {
                 let held = fleet.held(name)?;
@@ -158,11 +160,14 @@ impl App {
                 since: change.since,
             };
             let notes = found.iter().map(note).collect();
+            let is_new = |change: &&ForeignChange| change.what == ForeignKind::NewId;
+            let new_ids = found.iter().filter(is_new).cloned().collect();
             *known = (answers, found);
-            fleet.note_foreign(notes, now)
+            (fleet.note_foreign(notes, now), new_ids)
         });
         drop(known);
         self.publish(news);
+        new_ids
     }
 
     fn tell_trouble(&self, trouble: Option<String>) {
@@ -203,13 +208,45 @@ impl App {
     }
 }
 
+/// What one round asks for.
+#[derive(Default)]
+struct Round {
+    tasks: Vec<Task>,
+    /// Under which ids held nodes have come back to Mesos.
+    new_ids: Vec<ForeignChange>,
+}
+
+/// A node is held under whatever id Mesos gives it next: its cordon stands recorded. The next answer of the master tells
+/// whether it came to something; if not, it is tried again.
+async fn hold_as_well(app: Arc<App>, mesos: Arc<dyn MesosAct>, new: ForeignChange) {
+    let _turn = app.offers_turn.lock().await;
+    let is_held =
+        app.with_fleet(|fleet, _| fleet.held(&new.node).is_some_and(|held| held.what == Holding::Stopped));
+    if !is_held {
+        return;
+    }
+    let (node, id) = (&new.node, &new.agent_id);
+    match mesos.deactivate(id).await {
+        mesos::Outcome::Done(_) => log::info!("{node} is held under its new Mesos id {id} as well"),
+        mesos::Outcome::NotDone(why) | mesos::Outcome::Unknown(why) => {
+            log::warn!("hold {node} under its new Mesos id {id} as well: {why}");
+        }
+    }
+}
+
 /// Runs the operations until the coordinator stops.
-pub(super) fn run(app: &Arc<App>, outside: Arc<dyn Outside>) {
+pub(super) fn run(app: &Arc<App>, outside: Arc<dyn Outside>, mesos: Option<Arc<dyn MesosAct>>) {
     let app = Arc::clone(app);
     let shutdown = app.shutdown.clone();
     shutdown.clone().spawn(async move {
         loop {
-            for task in app.advance().await {
+            let round = app.advance().await;
+            for new in round.new_ids {
+                if let Some(mesos) = mesos.clone() {
+                    tokio::spawn(hold_as_well(Arc::clone(&app), mesos, new));
+                }
+            }
+            for task in round.tasks {
                 let (app, outside) = (Arc::clone(&app), Arc::clone(&outside));
                 // Not waited for at the end: what it does may take an hour, and a start asks what became of it.
                 tokio::spawn(async move { app.carry_out(&outside, task).await });

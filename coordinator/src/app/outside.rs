@@ -94,10 +94,17 @@ async fn offers(app: Arc<App>, mesos: Option<Arc<dyn MesosAct>>, task: Task, sto
             );
         }
     }
+    // Nobody else stops them meanwhile.
+    let _turn = app.offers_turn.lock().await;
     let agents: Vec<String> = app.with_fleet(|fleet, _| {
-        let seen = fleet.mesos_agents(&task.node).iter().map(|agent| agent.id.to_string());
-        let mut ids: Vec<String> = seen.collect();
-        ids.extend(fleet.mesos_id(&task.node));
+        let seen = fleet.mesos_agents(&task.node);
+        // An id that the node has left behind gets no offers, and nobody could read what became of it.
+        let registered = seen.iter().filter(|agent| agent.registered).map(|agent| agent.id.to_string());
+        let mut ids: Vec<String> = registered.collect();
+        if ids.is_empty() {
+            ids.extend(seen.iter().map(|agent| agent.id.to_string()));
+            ids.extend(fleet.mesos_id(&task.node));
+        }
         ids.sort_unstable();
         ids.dedup();
         ids

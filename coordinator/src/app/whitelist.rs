@@ -49,7 +49,7 @@ struct Change {
 /// Carries out the effect of a cordon (`stop`) or of its end.
 pub(super) async fn change_offers(app: Arc<App>, task: Task, stop: bool) -> Outcome {
     // Two lists that are made at the same time would each undo the other.
-    let turn = app.whitelist_turn.lock().await;
+    let turn = app.offers_turn.lock().await;
     let (footing, mut held) =
         app.with_operations(|operations| (operations.footing(&task), operations.cordoned())).await;
     let Some(footing) = footing else {

@@ -25,7 +25,7 @@ pub use act::{MesosAct, MesosOperator, Outcome};
 pub use agents::{Agent, Agents, read_agents};
 pub use client::{MesosError, MesosMasters, ObserveMesos};
 pub use events::{LeaderEvents, MesosEvents, PATIENCE};
-pub use foreign::{ForeignChange, ForeignKind, Intent, foreign_changes, ids_to_stop};
+pub use foreign::{ForeignChange, ForeignKind, Intent, foreign_changes};
 pub use metrics::{Metrics, read_metrics};
 pub use state::{MasterState, read_state};
 pub use summary::{AgentSummary, Summary, read_summary};

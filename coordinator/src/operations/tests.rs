@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    fleet::testing::{Story, name, policy},
+    fleet::{
+        MasterAnswer,
+        testing::{Story, name, policy},
+    },
     store::journal::{Failure, MemoryJournal},
 };
 use millwright_decision::{Action, Code, Consent, Mode, Source, Volumes};
@@ -13,6 +16,8 @@ struct Engine {
     fleet: Mutex<Fleet>,
     operations: Operations,
     journal: MemoryJournal,
+    /// What the Mesos master answers from now on.
+    master: MasterAnswer,
     now: Timestamp,
 }
 
@@ -27,7 +32,8 @@ fn engine(change: impl FnOnce(&mut Policy)) -> Engine {
     story.rounds(20);
     let journal = MemoryJournal::new(true);
     let operations = Operations::open(Arc::new(journal.clone())).unwrap();
-    Engine { now: story.now(), fleet: Mutex::new(story.fleet), operations, journal }
+    let (now, master) = (story.now(), story.master.unwrap());
+    Engine { now, fleet: Mutex::new(story.fleet), operations, journal, master }
 }
 
 fn ask(action: Action, node: &str, by: &str) -> Ask {
@@ -46,8 +52,23 @@ fn ask(action: Action, node: &str, by: &str) -> Ask {
 }
 
 impl Engine {
+    /// Asks for it, and the master is heard after that.
     fn request(&mut self, ask: &Ask) -> Result<Taken, Declined> {
-        self.operations.request(ask, &self.fleet, self.now)
+        let taken = self.operations.request(ask, &self.fleet, self.now);
+        self.hear_master();
+        taken
+    }
+
+    /// A second later the Mesos master answers.
+    fn hear_master(&mut self) {
+        self.now += SignedDuration::from_secs(1);
+        self.fleet.lock().unwrap().take_master_state(Ok(&self.master), self.now);
+    }
+
+    /// Somebody stops the offers of this node, or lets them flow.
+    fn stop_offers(&mut self, node: &str, stop: bool) {
+        let host = format!("{node}.example.org");
+        self.master.agents.iter_mut().find(|agent| agent.hostname == host).unwrap().deactivated = stop;
     }
 
     fn advance(&mut self) -> Vec<Task> {
@@ -145,6 +166,26 @@ fn an_effect_is_handed_out_after_its_intent_is_written_and_again_after_a_restart
     engine.restart();
     let again = engine.advance();
     assert_eq!((again[0].step, again[0].attempt), (Step::Cordon, 1), "{id}");
+}
+
+#[test]
+fn offers_that_were_stopped_before_are_told_apart_from_an_answer_that_is_too_old_to_know() {
+    for stopped in [true, false] {
+        let mut engine = engine(|_| {});
+        engine.stop_offers("alibuild01", true);
+        engine.hear_master();
+        // Another operation has let them flow since, perhaps: nobody has looked after this one was asked for.
+        let asked = ask(Action::Drain, "alibuild01", "alice");
+        let id = engine.operations.request(&asked, &engine.fleet, engine.now).unwrap().id;
+        assert!(engine.advance().is_empty());
+        let waiting = engine.operations.waiting(&id).unwrap();
+        assert!(waiting.sentence.contains("whether it gets offers") && !waiting.needs_people, "{waiting:?}");
+
+        engine.stop_offers("alibuild01", stopped);
+        engine.hear_master();
+        assert_eq!(engine.advance().len(), usize::from(!stopped));
+        assert_eq!(engine.operation(&id).done_at(Step::Cordon).is_some(), stopped);
+    }
 }
 
 #[test]

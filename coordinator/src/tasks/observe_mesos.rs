@@ -84,10 +84,14 @@ impl ObserveMesosTask {
     async fn observe(&mut self) -> Result<(), String> {
         self.turn().await;
         let at = Instant::now();
+        // An answer is as old as its question: what was done meanwhile may be missing from it.
+        let asked_at = self.hub.ask(|_, now| now);
         let answer = self.mesos.state().await.map_err(|why| why.to_string());
         self.last = Some(Asked { at, took: at.elapsed() });
-        let transitions =
-            self.hub.ask(|fleet, now| fleet.take_master_state(answer.as_ref().map_err(String::as_str), now));
+        let transitions = self.hub.ask(|fleet, now| {
+            let at = asked_at.unwrap_or(now);
+            fleet.take_master_state(answer.as_ref().map_err(String::as_str), at)
+        });
         self.hub.publish(transitions.unwrap_or_default());
         let answer = answer?;
         self.news.has_events.send_replace(answer.has_events());

@@ -123,14 +123,6 @@ impl PlayedMachine {
         fs::read_to_string(self.scratch.join("reboots")).unwrap_or_default().lines().count()
     }
 
-    /// Waits until it has been told to reboot so often.
-    pub fn wait_reboots(&self, count: usize) -> Result<()> {
-        let limit = Duration::from_secs(180);
-        wait_for(&format!("{count} reboots of {}", self.name), limit, || {
-            Ok((self.reboots_asked() >= count).then_some(()))
-        })
-    }
-
     /// Runs the agent's program on it, as somebody logged in there would, and returns what it printed.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = self.node()?.run(arguments)?;

@@ -117,6 +117,13 @@ impl Site {
         })
     }
 
+    /// Waits until the machine has been told to reboot for the first time.
+    pub fn wait_reboot(&self, id: &str) -> Result<()> {
+        self.wait_operation(id, &format!("{id} to reboot {}", self.node), |_| {
+            (self.machine.reboots_asked() > 0).then_some(())
+        })
+    }
+
     /// Waits for its end, and returns everything about it. An end of another kind is an error.
     pub fn wait_end(&self, id: &str, state: &str) -> Result<Value> {
         let ended = self.wait_operation(id, &format!("{id} to be {state}"), |operation| {

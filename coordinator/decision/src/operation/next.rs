@@ -377,14 +377,16 @@ fn undo(operation: &Operation, situation: &Situation<'_>) -> Next {
         return Next::Write(Event::Ended { ending: Ending::Cancelled, sentence });
     };
     let undone = operation.steps.get(place).cloned().unwrap_or_default();
-    if let Some(evidence) = steps::uncordoned(operation, situation, undone.changed_at) {
-        let outcome = Outcome::done(evidence);
-        return Next::Write(Event::UndoFinished { step: place, attempt: undone.undo_attempt, outcome });
-    }
     let gate = match situation.frozen {
         Some(reason) => Gate::Closed(vec![reason.clone()]),
         None => steps::gate(operation, Step::Uncordon, situation),
     };
+    // What was read before it was called off may have changed since: the node was held until then, under new ids as well.
+    let seen = steps::uncordoned(operation, situation, Some(operation.changed_at));
+    if let Some(evidence) = seen {
+        let outcome = Outcome::done(evidence);
+        return Next::Write(Event::UndoFinished { step: place, attempt: undone.undo_attempt, outcome });
+    }
     match gate {
         Gate::Open if undone.undo_attempt >= MOST_TRIES => {
             Next::Write(Event::Stuck { why: format!("the cordon was not lifted in {MOST_TRIES} tries") })

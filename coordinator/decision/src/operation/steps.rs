@@ -99,6 +99,9 @@ fn machine_before(operation: &Operation) -> Option<&str> {
 }
 
 /// Whether the step is so already, whoever made it so; `None` while it is not, or nobody can tell.
+///
+/// What was read of a node's offers before this operation was asked for may be older than what another one has just done to
+/// them. They are let flow in any case: to do it twice is to do it once.
 pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'_>) -> Option<Vec<Evidence>> {
     match step {
         Step::Consent => closed_by(operation, situation, &CONSENT).is_empty().then(|| {
@@ -108,7 +111,7 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
         Step::Cordon if !takes_tasks(operation, situation) => {
             Some(vec![Evidence::new("takes_tasks", "no", "policy")])
         }
-        Step::Cordon => cordoned(operation, situation, None),
+        Step::Cordon => cordoned(operation, situation, Some(operation.requested_at)),
         Step::MoveTasks => Some(movable(operation, situation)),
         Step::ProveEmpty => empty(operation, situation),
         Step::Baseline => {
@@ -129,7 +132,6 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
         Step::Uncordon if !takes_tasks(operation, situation) => {
             Some(vec![Evidence::new("takes_tasks", "no", "policy")])
         }
-        Step::Uncordon => verified(operation, situation).and_then(|_| uncordoned(operation, situation, None)),
         Step::Settle => settled_down(operation, situation),
         Step::Puppet => agent(operation, situation)
             .filter(|agent| agent.puppet.is_none())
@@ -202,6 +204,15 @@ pub(super) fn refuted(
 pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>) -> Gate {
     match step {
         Step::Cordon if operation.is_past_no_return() => Gate::Open,
+        // Whoever stopped them before keeps them stopped when this is called off: that has to be known first.
+        Step::Cordon
+            if master(operation, situation).is_some_and(|view| view.at <= operation.requested_at) =>
+        {
+            Gate::Wait {
+                sentence: "asking the Mesos master whether it gets offers".into(),
+                owner: "mesos".into(),
+            }
+        }
         Step::Cordon => judged(verdict_on(Action::Drain, operation, situation).reasons),
         Step::Consent => judged(closed_by(operation, situation, &CONSENT)),
         Step::ProveEmpty => judged(not_empty(operation, situation)),

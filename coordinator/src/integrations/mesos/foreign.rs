@@ -65,7 +65,7 @@ impl ForeignChange {
                  again or end the operation"
             ),
             ForeignKind::NewId => format!(
-                "{node} is back in Mesos under the new id {id} and gets offers, while an operation holds it"
+                "{node} is back in Mesos under the new id {id} and gets offers, while an operation holds it; they are being stopped"
             ),
             ForeignKind::Deactivated => format!(
                 "somebody has stopped the offers of {node} (agent {id}), and no operation holds it; ask who did"
@@ -121,13 +121,6 @@ fn differs(intent: Option<&Intent>, agent: &SeenAgent) -> Vec<ForeignKind> {
     offers.into_iter().chain(agent.draining.then_some(ForeignKind::Draining)).collect()
 }
 
-/// The ids of a node that get offers although it is held: those that have to be stopped as well. A second net, since a
-/// task may start before the next look; where the whitelist is used there are none.
-pub fn ids_to_stop<'a>(held: &'a BTreeSet<String>, agents: &'a [SeenAgent]) -> impl Iterator<Item = &'a str> {
-    let is_new = |agent: &&SeenAgent| agent.registered && !agent.deactivated && !held.contains(&*agent.id);
-    agents.iter().filter(is_new).map(|agent| &*agent.id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,12 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn a_new_id_of_a_node_that_we_hold_gets_offers_and_is_to_be_stopped() {
+    fn a_new_id_of_a_node_that_we_hold_is_told_apart_from_the_one_we_stopped() {
         let agents = [agent("S0", true), agent("S7", false)];
         assert_eq!(kinds(&held(&["S0"]), &agents), [ForeignKind::NewId]);
-        let ours = BTreeSet::from(["S0".to_owned()]);
-        assert_eq!(ids_to_stop(&ours, &agents).collect::<Vec<_>>(), ["S7"]);
-        assert_eq!(ids_to_stop(&ours, &agents[..1]).count(), 0);
+        assert_eq!(kinds(&held(&["S0"]), &agents[..1]), []);
     }
 
     #[test]
