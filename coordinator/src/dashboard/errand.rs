@@ -36,6 +36,8 @@ pub enum Errand {
     },
     /// Keep a node as it is.
     Hold,
+    /// Vouch for what a source would say about a node.
+    Attest(NodeName),
     /// Lift a hold.
     Lift(String),
     /// Press the off switch.
@@ -65,6 +67,11 @@ impl Errand {
         Class::ALL.iter().copied().find(|known| known.as_str() == class).map(Self::Brake)
     }
 
+    /// To vouch for a source about a node, from the word of a path.
+    pub fn attest(node: &str) -> Option<Self> {
+        node.parse().ok().map(Self::Attest)
+    }
+
     /// To lift a hold that was set here; one that was set on its node is lifted there.
     pub fn lift(hold: String) -> Option<Self> {
         hold.bytes()
@@ -78,6 +85,7 @@ impl Errand {
             Self::Begin { action, node } => format!("/begin/{action}/{node}"),
             Self::Say { operation, say } => format!("/operations/{operation}/{}", say.as_str()),
             Self::Hold => "/holds/add".to_owned(),
+            Self::Attest(node) => format!("/attest/{node}"),
             Self::Lift(hold) => format!("/holds/{hold}/lift"),
             Self::Pause => "/pause".to_owned(),
             Self::Resume => "/resume".to_owned(),
@@ -98,6 +106,7 @@ impl Errand {
             Self::Begin { action, node } => begin::request(*action, node, typed),
             Self::Say { operation, say } => say::request(operation, *say, typed),
             Self::Hold => words::hold_request(typed, now),
+            Self::Attest(node) => words::attest_request(node, typed),
             Self::Lift(hold) => Ok((format!("/api/v1/holds/{hold}/lift"), json!({ "reason": reason }))),
             Self::Pause => Ok(("/api/v1/pause".to_owned(), json!({ "on": true, "reason": reason }))),
             Self::Resume => Ok(("/api/v1/pause".to_owned(), json!({ "on": false, "reason": reason }))),
@@ -110,6 +119,7 @@ impl Errand {
     /// Where it leads once it was taken.
     pub fn after(&self, answer: &Value) -> String {
         match self {
+            Self::Attest(node) => format!("/nodes/{node}"),
             Self::Begin { node, .. } => match answer.get("id").and_then(Value::as_str) {
                 Some(id) => format!("/operations/{id}"),
                 None => format!("/nodes/{node}"),
@@ -159,6 +169,7 @@ impl Errand {
                 Ok(say::form(*say, &view, &fleet, caller, typed, blank))
             }
             Self::Hold => Ok(words::hold_form(caller, typed, blank)),
+            Self::Attest(node) => words::attest_form(node, data, &fleet, caller, typed, blank).await,
             Self::Lift(id) => words::lift_form(id, data, &fleet, caller, blank),
             Self::Pause | Self::Resume => Ok(words::pause_form(*self == Self::Pause, &fleet, caller, blank)),
             Self::Brake(class) => Ok(words::brake_form(*class, &fleet, caller, blank)),

@@ -149,6 +149,7 @@ pub fn routes<D: PageData>() -> Router<Arc<D>> {
         .route("/begin/{action}/{node}", get(show_begin::<D>).post(send_begin::<D>))
         .route("/operations/{operation}/{word}", get(show_say::<D>).post(send_say::<D>))
         .route("/holds/add", get(show_hold::<D>).post(send_hold::<D>))
+        .route("/attest/{node}", get(show_attest::<D>).post(send_attest::<D>))
         .route("/holds/{hold}/lift", get(show_lift::<D>).post(send_lift::<D>))
         .route("/pause", get(show_pause::<D>).post(send_pause::<D>))
         .route("/resume", get(show_resume::<D>).post(send_resume::<D>))
@@ -185,6 +186,7 @@ pages! {
     show_begin, send_begin, (action: String, node: String), Errand::begin(&action, &node);
     show_say, send_say, (operation: String, word: String), Errand::say(&operation, &word);
     show_hold, send_hold, (), Some(Errand::Hold);
+    show_attest, send_attest, (node: String), Errand::attest(&node);
     show_lift, send_lift, (hold: String), Errand::lift(hold);
     show_pause, send_pause, (), Some(Errand::Pause);
     show_resume, send_resume, (), Some(Errand::Resume);

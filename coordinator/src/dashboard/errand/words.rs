@@ -1,4 +1,4 @@
-//! The forms for what people say beside operations: holds, the off switch, the brake.
+//! The forms for what people say beside operations: holds, attestations, the off switch, the brake.
 
 use super::set;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     view::FleetView,
 };
 use jiff::{SignedDuration, Timestamp};
-use millwright_decision::Class;
+use millwright_decision::{Class, Source};
 use millwright_protocol::NodeName;
 use serde_json::{Value, json};
 
@@ -67,6 +67,51 @@ pub(super) fn hold_form(caller: &Caller, typed: &Typed, blank: FormPage) -> Form
         acts::lacks(caller, Role::Operate, None, "Hold a node")
     };
     form.refused_to(caller, why)
+}
+
+pub(super) fn attest_request(node: &NodeName, typed: &Typed) -> Result<(String, Value), String> {
+    let Some(source) = typed.given("source") else {
+        return Err("choose what you have looked at".to_owned());
+    };
+    let body = json!({ "node": node, "source": source, "reason": typed.one("reason") });
+    Ok(("/api/v1/attestations".to_owned(), body))
+}
+
+pub(super) async fn attest_form<D: PageData>(
+    name: &NodeName,
+    data: &D,
+    fleet: &FleetView,
+    caller: &Caller,
+    typed: &Typed,
+    blank: FormPage,
+) -> Result<FormPage, Box<Problem>> {
+    let Some(node) = data.node(name).await else {
+        return Err(Box::new(Problem::unknown_node(format!(
+            "{name} is neither in the policy nor has it ever been heard of."
+        ))));
+    };
+    let spelled = node.summary.name;
+    let option = |source: &Source| {
+        let word = source.as_str().to_owned();
+        (word.clone(), word.clone(), word == typed.one("source"))
+    };
+    // What Mesos has placed on a node only its master knows.
+    let sources = Source::ALL.iter().filter(|source| **source != Source::MesosMaster);
+    let mut form = FormPage {
+        title: format!("Vouch for a source about {spelled}"),
+        trail: (format!("/nodes/{name}"), spelled),
+        leads: vec![markdown::line(
+            "A source does not answer, and you have looked yourself: say what you saw. It counts for this node alone and for \
+             15 minutes, and it is recorded.",
+        )],
+        submit: "I have looked".to_owned(),
+        is_grave: true,
+        ..blank
+    };
+    let label = "Source that I have looked at".to_owned();
+    form.fields.insert(0, Field::Choice { name: "source", label, options: sources.map(option).collect() });
+    let lacks = acts::lacks(caller, Role::Operate, class_of(fleet, name.as_str()), &form.title);
+    Ok(form.refused_to(caller, lacks))
 }
 
 pub(super) fn lift_form<D: PageData>(

@@ -268,6 +268,13 @@ async fn a_form_tells_the_api_exactly_what_was_filled_in_and_leads_on() {
             "/holds",
         ),
         (
+            "/attest/alibuild10",
+            vec![("reason", "x"), ("source", "jenkins")],
+            "/api/v1/attestations",
+            json!({ "node": "alibuild10", "source": "jenkins", "reason": "x" }),
+            "/nodes/alibuild10",
+        ),
+        (
             "/holds/hold-4/lift",
             vec![("reason", "x")],
             "/api/v1/holds/hold-4/lift",
@@ -334,6 +341,7 @@ async fn a_form_that_is_not_ours_or_lacks_something_says_nothing_and_keeps_what_
             "look again",
         ),
         ("/holds/add", vec![("reason", "kept <b>"), seal], StatusCode::BAD_REQUEST, "name the node"),
+        ("/attest/alibuild10", vec![("reason", "kept <b>"), seal], StatusCode::BAD_REQUEST, "looked at"),
     ] {
         let example = answering(Ok(json!({})));
         let answer = asked(&example, jane("operate approve"), path, Some(&form)).await;
