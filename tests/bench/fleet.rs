@@ -132,6 +132,21 @@ pub fn measure(nodes: u32) -> Result<()> {
     Ok(())
 }
 
+/// A fleet that has heard every node often enough to call it well, and the time of the last report.
+pub fn heard(nodes: u32, policy: &Arc<Policy>) -> Result<(Fleet, Timestamp)> {
+    let mut fleet = Fleet::new(Arc::clone(policy), now());
+    let mut at = now();
+    for round in 0..20 {
+        at = now() + SignedDuration::from_secs(35 * round);
+        for number in 1..=nodes {
+            let (name, report) = report(number, round)?;
+            fleet.take_report(&name, report, at);
+        }
+        fleet.tick(at);
+    }
+    Ok((fleet, at))
+}
+
 /// A fleet that has heard every node twice, none of them with tasks: those are counted apart.
 fn idle_fleet(nodes: u32, policy: &Arc<Policy>) -> Result<Fleet> {
     let mut fleet = Fleet::new(Arc::clone(policy), now());

@@ -15,6 +15,7 @@ mod line;
 mod load;
 mod neighbours;
 mod node;
+mod operations;
 mod peers;
 mod programs;
 mod reports;
@@ -61,6 +62,8 @@ enum Part {
     Fleet,
     /// Appends to the journal of operations, each synced, and reading it back.
     Journal,
+    /// From a request to the first step of an operation, and how fast histories are simulated.
+    Operations,
     /// Reports taken in by the coordinator beside its peers, and verdicts meanwhile.
     Intake,
     /// Reports over mutual TLS beside nginx with the same certificates.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Part::Fleet => fleet::run(),
         Part::FleetOf { nodes } => fleet::measure(nodes),
         Part::Journal => journal::run(),
+        Part::Operations => operations::run(),
         Part::Intake => intake::run(),
         Part::Tls => tls::run(),
         Part::Storm => storm::run(),
@@ -111,10 +115,11 @@ fn main() -> ExitCode {
 
 /// One part that cannot be measured here does not keep the others from being measured.
 fn all(seconds: u64) -> anyhow::Result<()> {
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 7] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
         ("verdicts", &verdicts::run),
         ("fleet", &fleet::run),
         ("journal", &journal::run),
+        ("operations", &operations::run),
         ("intake", &intake::run),
         ("tls", &tls::run),
         ("storm", &storm::run),
