@@ -10,7 +10,8 @@ mod verdict_change;
 
 pub use node::{
     Acknowledgement, AgentFacts, BootView, CannotSee, ChecklistItem, ChecklistState, ContainersView,
-    FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
+    Diagnosis, FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView,
+    VolumeView,
 };
 pub use operation::{
     AcceptedView, AttestationView, AttestationsView, GrantView, HoldView, HoldsView, ObjectionView,

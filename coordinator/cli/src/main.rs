@@ -6,6 +6,7 @@
 mod audit;
 mod client;
 mod credentials;
+mod diagnose;
 mod fleet;
 mod hold;
 mod login;
@@ -68,6 +69,11 @@ enum Command {
         history: bool,
         #[command(subcommand)]
         word: Option<words::NodeWord>,
+    },
+    /// What is the matter with a node: the first layer of the runbook's checklist that is broken, and what to do next.
+    Diagnose {
+        /// Its name, in any spelling.
+        name: String,
     },
     /// Whether an action may be taken on nodes now, and every reason why not.
     May {
@@ -215,6 +221,7 @@ async fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             output.complain("millwright node: say which, such as `millwright node alibuild10`; `millwright nodes` lists them");
             Ok(ExitCode::from(2))
         }
+        Command::Diagnose { name } => diagnose::show(&client()?, output, &name, json).await,
         Command::May { action, nodes, volumes } => {
             may::ask(&client()?, output, &may::Question { action, nodes, volumes }, json).await
         }

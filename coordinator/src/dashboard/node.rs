@@ -13,7 +13,7 @@ use super::{
 use crate::{
     people::{Caller, Role},
     view::{
-        ChecklistItem, ChecklistState, FindingView, FleetView, HoldView, NodeDetail, NodeState,
+        ChecklistItem, ChecklistState, Diagnosis, FindingView, FleetView, HoldView, NodeDetail, NodeState,
         OperationSummary, TaskView, Transition, VerdictChange, VolumeView,
     },
 };
@@ -53,6 +53,7 @@ pub struct NodePage {
     stacks: Vec<Vec<Card>>,
     earlier: Vec<Earlier>,
     earlier_more: bool,
+    diagnosis: Diagnosed,
     checklist: Vec<Check>,
     checklist_done: usize,
     checklist_applies: usize,
@@ -73,6 +74,15 @@ pub struct NodePage {
     mesos: Vec<(&'static str, String)>,
     cannot_see: Vec<(String, String, bool)>,
     history: Vec<Change>,
+}
+
+/// Where the checklist ends.
+struct Diagnosed {
+    mark: Mark,
+    is_open: bool,
+    sentence: String,
+    next: Vec<Vec<Span>>,
+    untold: String,
 }
 
 struct Check {
@@ -231,6 +241,7 @@ impl NodePage {
             earlier_more: node.verdict_history.len() > EARLIER,
             checklist_done: in_state(ChecklistState::Done),
             checklist_applies: checklist.len() - in_state(ChecklistState::NotConfigured),
+            diagnosis: diagnosed(&node.diagnosis),
             checklist,
             troubles: lines(troubles),
             fine: lines(fine),
@@ -303,6 +314,16 @@ fn stacks(mut cards: Vec<Card>) -> Vec<Vec<Card>> {
 /// The text, or the word that says that there is none.
 pub(super) fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
+}
+
+fn diagnosed(diagnosis: &Diagnosis) -> Diagnosed {
+    Diagnosed {
+        mark: diagnosis.state.unwrap_or(ChecklistState::Done).into(),
+        is_open: diagnosis.layer.is_some(),
+        sentence: diagnosis.sentence.clone(),
+        next: diagnosis.next.iter().map(|next| markdown::line(next)).collect(),
+        untold: diagnosis.untold.join("; "),
+    }
 }
 
 fn check(item: &ChecklistItem) -> Check {

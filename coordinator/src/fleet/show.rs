@@ -3,6 +3,7 @@
 mod attention;
 mod checklist;
 mod detail;
+mod diagnosis;
 
 pub(super) use detail::node;
 

@@ -30,6 +30,8 @@ pub struct NodeDetail {
     pub known_dead: Option<String>,
     /// The runbook's checklist (R8), in the order in which a person would look.
     pub checklist: Vec<ChecklistItem>,
+    /// Where that list ends: the first layer that is not as it should be.
+    pub diagnosis: Diagnosis,
     /// Findings, worst first.
     pub all_findings: Vec<FindingView>,
     /// Disks and volumes.
@@ -121,6 +123,21 @@ pub struct ChecklistItem {
     pub sentence: String,
     /// What that rests on.
     pub evidence: Vec<Evidence>,
+}
+
+/// Which layer to mend first. What rests on a broken one says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The word of the layer in the checklist; absent when every layer that is looked at is as it should be.
+    pub layer: Option<String>,
+    /// How that layer is.
+    pub state: Option<ChecklistState>,
+    /// What is the matter, for people.
+    pub sentence: String,
+    /// What to do next, in order.
+    pub next: Vec<String>,
+    /// Titles of layers about which nothing is known as long as this one is broken.
+    pub untold: Vec<String>,
 }
 
 /// One finding.

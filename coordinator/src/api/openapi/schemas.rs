@@ -264,6 +264,9 @@ fn node_only() -> Value {
     let check = shape(json!({ "step": text("a word"), "title": text("for people"),
         "state": words(["done", "warn", "failed", "unknown", "not_configured"]), "sentence": text("what was seen"),
         "evidence": list(evidence()) }));
+    let diagnosis = shape(json!({ "layer": maybe(text("the first that is not as it should be")),
+        "state": maybe(words(["warn", "failed", "unknown"])), "sentence": text("what is the matter"),
+        "next": list(text("what to do, in order")), "untold": list(text("layers about which nothing is known meanwhile")) }));
     json!({
         "asked_at": time("when this was looked at"),
         "reported_at": maybe(time("when the last report arrived")),
@@ -272,6 +275,7 @@ fn node_only() -> Value {
         "boot": maybe(boot),
         "known_dead": maybe(text("a person said so: why")),
         "checklist": list(check),
+        "diagnosis": diagnosis,
         "all_findings": list(finding()),
         "volumes": list(volume()),
         "containers": maybe(containers()),

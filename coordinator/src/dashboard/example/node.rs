@@ -38,6 +38,7 @@ pub(super) fn detail(summary: &NodeSummary, seen: Option<&Node>, now: Timestamp)
         }),
         known_dead: None,
         checklist: checklist(summary, is_sick),
+        diagnosis: diagnosis(summary, is_sick),
         all_findings: findings(summary, is_sick, now),
         volumes: volumes(summary, is_sick),
         containers: agent.map(|_| containers(now, is_master)),
@@ -122,6 +123,29 @@ fn verdict_history(summary: &NodeSummary, now: Timestamp) -> Vec<VerdictChange> 
 
 fn blind(what: &str, not_configured: bool, sentence: &str) -> CannotSee {
     CannotSee { what: what.to_owned(), not_configured, sentence: sentence.to_owned() }
+}
+
+fn diagnosis(summary: &NodeSummary, is_sick: bool) -> Diagnosis {
+    let (layer, sentence, next) = match (summary.state == NodeState::Silent, is_sick) {
+        (true, _) => (
+            "ssh",
+            format!("{} neither reports nor answers ssh: it is off, frozen or cut off", summary.name),
+            format!("look at its console: `openstack console log show {} --lines 50`", summary.name),
+        ),
+        (false, true) => (
+            "volume",
+            "Volumes are mounted: /build is not mounted".to_owned(),
+            "see what is attached: `lsblk -f`, then mount it".to_owned(),
+        ),
+        (false, false) => return Diagnosis::default(),
+    };
+    Diagnosis {
+        layer: Some(layer.to_owned()),
+        state: Some(ChecklistState::Failed),
+        sentence,
+        next: vec![next],
+        untold: vec!["Docker answers".to_owned()],
+    }
 }
 
 fn checklist(summary: &NodeSummary, is_sick: bool) -> Vec<ChecklistItem> {

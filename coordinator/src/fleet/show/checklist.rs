@@ -41,6 +41,15 @@ pub(super) fn list(
     items
 }
 
+/// The findings with the words of their lines, where they belong to one.
+pub(super) fn by_line(findings: &[Finding]) -> Vec<(&'static str, &Finding)> {
+    let line = |finding: &Finding| {
+        let found = LINES.iter().find(|(_, _, checks)| checks.contains(&finding.check.as_str()));
+        found.map(|(step, _, _)| *step).or((finding.check == "zookeeper").then_some("zookeeper"))
+    };
+    findings.iter().filter_map(|finding| Some((line(finding)?, finding))).collect()
+}
+
 fn item(
     step: &str,
     title: &str,

@@ -5,7 +5,7 @@ use super::super::{
     record::{Record, used_percent},
     report::{by_our_clock, takes_tasks},
 };
-use super::{checklist, finding_name, not_configured, summary};
+use super::{checklist, diagnosis, finding_name, not_configured, summary};
 use crate::view::{
     AgentFacts, BootView, CannotSee, ContainersView, FindingView, IdentityView, MachineView, MasterListing,
     NodeDetail, TaskView, TasksView, VolumeView,
@@ -26,6 +26,8 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
     let agent = node.and_then(|node| node.agent.as_ref());
     let (findings, facts) = record.packed.open(&fleet.words);
     let checklist = checklist::list(fleet, name, &findings, now);
+    let spelled = fleet.policy.spell(name);
+    let diagnosis = diagnosis::of(spelled, &checklist, &checklist::by_line(&findings));
     let asks_puppet = findings.iter().any(|finding| finding.check == "puppet");
     let cannot_see = cannot_see(fleet, name, node, &facts, asks_puppet);
     NodeDetail {
@@ -43,6 +45,7 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
         }),
         known_dead: node.and_then(|node| node.known_dead.clone()),
         checklist,
+        diagnosis,
         all_findings: all_findings(fleet, name, record, findings, agent.map(|agent| agent.at), now),
         volumes: facts
             .volumes

@@ -1,12 +1,15 @@
 //! What people are shown.
 
 use crate::{
-    fleet::testing::{Story, name, task},
-    view::{ChecklistState, NodeState},
+    fleet::{
+        Knock,
+        testing::{Story, name, task},
+    },
+    view::{ChecklistState, Diagnosis, NodeState},
 };
 use jiff::SignedDuration;
 use millwright_decision::TaskClass;
-use millwright_protocol::Status;
+use millwright_protocol::{Report, Status};
 
 #[test]
 fn the_fleet_page_shows_every_listed_node_and_strangers_apart() {
@@ -157,6 +160,62 @@ fn the_checklist_names_the_layers_in_the_order_of_the_runbook() {
     assert_eq!(detail.checklist[2].state, ChecklistState::NotConfigured);
     let puppet = detail.cannot_see.iter().find(|line| line.what == "puppet").unwrap();
     assert!(puppet.not_configured, "nobody asks, which is no trouble: {}", puppet.sentence);
+}
+
+/// The diagnosis of the first node after three rounds in which it reports so, or not at all.
+fn diagnosed(twist: Option<fn(&mut Report)>, ssh: Option<bool>) -> Diagnosis {
+    let mut story = Story::new(1);
+    story.rounds(10);
+    let first = name("alibuild01");
+    match twist {
+        Some(twist) => {
+            story.twist("alibuild01", twist);
+            story.rounds(3);
+        }
+        None => {
+            story.quiet.insert(first.clone());
+            story.rounds(40);
+        }
+    }
+    let now = story.now();
+    if let Some(answered) = ssh {
+        let knock = Knock { answered: Some(answered), story: "knocked on port 22".into() };
+        story.fleet.take_ssh(&first, knock, now);
+    }
+    story.fleet.node_detail(&first, now).unwrap().diagnosis
+}
+
+#[test]
+fn a_diagnosis_stops_at_the_first_layer_that_is_broken_and_leaves_out_what_rests_on_it() {
+    let sick = |report: &mut Report| {
+        for check in ["docker", "container", "volume"] {
+            let mut finding = crate::fleet::testing::finding(check, None, Status::Crit, true);
+            finding.next = Some(format!("mend {check}"));
+            report.findings.push(finding);
+        }
+        report.findings.retain(|finding| finding.check != "docker" || finding.status == Status::Crit);
+    };
+    let diagnosis = diagnosed(Some(sick), None);
+    assert_eq!((diagnosis.layer.as_deref(), diagnosis.state), (Some("docker"), Some(ChecklistState::Failed)));
+    assert_eq!(diagnosis.next, ["mend docker"]);
+    assert!(diagnosis.untold.contains(&"Required containers run".to_owned()), "{diagnosis:?}");
+    assert!(!diagnosis.untold.iter().any(|title| title.contains("Volumes")), "{diagnosis:?}");
+
+    let worth_a_look = diagnosed(Some(|_| {}), None);
+    assert_eq!(worth_a_look.state, Some(ChecklistState::Warn), "{worth_a_look:?}");
+    let well = diagnosed(Some(|report| report.findings.retain(|finding| finding.check != "volume")), None);
+    assert_eq!(well.layer, None, "{well:?}");
+}
+
+#[test]
+fn a_node_that_is_not_heard_is_told_apart_from_one_whose_agent_died() {
+    let dead_agent = diagnosed(None, Some(true));
+    assert_eq!(dead_agent.layer.as_deref(), Some("report"));
+    assert!(dead_agent.next[0].contains("systemctl status millwright-agent"), "{dead_agent:?}");
+    let frozen = diagnosed(None, Some(false));
+    assert_eq!((frozen.layer.as_deref(), frozen.state), (Some("ssh"), Some(ChecklistState::Failed)));
+    assert!(frozen.next.iter().any(|next| next.contains("millwright may reboot alibuild01")), "{frozen:?}");
+    assert!(frozen.untold.contains(&"Docker answers".to_owned()), "{frozen:?}");
 }
 
 #[test]
