@@ -1,4 +1,245 @@
+#!/bin/sh
+# What cluster-operations tells: a node that works for Mesos is rebooted by an operation and comes back with nobody touching
+# it, whatever is killed meanwhile; and a protected node is refused everywhere. Sourced by site.sh.
+# shellcheck shell=sh disable=SC2154,SC2086
+set -eu
+
+patient=alibuild01
+
 operations() {
-    say "debug: $scratch"
-    while :; do sleep 3600 & wait $!; done
+    say "installed by Puppet, and told apart by certificates"
+    wait_all_green
+    everybody_has_a_certificate
+    protected_is_refused
+    busy_node_is_cordoned
+    killed_while_it_waits
+    ends_by_itself
+    empty_and_killed
+    boots_again
+    returned
+    written_down
+}
+
+# ---- what can be seen
+
+# A process of systemd's: its number.
+process_of() { on "$1" systemctl show --property MainPID --value "$2"; }
+
+is_another_process() {
+    now=$(process_of "$1" "$2")
+    [ "$now" != 0 ] && [ "$now" != "$3" ]
+}
+
+# kill_it HOST UNIT: without a word; systemd starts it again.
+kill_it() {
+    before=$(process_of "$1" "$2")
+    on "$1" systemctl kill --signal KILL --kill-who main "$2"
+    until_true 60 "systemd starts $2 again" is_another_process "$1" "$2" "$before"
+}
+
+# of_operation PYTHON: true, or printed, about $it, the operation.
+of_operation() {
+    on millwright millwright operations "$operation" --json | python3 -c '
+import json, sys
+it = json.load(sys.stdin)
+step = {one["step"]: one for one in it["steps"]}
+facts = lambda word: {fact["fact"]: fact["value"] for fact in step[word]["evidence"]}
+waiting = json.dumps(it.get("waiting") or {})
+found = eval(sys.argv[1])
+print(found)
+sys.exit(not found)' "$1"
+}
+
+is_at() { of_operation "it['step'] == '$1'"; }
+
+waits_for() { of_operation "'$1' in waiting"; }
+
+is_over() { of_operation "it['state'] in ('succeeded', 'cancelled', 'abandoned', 'stuck', 'parked')"; }
+
+told() { of_operation "it['waiting']['sentence'] if it.get('waiting') else it['state'] + ' at ' + str(it['step'])" || true; }
+
+# until_operation SECONDS WHAT COMMAND...: and if it does not come, where it stands.
+until_operation() {
+    limit_of_it=$1 what_of_it=$2
+    shift 2
+    (until_true "$limit_of_it" "$what_of_it" "$@" && echo "$waited" >"$scratch/waited") || fail "$operation: $(told)"
+    waited=$(cat "$scratch/waited")
+}
+
+memory_of_agent() {
+    on "$1" awk '/^Rss|^Pss:/ { printf "%s%s %s kB", between, $1, $2; between = ", " }' \
+        "/proc/$(process_of "$1" millwright-agent)/smaps_rollup"
+}
+
+# ---- the story
+
+everybody_has_a_certificate() {
+    for node in $nodes; do
+        on "$node" grep -q "^url = \"https://millwright.$domain:8482\"" /etc/millwright/agent.toml ||
+            fail "the agent of $node does not speak TLS: $(on "$node" cat /etc/millwright/agent.toml)"
+    done
+    ! on $patient curl --silent --max-time 5 --cacert /var/lib/puppet/ssl/certs/ca.pem "https://millwright.$domain:8482/healthz" ||
+        fail "the coordinator lets in who shows no certificate"
+    say "   each agent with its own; without one nobody is let in"
+}
+
+# refused CODE COMMAND...: on the coordinator's host, with this exit code and the word for it.
+refused() {
+    word=$1
+    shift
+    status=0
+    answer=$(on millwright "$@" 2>&1) || status=$?
+    [ "$status" -eq 12 ] || fail "this ended with $status and not with a refusal: $*: $answer"
+    echo "$answer" | grep -q "$word" || fail "this is refused without the word $word: $*: $answer"
+}
+
+protected_is_refused() {
+    say "alibuild03 is protected"
+    for name in alibuild03 ALIBUILD03 alibuild03.lab.test; do
+        for action in rebuild delete; do
+            refused never_$action millwright may $action $name
+            more=
+            [ $action = rebuild ] || more="--typed alibuild03 --volumes delete"
+            refused never_$action millwright $action $name --reason "a story" $more
+            refused never_$action millwright $action $name --reason "a story" $more --dry-run
+        done
+    done
+    for body in '{"action":"rebuild","nodes":["alibuild03"],"reason":"a story","by":"root"}' \
+        '{"action":"delete","nodes":["alibuild03"],"reason":"a story","by":"root","typed":"alibuild03","volumes":"keep"}'; do
+        answer=$(on millwright curl --silent --max-time 5 --unix-socket /run/millwright/coordinator.sock \
+            --header 'content-type: application/json' --data "$body" http://localhost/api/v1/operations)
+        echo "$answer" | grep -q '"code":"node_protected"' || fail "the API did not refuse $body: $answer"
+    done
+    status=0
+    answer=$(on millwright millwright reboot alibuild03 --reason "a story" 2>&1) || status=$?
+    echo "$status $answer" | grep -q '^1[0-9] .*confirm_reboot' || fail "its reboot asks for no yes: $status $answer"
+    page /nodes/alibuild03 | grep -q never_rebuild || fail "its page does not say that it is protected"
+    ! page /nodes/alibuild03 | grep -q -e 'Rebuild it' -e 'Delete it' || fail "its page has a button for what is never done"
+    [ "$(on millwright millwright operations --json | tr -d ' \n')" = '{"operations":[]}' ] ||
+        fail "something was begun: $(on millwright millwright operations)"
+    say "   no rebuild and no delete: not by name, command line, API or page; no reboot without a yes"
+}
+
+busy_node_is_cordoned() {
+    say "$patient works: a task of Mesos in its Docker; alibuild02 as well"
+    begin_task build $patient
+    begin_task other alibuild02
+    until_true 120 "the task build runs" task_is build RUNNING
+    until_true 120 "the task other runs" task_is other RUNNING
+    until_true 60 "the coordinator knows of the task build" knows_of_task
+    for task in "build $patient" "other alibuild02"; do
+        set -- $task
+        on "$2" docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Pid}}' "$(container_of "$1" "$2")" >"$scratch/$1.life"
+    done
+
+    until_true 300 "the reboot of $patient is accepted" ask_for_reboot
+    operation=$(sed -n 's/.*"id": *"\(op-[0-9]*\)".*/\1/p' "$scratch/accepted")
+    say "reboot of $patient: $operation; from here on nobody touches the node"
+    until_operation 120 "the cordon is there" is_at move
+    is_cordoned $patient || fail "$operation has passed its cordon and the master knows nothing of it"
+    until_operation 60 "it waits for the task" waits_for build.0
+    say "   cordoned after $waited s, as the master says itself; waits: $(told)"
+    begin_task next $patient
+    say "   another task wants to run there, and gets no offer"
+    say "   the agent meanwhile, over mutual TLS: $(memory_of_agent $patient)"
+}
+
+knows_of_task() { on millwright millwright node $patient --json | grep -q build.0; }
+
+ask_for_reboot() { on millwright millwright reboot $patient --reason "a new kernel" --json >"$scratch/accepted"; }
+
+# The task runs as it did, and nobody has come to it.
+still_works() {
+    task_is build RUNNING || fail "$1: the task is no longer running"
+    on $patient docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Pid}}' "$(container_of build $patient)" |
+        cmp -s - "$scratch/build.life" || fail "$1: the container of the task is another one"
+    ! was_offered next $patient || fail "$1: the node was offered to a task"
+    is_cordoned $patient || fail "$1: the node is no longer cordoned"
+}
+
+killed_while_it_waits() {
+    say "the coordinator is killed"
+    kill_it millwright millwright-coordinator
+    until_operation 120 "the coordinator knows again what it waits for" waits_for build.0
+    say "   knows again what it waits for after $waited s"
+    still_works "the coordinator was killed"
+    say "the agent of $patient is killed"
+    since=$(date +%s)
+    kill_it $patient millwright-agent
+    until_true 120 "its report is accepted" accepted_since $patient "$since"
+    until_operation 120 "it waits for the task" waits_for build.0
+    say "   its report is accepted after $waited s"
+    still_works "the agent was killed"
+}
+
+ends_by_itself() {
+    say "the task ends by itself"
+    finish_task build $patient
+    until_true 120 "Mesos says that it has finished" task_is build FINISHED
+    until_operation 120 "its emptiness is being proven" is_at prove_empty
+    say "   finished, and its emptiness is being proven, after $waited s"
+}
+
+empty_and_killed() {
+    say "the master stops answering"
+    on alimesos01 systemctl kill --signal STOP mesos
+    until_operation 180 "it waits for the master" waits_for mesos
+    say "   told after $waited s: $(told)"
+    [ "$(boots_of $patient)" = 1 ] || fail "$patient was rebooted although its emptiness is not proven"
+    on alimesos01 systemctl kill --signal CONT mesos
+    say "it answers again, and the coordinator is killed once more"
+    kill_it millwright millwright-coordinator
+}
+
+has_gone_down() { [ "$(cat "$scratch/$patient/pid" 2>/dev/null)" != "$first_process" ]; }
+
+boots_again() {
+    first_process=$(cat "$scratch/$patient/pid")
+    first_boot=$(cat "$scratch/$patient/boot_id")
+    until_operation 600 "$patient goes down" has_gone_down
+    say "   proven empty and rebooted after $waited s"
+    say "the coordinator is killed while nobody hears of $patient"
+    kill_it millwright millwright-coordinator
+    until_true 180 "$patient has booted" has_booted $patient
+    say "   $patient is up again"
+    for word in agent mesos_master; do
+        of_operation "'until' in {fact['source']: fact['value'] for fact in step['prove_empty']['evidence'] if fact['fact'] == 'empty'}['$word']" >/dev/null ||
+            fail "its emptiness was not proven by $word: $(of_operation "step['prove_empty']")"
+    done
+}
+
+returned() {
+    until_operation 900 "the end of $operation" is_over
+    of_operation "it['state'] == 'succeeded'" >/dev/null || fail "$operation has come to another end: $(told)"
+    say "$operation has succeeded after $waited s more: $(of_operation "it['ended']")"
+    [ "$(boots_of $patient)" = 2 ] || fail "$patient has booted $(boots_of $patient) times and should have booted once more"
+    [ "$(of_operation "facts('new_boot')['boot_id']")" = "$(cat "$scratch/$patient/boot_id")" ] ||
+        fail "it was proven by another boot than the present one: $(of_operation "step['new_boot']")"
+    [ "$(of_operation "facts('new_boot')['boot_id_before']")" = "$first_boot" ] || fail "it knows of another boot before"
+    of_operation "not [line for line in it['story'] if line['what'] == 'asked']" >/dev/null || fail "somebody was asked for help"
+    of_operation "facts('puppet_run')['puppet_exit_code'] in ('0', '2')" >/dev/null ||
+        fail "Puppet has not run: $(of_operation "step['puppet_run']")"
+    say "   booted once, under a new boot id; Puppet ran there and ended with $(of_operation "facts('puppet_run')['puppet_exit_code']")"
+    is_not_cordoned $patient || fail "the master says that $patient is still cordoned"
+    until_true 120 "the task that waited runs" task_is next RUNNING
+    say "   the task that had waited runs there after $waited s"
+    task_is other RUNNING || fail "the task on alibuild02 has ended"
+    on alibuild02 docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Pid}}' "$(container_of other alibuild02)" |
+        cmp -s - "$scratch/other.life" || fail "the container of the task on alibuild02 is another one"
+    for node in alimesos01 alibuild02 alibuild03; do
+        [ "$(boots_of $node)" = 1 ] || fail "$node was rebooted and nobody had asked for that"
+    done
+    wait_all_green
+}
+
+written_down() {
+    on millwright runuser -u millwright -- millwright-coordinator backup /var/lib/millwright/copy.sqlite >/dev/null ||
+        fail "the store could not be copied"
+    on millwright millwright audit verify /var/lib/millwright/copy.sqlite >"$scratch/verified" 2>&1 ||
+        fail "the journal is damaged: $(cat "$scratch/verified")"
+    on millwright millwright audit --limit 200 >"$scratch/audit"
+    for words in "reboot.*$patient ($operation)" "rebuild.*alibuild03" "delete.*alibuild03"; do
+        grep -q -i "$words" "$scratch/audit" || fail "the audit does not know of this: $words: $(cat "$scratch/audit")"
+    done
+    say "the journal is whole, and the audit knows what was asked and what was refused"
 }

@@ -89,10 +89,8 @@ prepare_host() {
 # What a node does for a living, apart from Mesos: a container that is required, and one that is somebody's work. With
 # Mesos the work is tasks, and a container of nobody knows whom would keep the node from ever being empty.
 set_to_work() {
-    case $1 in
-    alimesos*) on "$1" systemctl enable --now docker zookeeper ;;
-    *) on "$1" systemctl enable --now docker ;;
-    esac
+    on "$1" systemctl enable --now docker
+    case $1 in alimesos*) on "$1" systemctl start zookeeper ;; esac
     on "$1" sh -e -c '
         mkdir -p /tmp/image/bin
         cp /bin/busybox /tmp/image/bin/
