@@ -110,6 +110,15 @@ fn what_is_declined_is_recorded_once_and_survives_a_restart() {
     }
     let entries = engine.journal.read().unwrap().entries;
     assert_eq!(entries.iter().map(|entry| entry.draft.kind.as_str()).collect::<Vec<_>>(), ["declined"]);
+    // Something else with the same node is another request.
+    engine.restart();
+    for action in [Action::Reboot, Action::Drain] {
+        engine.request(&ask(action, "alibuild01", "alice")).unwrap_err();
+    }
+    let entries = engine.journal.read().unwrap().entries;
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.draft.kind.as_str()).collect();
+    assert_eq!(kinds, ["declined", "declined"]);
+    assert!(entries.last().unwrap().draft.payload.contains("drain"), "{entries:?}");
 }
 
 #[test]
