@@ -10,6 +10,7 @@ operations() {
     say "installed by Puppet, and told apart by certificates"
     wait_all_green
     everybody_has_a_certificate
+    puppet_runs_as_ordered
     protected_is_refused
     busy_node_is_cordoned
     killed_while_it_waits
@@ -50,7 +51,7 @@ print(found)
 sys.exit(not found)' "$1"
 }
 
-is_at() { of_operation "it['step'] == '$1'"; }
+is_being_proven() { of_operation "it['step'] == 'prove_empty' and 'build.0' not in waiting"; }
 
 waits_for() { of_operation "'$1' in waiting"; }
 
@@ -83,6 +84,14 @@ everybody_has_a_certificate() {
     say "   each agent with its own; without one nobody is let in"
 }
 
+# The first of all runs is that of a server that has compiled nothing yet.
+puppet_runs_as_ordered() {
+    for node in $nodes; do
+        on "$node" systemctl start millwright-puppet-run || fail "Puppet on $node: $(on "$node" journalctl -u millwright-puppet-run | tail -n 5)"
+    done
+    say "   Puppet runs on each as an order has it run, against its server"
+}
+
 # refused CODE COMMAND...: on the coordinator's host, with this exit code and the word for it.
 refused() {
     word=$1
@@ -113,8 +122,9 @@ protected_is_refused() {
     status=0
     answer=$(on millwright millwright reboot alibuild03 --reason "a story" 2>&1) || status=$?
     echo "$status $answer" | grep -q '^1[0-9] .*confirm_reboot' || fail "its reboot asks for no yes: $status $answer"
-    page /nodes/alibuild03 | grep -q never_rebuild || fail "its page does not say that it is protected"
-    ! page /nodes/alibuild03 | grep -q -e 'Rebuild it' -e 'Delete it' || fail "its page has a button for what is never done"
+    page /nodes/alibuild03 >"$scratch/page"
+    grep -q never_rebuild "$scratch/page" || fail "its page does not say that it is protected"
+    ! grep -q -e 'Rebuild it' -e 'Delete it' "$scratch/page" || fail "its page has a button for what is never done"
     [ "$(on millwright millwright operations --json | tr -d ' \n')" = '{"operations":[]}' ] ||
         fail "something was begun: $(on millwright millwright operations)"
     say "   no rebuild and no delete: not by name, command line, API or page; no reboot without a yes"
@@ -135,9 +145,8 @@ busy_node_is_cordoned() {
     until_true 300 "the reboot of $patient is accepted" ask_for_reboot
     operation=$(sed -n 's/.*"id": *"\(op-[0-9]*\)".*/\1/p' "$scratch/accepted")
     say "reboot of $patient: $operation; from here on nobody touches the node"
-    until_operation 120 "the cordon is there" is_at move
-    is_cordoned $patient || fail "$operation has passed its cordon and the master knows nothing of it"
-    until_operation 60 "it waits for the task" waits_for build.0
+    until_operation 120 "it waits for the task" waits_for build.0
+    is_cordoned $patient || fail "$operation waits for the task and the master knows nothing of a cordon"
     say "   cordoned after $waited s, as the master says itself; waits: $(told)"
     begin_task next $patient
     say "   another task wants to run there, and gets no offer"
@@ -176,8 +185,8 @@ ends_by_itself() {
     say "the task ends by itself"
     finish_task build $patient
     until_true 120 "Mesos says that it has finished" task_is build FINISHED
-    until_operation 120 "its emptiness is being proven" is_at prove_empty
-    say "   finished, and its emptiness is being proven, after $waited s"
+    until_operation 120 "its emptiness is being proven" is_being_proven
+    say "   finished; waits: $(told)"
 }
 
 empty_and_killed() {
@@ -237,9 +246,15 @@ written_down() {
         fail "the store could not be copied"
     on millwright millwright audit verify /var/lib/millwright/copy.sqlite >"$scratch/verified" 2>&1 ||
         fail "the journal is damaged: $(cat "$scratch/verified")"
-    on millwright millwright audit --limit 200 >"$scratch/audit"
-    for words in "reboot.*$patient ($operation)" "rebuild.*alibuild03" "delete.*alibuild03"; do
-        grep -q -i "$words" "$scratch/audit" || fail "the audit does not know of this: $words: $(cat "$scratch/audit")"
+    on millwright millwright audit | grep "reboot $patient ($operation): a new kernel" >"$scratch/audit" ||
+        fail "the audit does not know who wanted this, and why: $(on millwright millwright audit)"
+    python3 -c '
+import json, sqlite3, sys
+words = sqlite3.connect(sys.argv[1]).execute("SELECT payload FROM journal WHERE kind = ?", ["declined"])
+print(*sorted({(word["action"], word["code"]) for word in (json.loads(row[0]) for row in words)}))' \
+        "$scratch/millwright/above/var/lib/millwright/copy.sqlite" >"$scratch/declined"
+    for words in "'delete', 'node_protected'" "'rebuild', 'node_protected'" "'reboot', 'confirm_reboot'"; do
+        grep -q "$words" "$scratch/declined" || fail "it is not on record that this was refused: $words: $(cat "$scratch/declined")"
     done
-    say "the journal is whole, and the audit knows what was asked and what was refused"
+    say "the journal is whole; who wanted what is on record, and what was refused as well"
 }
