@@ -85,8 +85,11 @@ boot() {
     for disk in "$folder"/disks/*.ext4; do
         until_true 60 "nobody has $disk" is_free "$disk"
     done
-    unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child \
-        "$here/boot.sh" "$1" "$folder" "$image" "$scratch/site" >>"$folder/console" 2>&1 </dev/null &
+    # In a shell of its own, which has a word to say of the signal.
+    (
+        unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child \
+            "$here/boot.sh" "$1" "$folder" "$image" "$scratch/site" </dev/null || exit
+    ) >>"$folder/console" 2>&1 &
     until_true 30 "$1 begins to boot" test -s "$folder/pid"
     plug_in "$1"
     status=0

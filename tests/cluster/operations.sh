@@ -173,8 +173,8 @@ killed_while_it_waits() {
     say "   knows again what it waits for after $waited s"
     still_works "the coordinator was killed"
     say "the agent of $patient is killed"
-    since=$(date +%s)
     kill_it $patient millwright-agent
+    since=$(date +%s)
     until_true 120 "its report is accepted" accepted_since $patient "$since"
     until_operation 120 "it waits for the task" waits_for build.0
     say "   its report is accepted after $waited s"
