@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants planted bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test model vm vm-test crashes story-silent
+.PHONY: help try demo build check test mutants planted bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test cluster-operations model vm vm-test crashes story-silent
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -25,6 +25,7 @@ help:
 	@echo '              (make packages-test installs, upgrades, downgrades and removes them in roots of their own)'
 	@echo 'make cluster  a whole site in containers: Puppet, a coordinator, a master, two agents; until Ctrl-C  (PROGRAMS=FOLDER)'
 	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
+	@echo '              (make cluster-operations: with Mesos, a node at work is rebooted by an operation, whatever is killed meanwhile)'
 	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
 	@echo 'make crashes  kills the real coordinator at random places of real operations  (SEED=1)'
 	@echo 'make story-silent  a node that froze is reset from outside and comes back: eight minutes, mostly of silence'
@@ -108,6 +109,12 @@ cluster:
 
 cluster-test:
 	@exec tests/cluster/cluster.sh test $(PROGRAMS)
+
+# Beside the product's programs it takes two of the tests: a framework of Mesos, and what runs its tasks.
+cluster-operations:
+	@tests/lab/install.sh >&2
+	@$(CARGO) build --quiet --locked -p millwright-tests --example mesos-framework --example mesos-docker-executor >&2
+	@MESOS_PROGRAMS=$(bin)/examples exec tests/cluster/cluster.sh operations $(PROGRAMS)
 
 # Ready programs instead of a build: make vm-test PROGRAMS=FOLDER
 vm: $(if $(PROGRAMS),,build)

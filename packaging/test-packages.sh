@@ -91,6 +91,9 @@ everything_is_there() {
         has "/usr/lib/systemd/system/$program.service" "644 root root"
         has "/usr/lib/systemd/system/$program.service.d/hardening.conf" "644 root root"
     done
+    # Started by the agent alone.
+    has /usr/lib/systemd/system/millwright-puppet-run.service "644 root root"
+    ! is_enabled millwright-puppet-run || fail "$what: runs of Puppet start with the machine"
     has /usr/share/man/man5/millwright-policy.toml.5.gz "644 root root"
     has /etc/millwright "755 root root"
     has /etc/millwright/agent.toml "644 root root"
@@ -105,6 +108,7 @@ everything_is_there() {
 state_is_there() {
     contains /var/lib/millwright/coordinator.sqlite "what happened"
     contains /var/lib/millwright-agent/sequence 42
+    contains /var/lib/millwright-agent/memory "carried out"
 }
 
 # ---- the life of the packages, told once for both kinds
@@ -149,6 +153,7 @@ upgrade_of_running_services() {
     sed -i 's/^# name = .*/name = "edited01"/' "$target/etc/millwright/agent.toml"
     echo "what happened" >"$target/var/lib/millwright/coordinator.sqlite"
     echo 42 >"$target/var/lib/millwright-agent/sequence"
+    echo "carried out" >"$target/var/lib/millwright-agent/memory"
     # As an administrator would: this one shall not start by itself.
     rm "$target$wants/millwright-coordinator.service"
     # There is no policy, so the new coordinator would not start.
@@ -185,7 +190,8 @@ removal() {
     "remove_$kind"
     systemd_was_told "stop millwright-agent.service;stop millwright-coordinator.service;"
     for path in /usr/bin/millwright /usr/bin/millwright-agent /usr/bin/millwright-coordinator /usr/share/doc/millwright \
-        /usr/lib/systemd/system/millwright-agent.service /usr/lib/systemd/system/millwright-agent.service.d; do
+        /usr/lib/systemd/system/millwright-agent.service /usr/lib/systemd/system/millwright-agent.service.d \
+        /usr/lib/systemd/system/millwright-puppet-run.service; do
         lacks "$path"
     done
     state_is_there
@@ -268,9 +274,9 @@ check_units() {
     for package in "$older"/millwright-*.tar.gz; do
         tar -C "$scratch/units" -xzf "$package"
     done
-    for program in millwright-agent millwright-coordinator; do
+    for program in millwright-agent millwright-puppet-run millwright-coordinator; do
         # It looks for the program where the unit says, which is not where it is here.
-        sed -i "s#=/usr/bin/#=$scratch/units/usr/bin/#" "$scratch/units/usr/lib/systemd/system/$program.service"
+        sed -i "s#=/usr/bin/$program#=$scratch/units/usr/bin/$program#" "$scratch/units/usr/lib/systemd/system/$program.service"
         wrong=$(systemd-analyze verify --man=no "$scratch/units/usr/lib/systemd/system/$program.service" 2>&1) || true
         [ -z "$wrong" ] || fail "$program.service: $wrong"
     done

@@ -43,6 +43,7 @@ mount --bind -o ro "$site" "$root/srv/site"
 
 # Its own boot, not that of the machine it runs on.
 cat /proc/sys/kernel/random/uuid >"$folder/boot_id"
+cat "$folder/boot_id" >>"$folder/boots"
 mount --bind -o ro "$folder/boot_id" "$root/proc/sys/kernel/random/boot_id"
 
 echo "$pid" >"$folder/pid.new"

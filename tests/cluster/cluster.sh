@@ -4,6 +4,7 @@
 #
 #     cluster.sh run [PROGRAMS]         brings it up and keeps it until Ctrl-C
 #     cluster.sh test [PROGRAMS]        brings it up and tells the story of story.sh
+#     cluster.sh operations [PROGRAMS]  brings it up with Mesos and tells that of operations.sh
 #     cluster.sh shell FOLDER HOST      a shell on one of its hosts, from another terminal
 #
 # PROGRAMS is a folder of ready programs; without it the packages that `make packages` has made are taken, and made if
@@ -23,7 +24,7 @@ fail() {
 }
 
 usage() {
-    sed -n '5,7s/^# *//p' "$0" >&2
+    sed -n '5,8s/^# *//p' "$0" >&2
     exit 2
 }
 
@@ -65,7 +66,7 @@ finish() {
 }
 
 case ${1:-} in
-run | test) ;;
+run | test | operations) ;;
 shell)
     [ $# -eq 3 ] || usage
     scratch=$2

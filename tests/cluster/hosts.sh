@@ -70,16 +70,38 @@ enter_cgroup() {
 
 # start_host HOST: until its systemd has started everything.
 start_host() {
-    folder=$scratch/$1
     (
         enter_cgroup "$1"
-        exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child \
-            "$here/boot.sh" "$1" "$folder" "$image" "$scratch/site" >"$folder/console" 2>&1 </dev/null
+        while boot "$1"; do :; done
     ) &
-    until_true 30 "$1 begins to boot" test -s "$folder/pid"
-    plug_in "$1"
     until_true 120 "$1 has booted" has_booted "$1"
 }
+
+# One boot of a host, as long as it lasts: true if it is to boot again, which its kernel tells by the signal SIGHUP.
+boot() {
+    folder=$scratch/$1
+    rm -f "$folder/pid"
+    # Its disks have been let go by the boot before.
+    for disk in "$folder"/disks/*.ext4; do
+        until_true 60 "nobody has $disk" is_free "$disk"
+    done
+    # In a shell of its own, which has a word to say of the signal.
+    (
+        unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child \
+            "$here/boot.sh" "$1" "$folder" "$image" "$scratch/site" </dev/null || exit
+    ) >>"$folder/console" 2>&1 &
+    until_true 30 "$1 begins to boot" test -s "$folder/pid"
+    plug_in "$1"
+    status=0
+    wait $! || status=$?
+    rm -f "$folder/pid"
+    [ "$status" -eq 129 ]
+}
+
+is_free() { [ -z "$(losetup --associated "$1")" ]; }
+
+# How often a host has booted.
+boots_of() { wc -l <"$scratch/$1/boots"; }
 
 # A wire to the switch.
 plug_in() {

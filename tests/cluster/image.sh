@@ -12,10 +12,11 @@ cache=${MILLWRIGHT_CACHE:-$HOME/.cache/millwright}
 #   puppetserver            the authority that signs every host, with its own Java
 #   puppet-agent            `puppet apply`, `puppet ssl`
 #   docker.io zookeeperd    what a node runs
+#   libsvn1 libapr1 libsasl2-2    what the Mesos library links to
 #   busybox-static          the whole content of the image that containers run
 #   curl openssl            what the manual tells an operator to type
 packages="systemd-sysv dbus iproute2 iputils-ping puppetserver puppet-agent docker.io zookeeperd busybox-static ca-certificates
-  curl openssl procps less"
+  libsvn1 libapr1 libsasl2-2 curl openssl procps less"
 
 . /etc/os-release
 # Another script makes another image.

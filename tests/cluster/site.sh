@@ -2,7 +2,7 @@
 # The site: brings up its hosts, gives them certificates, and installs Millwright on them with Puppet. Started by
 # cluster.sh as the first process of namespaces of its own.
 #
-#     site.sh run|test [PROGRAMS]
+#     site.sh run|test|operations [PROGRAMS]
 set -eu
 # cluster.sh keeps ours there.
 exec 2>&3 3>&-
@@ -16,7 +16,9 @@ shown=http://127.0.0.1:$port
 
 . "$here/wait.sh"
 . "$here/hosts.sh"
+. "$here/mesos.sh"
 . "$here/story.sh"
+. "$here/operations.sh"
 
 # ---- what the hosts find in /srv/site: modules, hiera, policy, packages, an image for containers
 
@@ -24,6 +26,8 @@ lay_out() {
     cp -r "$here/site" "$scratch/site"
     mkdir "$scratch/site/modules"
     cp -r "$root/packaging/puppet/millwright" "$scratch/site/modules/"
+    mv "$scratch/site/data/$with_mesos.yaml" "$scratch/site/data/mesos.yaml"
+    [ "$with_mesos" = without-mesos ] || mv "$scratch/site/policy-with-mesos.toml" "$scratch/site/policy.toml"
     next_step '{}'
 }
 
@@ -66,23 +70,37 @@ prepare_host() {
         mkdir -p "$etc/default"
         # Less memory, and no time spent on making long runs fast.
         sed 's/-Xms1g -Xmx1g/-Xms512m -Xmx512m -XX:TieredStopAtLevel=1/' "$image/etc/default/puppetserver" >"$etc/default/puppetserver"
+        # What hosts find in /srv/site is also what it tells their `puppet agent`.
+        mkdir -p "$etc/puppet/code/environments"
+        ln -s /srv/site "$etc/puppet/code/environments/production"
         ;;
     ali*) add_disk "$1" /var/lib/docker 1G ;;
     esac
     case $1 in
     alibuild*) add_disk "$1" /build 1G ;;
     esac
+    [ "$with_mesos" = with-mesos ] || return 0
+    case $1 in
+    alimesos*) prepare_mesos "$mesos_programs" ;;
+    alibuild*) prepare_road "$1" ;;
+    esac
 }
 
-# What a node does for a living, apart from Mesos: a container that is required, and one that is somebody's work.
+# What a node does for a living, apart from Mesos: a container that is required, and one that is somebody's work. With
+# Mesos the work is tasks, and a container of nobody knows whom would keep the node from ever being empty.
 set_to_work() {
-    case $1 in
-    alimesos*) on "$1" systemctl start docker zookeeper ;;
-    *) on "$1" systemctl start docker ;;
-    esac
-    on "$1" sh -c 'tar -C / -c bin/busybox | docker import - lab/busybox'
-    for container in "$(required_on "$1")" somebodys-work; do
-        on "$1" docker run --detach --init --network none --name "$container" lab/busybox /bin/busybox sleep 1000000
+    on "$1" systemctl enable --now docker
+    case $1 in alimesos*) on "$1" systemctl start zookeeper ;; esac
+    on "$1" sh -e -c '
+        mkdir -p /tmp/image/bin
+        cp /bin/busybox /tmp/image/bin/
+        ln -sf busybox /tmp/image/bin/sh
+        tar -C /tmp/image -c bin | docker import - lab/busybox'
+    containers=$(required_on "$1")
+    [ "$with_mesos" = with-mesos ] || containers="$containers somebodys-work"
+    for container in $containers; do
+        on "$1" docker run --detach --init --network none --restart unless-stopped --name "$container" \
+            lab/busybox /bin/busybox sleep 1000000
     done
 }
 
@@ -94,7 +112,8 @@ required_on() {
 }
 
 bring_up() {
-    say "packages, and five hosts that boot"
+    # shellcheck disable=SC2086 # one word each
+    say "packages, and $(set -- $hosts && echo $#) hosts that boot"
     make_packages "$1" >"$scratch/packages.log" 2>&1 &
     making=$!
     network_up
@@ -110,6 +129,7 @@ bring_up() {
     # shellcheck disable=SC2086
     together set_to_work $nodes >"$scratch/work.log" 2>&1
     wait "$server" || fail "Puppet's server does not start: $(on puppet journalctl -u puppetserver | tail -n 5)"
+    [ "$with_mesos" = without-mesos ] || start_mesos
     say "certificates for every host"
     # shellcheck disable=SC2086
     together get_certificate millwright $nodes
@@ -167,15 +187,25 @@ page() { nsenter --net=/proc/self/fd/9 curl --silent --show-error --fail --max-t
 # ----
 
 mode=$1
+with_mesos=without-mesos
+if [ "$mode" = operations ]; then
+    with_mesos=with-mesos
+    mesos_programs=${MESOS_PROGRAMS:-${CARGO_TARGET_DIR:-$root/target}/debug/examples}
+    # One more, which is protected.
+    hosts="$hosts alibuild03"
+    nodes="$nodes alibuild03"
+fi
 lay_out
 bring_up "${2:-}"
 show_dashboard
 say "the dashboard: $shown"
-if [ "$mode" = test ]; then
-    story
-    say "good"
-else
+if [ "$mode" = run ]; then
     say "a shell on a host: $here/cluster.sh shell $scratch HOST   with HOST one of: $hosts"
     say "Ctrl-C ends it"
     while :; do sleep 3600 & wait $!; done
+elif [ "$mode" = test ]; then
+    story
+else
+    operations
 fi
+say "good"

@@ -288,7 +288,7 @@ impl Operations {
     }
 
     fn keep_declined(&mut self, ask: &Ask, declined: &Declined, now: Timestamp) -> Result<(), Declined> {
-        if self.words.is_declined_lately(&ask.node, &ask.by, declined.code(), now) {
+        if self.words.is_declined_lately(ask, declined.code(), now) {
             log::debug!("declined the same within {} min", DECLINED_AGAIN.as_mins());
             return Ok(());
         }

@@ -90,16 +90,24 @@ impl Operations {
     }
 }
 
-fn record_of(operation: &Operation, wanted: Step) -> Option<&StepRecord> {
+fn records_of(operation: &Operation, wanted: Step) -> impl Iterator<Item = &StepRecord> {
     let steps = operation.plan.steps.iter().zip(&operation.steps);
-    steps.filter(|(step, _)| **step == wanted).map(|(_, record)| record).next_back()
+    steps.filter(move |(step, _)| **step == wanted).map(|(_, record)| record)
+}
+
+/// A step that comes twice counts as it last stood: a node that is to reboot is cordoned before and after.
+fn record_of(operation: &Operation, wanted: Step) -> Option<&StepRecord> {
+    let is_touched = |record: &&StepRecord| record.attempt > 0 || !matches!(record.state, State::Pending);
+    let last = records_of(operation, wanted).filter(is_touched).last();
+    last.or_else(|| records_of(operation, wanted).next())
 }
 
 fn keeps_cordoned(operation: &Operation) -> bool {
     let is_let_go = record_of(operation, Step::Uncordon).is_some_and(|record| {
         matches!(record.state, State::Begun | State::Unknown { .. } | State::Done { .. })
     });
-    let is_stopped = record_of(operation, Step::Cordon).is_some_and(|record| {
+    // The first one holds while the second is still to come, or comes to nothing.
+    let is_stopped = records_of(operation, Step::Cordon).any(|record| {
         matches!(record.state, State::Begun | State::Unknown { .. } | State::Done { .. } | State::Undoing)
     });
     !operation.is_over() && is_stopped && !is_let_go

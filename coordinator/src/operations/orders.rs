@@ -115,6 +115,8 @@ fn event_of(step: Step, record: &StepRecord, place: usize, state: &OrderState) -
     };
     match state {
         OrderState::Prepared { nonce } => match &record.state {
+            // Said again.
+            State::Prepared { nonce: known } if known == nonce => None,
             // The same agent may have lost its first nonce.
             State::Begun | State::Prepared { .. } => {
                 Some(Event::Prepared { step: place, attempt, nonce: nonce.clone() })
@@ -160,4 +162,23 @@ fn parts(id: &str) -> Option<(u64, usize, u32)> {
     let place = parts.next()?.parse().ok()?;
     let attempt = parts.next()?.parse().ok()?;
     parts.next().is_none().then_some((number, place, attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_news_once_for_each_nonce() {
+        let ready = |state: State, nonce: &str| {
+            let record = StepRecord { state, attempt: 1, ..StepRecord::default() };
+            event_of(Step::Reboot, &record, 5, &OrderState::Prepared { nonce: nonce.into() })
+        };
+        let prepared = || State::Prepared { nonce: "one".into() };
+        let news = |nonce: &str| Some(Event::Prepared { step: 5, attempt: 1, nonce: nonce.into() });
+        assert_eq!(ready(State::Begun, "one"), news("one"));
+        assert_eq!(ready(prepared(), "one"), None);
+        assert_eq!(ready(prepared(), "two"), news("two"));
+        assert_eq!(ready(State::Committed { nonce: "one".into() }, "two"), None);
+    }
 }

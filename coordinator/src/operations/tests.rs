@@ -3,12 +3,12 @@
 use super::*;
 use crate::{
     fleet::{
-        MasterAnswer,
+        Holding, MasterAnswer,
         testing::{Story, name, policy},
     },
     store::journal::{Failure, MemoryJournal},
 };
-use millwright_decision::{Action, Code, Consent, Mode, Source, Volumes};
+use millwright_decision::{Action, Code, Consent, Mode, Source, Volumes, operation::Permit};
 use millwright_protocol::{LocalHold, OrderState, RefusalCode, Seen};
 
 /// A fleet that is well, in mode `act`, and its operations.
@@ -80,6 +80,30 @@ impl Engine {
         self.operations = Operations::open(Arc::new(self.journal.clone())).unwrap();
     }
 
+    /// A step is done, in one attempt where it takes a permit, and was so before otherwise.
+    fn finish(&mut self, id: &str, step: usize, word: Step) {
+        let number = number_of(id).unwrap();
+        let mut attempt = 0;
+        if word.is_irreversible() {
+            attempt = 1;
+            let permit = Permit {
+                fence: self.operations.fence(),
+                step: word,
+                at: self.now,
+                expires_at: self.now + SignedDuration::from_mins(5),
+                may_end: Vec::new(),
+                rests_on: Vec::new(),
+            };
+            let (machine, command, by) = (None, Vec::new(), None);
+            let began = Event::Began { step, attempt, machine, permit: Some(permit), command, by };
+            self.operations.write(number, began, self.now).unwrap();
+        }
+        let outcome = Outcome::Done { evidence: Vec::new(), was_so: attempt == 0 };
+        self.operations
+            .write(number, Event::Finished { step, attempt, outcome, by: None }, self.now)
+            .unwrap();
+    }
+
     fn operation(&self, id: &str) -> &Operation {
         &self.operations.get(id).unwrap().operation
     }
@@ -110,6 +134,15 @@ fn what_is_declined_is_recorded_once_and_survives_a_restart() {
     }
     let entries = engine.journal.read().unwrap().entries;
     assert_eq!(entries.iter().map(|entry| entry.draft.kind.as_str()).collect::<Vec<_>>(), ["declined"]);
+    // Something else with the same node is another request.
+    engine.restart();
+    for action in [Action::Reboot, Action::Drain] {
+        engine.request(&ask(action, "alibuild01", "alice")).unwrap_err();
+    }
+    let entries = engine.journal.read().unwrap().entries;
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.draft.kind.as_str()).collect();
+    assert_eq!(kinds, ["declined", "declined"]);
+    assert!(entries.last().unwrap().draft.payload.contains("drain"), "{entries:?}");
 }
 
 #[test]
@@ -330,4 +363,19 @@ fn a_damaged_record_stops_its_own_operation_only() {
         engine.operations.cancel(&first, "bob", "x", false, engine.now),
         Err(NotThat::Senseless(_))
     ));
+}
+
+#[test]
+fn a_node_that_is_to_reboot_is_held_from_its_first_cordon_on() {
+    let mut engine = engine(|_| {});
+    let id = engine.request(&ask(Action::Reboot, "alibuild01", "alice")).unwrap().id;
+    let steps = engine.operation(&id).plan.steps.clone();
+    assert_eq!(steps.iter().filter(|step| **step == Step::Cordon).count(), 2, "before and after: {steps:?}");
+    let first = steps.iter().position(|step| *step == Step::Cordon).unwrap();
+    for (place, step) in steps.into_iter().enumerate().take_while(|(_, step)| *step != Step::Uncordon) {
+        let held = engine.operations.held(engine.now).get(&name("alibuild01")).map(|held| held.what);
+        assert_eq!(held, (place > first).then_some(Holding::Stopped), "at {step}");
+        assert_eq!(engine.operations.cordoned().contains(&name("alibuild01")), place > first, "at {step}");
+        engine.finish(&id, place, step);
+    }
 }

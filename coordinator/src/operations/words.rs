@@ -1,5 +1,6 @@
 //! What people say beside operations: holds, attestations, the off switch, resets of the brake; and what was declined.
 
+use super::Ask;
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
     Action, Class, Source,
@@ -147,7 +148,7 @@ pub struct Words {
     pub pause: Option<Pause>,
     /// When somebody was last reminded of something.
     pub(super) reminded: BTreeMap<String, Timestamp>,
-    declined: BTreeMap<(String, String, String), Timestamp>,
+    declined: BTreeMap<(String, String, String, String), Timestamp>,
     holds_ever: u64,
     behind: Option<(u64, NodeName, String)>,
     /// When a person last reset the brake of a class.
@@ -183,9 +184,9 @@ impl Words {
             Word::BrakeReset { class, .. } => {
                 self.brake_reset.insert(*class, at);
             }
-            Word::Declined { node, by, code, .. } => {
+            Word::Declined { action, node, by, code, .. } => {
                 self.declined.retain(|_, last| at.duration_since(*last) < DECLINED_AGAIN);
-                self.declined.insert((node.to_string(), by.clone(), code.clone()), at);
+                self.declined.insert((action.to_string(), node.to_string(), by.clone(), code.clone()), at);
             }
             Word::FoundBehind { node, seen, generation } => {
                 self.behind = Some((*generation, node.clone(), seen.clone()));
@@ -208,8 +209,9 @@ impl Words {
     }
 
     /// Whether this refusal has been recorded lately.
-    pub(super) fn is_declined_lately(&self, node: &NodeName, by: &str, code: &str, now: Timestamp) -> bool {
-        let last = self.declined.get(&(node.to_string(), by.to_owned(), code.to_owned()));
+    pub(super) fn is_declined_lately(&self, ask: &Ask, code: &str, now: Timestamp) -> bool {
+        let what = (ask.action.to_string(), ask.node.to_string(), ask.by.clone(), code.to_owned());
+        let last = self.declined.get(&what);
         last.is_some_and(|last| now.duration_since(*last) < DECLINED_AGAIN)
     }
 
