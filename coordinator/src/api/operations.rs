@@ -148,16 +148,20 @@ pub async fn start(
     let plan = Plan::of(action, is_silent).steps.into_iter().map(|step| step.to_string()).collect();
     let (dry_run, about) = (wanted.dry_run, app.policy().spell(&ask.node).to_owned());
     let (by, reason) = (ask.by.clone(), ask.reason.clone());
-    let taken = app
+    let (taken, is_news) = app
         .operate(move |operations, fleet, now| {
             if dry_run {
-                operations.rehearse(&ask, fleet, now).map(|()| None)
-            } else {
-                operations.request(&ask, fleet, now).map(Some)
+                return (operations.rehearse(&ask, fleet, now).map(|()| None), false);
             }
+            let before = operations.position();
+            let taken = operations.request(&ask, fleet, now).map(Some);
+            (taken, operations.position() > before)
         })
-        .await??;
-    let Some(taken) = taken else {
+        .await?;
+    if let (Err(declined), true) = (&taken, is_news) {
+        app.record(&by, "declined", &format!("{about} ({action})"), &declined.to_string()).await?;
+    }
+    let Some(taken) = taken? else {
         let sentence = format!("{about} could be {} now; nothing was started", action.past());
         return Ok(Json(AcceptedView { id: None, is_known: false, is_dry_run: true, plan, sentence }));
     };

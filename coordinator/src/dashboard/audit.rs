@@ -108,8 +108,11 @@ impl About {
 fn line(entry: &AuditEntry, nodes: &BTreeMap<&str, &str>, now: Timestamp) -> Line {
     let about = About::of(entry, nodes);
     let is_known = |name: &NodeName| {
-        matches!(entry.what.as_str(), "hold" | "accept" | "dead" | "forget" | "attest" | "acknowledge")
-            .then(|| format!("/nodes/{name}"))
+        matches!(
+            entry.what.as_str(),
+            "hold" | "accept" | "dead" | "forget" | "attest" | "acknowledge" | "declined"
+        )
+        .then(|| format!("/nodes/{name}"))
     };
     Line {
         at: Moment::new(entry.at, now),

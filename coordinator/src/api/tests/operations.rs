@@ -134,6 +134,14 @@ async fn what_is_declined_says_what_would_help() {
     let answer = office.ask(&office.jane, "delete", "n01", json!({})).await;
     let message = answer.body["message"].as_str().unwrap();
     assert!(message.contains("(intent_missing)") && message.contains("this would help:"), "{message}");
+
+    // It is on record, once however often it is pressed.
+    office.ask(&office.jane, "delete", "n01", json!({})).await;
+    let audit = office.rig.get("/api/v1/audit").await.body;
+    let declined = audit["audit"].as_array().unwrap().iter().filter(|entry| entry["what"] == "declined");
+    let [declined] = declined.collect::<Vec<_>>()[..] else { panic!("{audit:#}") };
+    assert_eq!((&declined["by"], &declined["about"]), (&json!("jane"), &json!("n01 (delete)")));
+    assert!(declined["reason"].as_str().unwrap().contains("intent_missing"), "{declined:#}");
 }
 
 #[tokio::test]
