@@ -13,7 +13,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Disk, FileDisk, SimDisk};
+pub use disk::{Disk, Fault, FileDisk, SimDisk};
 pub use record::{Begun, Boot, Record, Remembered};
 
 use jiff::Timestamp;

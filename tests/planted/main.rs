@@ -14,9 +14,9 @@ use std::{
     env,
     fmt::Write,
     fs,
-    ops::Range,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    time::Instant,
 };
 
 /// Every package of the production code knows this one.
@@ -54,18 +54,24 @@ fn main() -> Result<ExitCode> {
     let tree = root.join("target/planted/tree");
     copy::copy_sources(&root, &tree, &with_switches(&root, &bugs)?)?;
     let program = build(&tree, &root.join("target/planted/build"))?;
-    if let Some(said) = violations(&program, 0, "100")?.first() {
+    if let Some(said) = run(&program, 0, "100")?.violations.first() {
         bail!("something is violated before anything is planted; mend that first\n{said}");
     }
     let (mut planted, mut missed) = (0, 0);
     for (bug, number) in bugs.iter().zip(1..).filter(|(bug, _)| bug.story.contains(&wanted)) {
         planted += 1;
-        let found = violations(&program, number, "1000")?;
-        let is_caught =
-            !found.is_empty() && found.iter().all(|said| said.split(':').next() == Some(&bug.invariant));
+        let found = run(&program, number, "1000")?;
+        let said = &found.violations;
+        let is_caught = !said.is_empty() && said.iter().all(|said| said.split(':').next() == Some(&bug.invariant));
         missed += usize::from(!is_caught);
-        println!("{} {}", if is_caught { "caught" } else { "MISSED" }, bug.story);
-        found.iter().for_each(|said| println!("       {said}"));
+        println!(
+            "{} after {:>4} histories, {:>3.0} s: {}",
+            if is_caught { "caught" } else { "MISSED" },
+            found.histories,
+            found.seconds,
+            bug.story
+        );
+        said.iter().for_each(|said| println!("       {said}"));
     }
     println!("{} of {planted} planted bugs caught by the invariant they break", planted - missed);
     Ok(if missed == 0 && planted > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -104,7 +110,8 @@ fn read(paragraph: &str) -> Result<Bug> {
 
 /// The files that get switches, with them.
 fn with_switches(root: &Path, bugs: &[Bug]) -> Result<BTreeMap<PathBuf, String>> {
-    let mut places: BTreeMap<&Path, Vec<(Range<usize>, String)>> = BTreeMap::new();
+    // Several bugs may exchange the same expression.
+    let mut places: BTreeMap<&Path, BTreeMap<(usize, usize), Vec<(usize, &Exchange)>>> = BTreeMap::new();
     for (bug, number) in bugs.iter().zip(1..) {
         for exchange in &bug.exchanges {
             let text = fs::read_to_string(root.join(&exchange.file))
@@ -116,19 +123,25 @@ fn with_switches(root: &Path, bugs: &[Bug]) -> Result<BTreeMap<PathBuf, String>>
                 bail!("{}: {whole:?} stands {count} times in {file}", bug.story);
             };
             let from = at + exchange.before.len();
-            let switched = format!(
-                "(if millwright_protocol::planted({number}) {{ {} }} else {{ {} }})",
-                exchange.put, exchange.sound
-            );
-            places.entry(&exchange.file).or_default().push((from..from + exchange.sound.len(), switched));
+            let place = (from, from + exchange.sound.len());
+            places.entry(&exchange.file).or_default().entry(place).or_default().push((number, exchange));
         }
     }
     let mut files = BTreeMap::new();
-    for (file, mut exchanged) in places {
+    for (file, exchanged) in places {
         let mut text = fs::read_to_string(root.join(file))?;
+        let mut behind = text.len();
         // From the end, so that places before stay where they are.
-        exchanged.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
-        exchanged.into_iter().for_each(|(place, switched)| text.replace_range(place, &switched));
+        for ((from, to), exchanges) in exchanged.into_iter().rev() {
+            ensure!(to <= behind, "{}: two bugs exchange overlapping expressions", file.display());
+            behind = from;
+            let mut switched = String::from("(");
+            for (number, exchange) in &exchanges {
+                write!(switched, "if millwright_protocol::planted({number}) {{ {} }} else ", exchange.put)?;
+            }
+            let sound = text.get(from..to).context("a place lies in its file")?.to_owned();
+            text.replace_range(from..to, &format!("{switched}{{ {sound} }})"));
+        }
         files.insert(file.to_owned(), text);
     }
     let mut shared = fs::read_to_string(root.join(SHARED))?;
@@ -151,9 +164,16 @@ fn build(tree: &Path, target: &Path) -> Result<PathBuf> {
     Ok(target.join("simulate/examples/simulate"))
 }
 
-/// What the simulation finds with a bug planted, one line each; it stops at the first.
-fn violations(program: &Path, number: usize, seeds: &str) -> Result<Vec<String>> {
+/// What the simulation finds with a bug planted, one line each, and how much it took; it stops at the first.
+struct Found {
+    violations: Vec<String>,
+    histories: u64,
+    seconds: f64,
+}
+
+fn run(program: &Path, number: usize, seeds: &str) -> Result<Found> {
     let ledger = tempfile::Builder::new().prefix("mw-planted-").tempdir()?;
+    let began = Instant::now();
     let output = Command::new(program)
         .envs([("SEED", "1"), ("SEEDS", seeds), ("HOURS", "24"), ("WORKERS", "2"), ("WITHOUT", "")])
         .env("MILLWRIGHT_PLANTED", number.to_string())
@@ -161,16 +181,19 @@ fn violations(program: &Path, number: usize, seeds: &str) -> Result<Vec<String>>
         .output()
         .with_context(|| format!("run {}", program.display()))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        said.lines().any(|line| line.starts_with("simulated ")),
-        "the simulation broke off with bug {number}:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let summary = said.lines().find_map(|line| line.strip_prefix("simulated "));
+    let Some(summary) = summary else {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("the simulation broke off with bug {number}:\n{why}");
+    };
+    // `H cluster-hours S seeds …`
+    let histories = summary.split_whitespace().nth(2).and_then(|word| word.parse().ok()).unwrap_or(0);
     let is_violation = |line: &&str| {
         line.split_once(':').is_some_and(|(invariant, _)| {
             let digits = invariant.strip_prefix(['S', 'L']).unwrap_or_default();
             !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
         })
     };
-    Ok(said.lines().filter(is_violation).map(str::to_owned).collect())
+    let violations = said.lines().filter(is_violation).map(str::to_owned).collect();
+    Ok(Found { violations, histories, seconds: began.elapsed().as_secs_f64() })
 }

@@ -35,7 +35,14 @@ mod ledger;
 use anyhow::{Context, bail};
 use history::Run;
 use ledger::Ledger;
-use std::{collections::BTreeSet, env, process::ExitCode, thread, time::Instant};
+use std::{
+    collections::BTreeSet,
+    env,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::Instant,
+};
 
 fn number(name: &str, usual: u64) -> anyhow::Result<u64> {
     match env::var(name).ok().filter(|text| !text.is_empty()) {
@@ -57,18 +64,13 @@ fn main() -> anyhow::Result<ExitCode> {
         };
     }
     let began = Instant::now();
-    let share = seeds.div_ceil(workers);
+    let stopped = Arc::new(AtomicBool::new(false));
     let parts: Vec<_> = (0..workers)
         .map(|worker| {
-            let from = first + worker * share;
-            let run = Run {
-                first_seed: from,
-                seeds: share.min((first + seeds).saturating_sub(from)),
-                hours,
-                without: without.clone(),
-                stop: true,
-            };
-            thread::spawn(move || history::run(&run))
+            let run = Run { hours, without: without.clone(), stopped: Arc::clone(&stopped), ..Run::default() };
+            let step = usize::try_from(workers).unwrap_or(1);
+            let mine = (first + worker..first + seeds).step_by(step);
+            thread::spawn(move || history::these(mine, &run))
         })
         .collect();
     let mut ledger = Ledger::read()?;

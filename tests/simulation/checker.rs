@@ -34,9 +34,14 @@ pub struct Checker {
     pub ended_well: BTreeSet<String>,
     /// Effects of the cloud that came about: operation, step.
     pub done: BTreeSet<(String, Step)>,
+    /// Those of which the cloud said so, and they did not.
+    pub lied: BTreeSet<(String, Step)>,
+    /// When agents last said that they are ready for an order.
+    prepared: BTreeMap<String, Timestamp>,
     /// Events of each operation that were judged.
     judged: BTreeMap<String, usize>,
-    reboots: BTreeMap<NodeName, Vec<Timestamp>>,
+    /// Reboots by order, by machine.
+    reboots: BTreeMap<String, Vec<Timestamp>>,
     fences: BTreeMap<NodeName, Fence>,
     /// Events of each operation that were acknowledged.
     recorded: BTreeMap<String, u64>,
@@ -94,12 +99,21 @@ impl Checker {
         *highest = fence.max(*highest);
     }
 
+    /// An agent has said that it is ready for an order.
+    pub fn prepared(&mut self, id: String, now: Timestamp) {
+        self.prepared.entry(id).or_insert(now);
+    }
+
     /// An agent has begun an order: once, in its time and boot, and never for a coordinator that is not the newest it knows.
-    pub fn begun(&mut self, name: &NodeName, boot_id: &str, order: &Order, now: Timestamp) {
+    pub fn begun(&mut self, node: &SimNode, order: &Order, now: Timestamp) {
+        let name = &node.name;
         let highest = self.fences.entry(name.clone()).or_default();
         let (found, known) = (order.fence, *highest);
         *highest = found.max(known);
         let id = &order.id;
+        if order.target.machine_id != node.machine_id() {
+            self.violate("S21", format!("{name} began {id}, which was for another machine of this name"));
+        }
         if found < known {
             self.violate("S8", format!("{name} began {id} of {found:?} after it had heard {known:?}"));
         }
@@ -110,8 +124,13 @@ impl Checker {
         if now > order.void_at() {
             self.violate("S11", format!("{name} began {id} after it was void"));
         }
-        if order.target.boot_id != boot_id {
+        if order.target.boot_id != node.boot_id() {
             self.violate("S11", format!("{name} began {id}, which was for another boot"));
+        }
+        // It is alone when nobody has answered for so long, and stops.
+        let waited = self.prepared.get(id).map_or(0, |ready| now.duration_since(*ready).as_secs());
+        if matches!(order.verb, Verb::Reboot { .. }) && waited > 62 {
+            self.violate("S19", format!("{name} went on with {id} after {waited} s without an answer"));
         }
     }
 
@@ -240,7 +259,8 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
     if uptime < SignedDuration::from_mins(10) {
         found.push(("S18", format!("{name} was rebooted {} s after its boot", uptime.as_secs())));
     }
-    let before = world.checker.reboots.entry(name.clone()).or_default();
+    // The count is the machine's own, and one that is made anew begins anew.
+    let before = world.checker.reboots.entry(node.machine_id()).or_default();
     let within = |hours: i64| {
         before.iter().filter(|at| now.duration_since(**at) < SignedDuration::from_hours(hours)).count()
     };
@@ -248,6 +268,7 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
         found.push(("S18", format!("{name} was rebooted too often by orders")));
     }
     before.push(now);
+    found.extend(own_host(world, name));
     found.extend(without_permit(world, &order.operation, Step::Reboot));
     found.extend(called_off(world, &order.operation));
     found.extend(too_many(world, name));
@@ -273,7 +294,9 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         Step::DeleteVolumes => listed.protections.contains(&Protection::NeverDeleteVolume),
         _ => false,
     };
-    if is_protected || listed.class == Class::Physical {
+    // Whoever says it while the command is being started comes too late.
+    let is_known = world.now.duration_since(world.policy_changed_at) > SignedDuration::from_secs(30);
+    if (is_protected && is_known) || listed.class == Class::Physical {
         found.push(("S4", format!("{step} of {name}, which is protected")));
     }
     let Some(node) = world.nodes.get(name) else { return };
@@ -285,13 +308,14 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         .flat_map(|tracked| tracked.operation.wish.let_go.clone())
         .collect();
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
+    if step == Step::HardReboot && node.is_up && settled {
+        found.push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
+    }
     for task in node.tasks.iter().filter(|task| settled && !task.is_disposable && !let_go.contains(&task.id))
     {
         found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
     }
-    if step == Step::HardReboot && node.is_up && settled && !node.tasks.is_empty() {
-        found.push(("S7", format!("{name} was reset as a silent node: it answers ssh, and its tasks ran")));
-    }
+    found.extend(own_host(world, name));
     found.extend(called_off(world, &task.operation));
     found.extend(too_many(world, name));
     found.extend(put_back(world));
@@ -341,6 +365,12 @@ fn without_permit(world: &World, id: &str, wanted: Step) -> Option<(&'static str
     }
 }
 
+/// The coordinator does not take down its own host (S22).
+fn own_host(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
+    let lives_there = world.policy.coordinator == *name && world.nodes.get(name).is_some_and(|node| node.is_up);
+    lives_there.then(|| ("S22", format!("{name} was taken, and the coordinator runs there")))
+}
+
 /// What was called off as a whole does not happen any more (S12).
 fn called_off(world: &World, id: &str) -> Option<(&'static str, String)> {
     if world.checker.is_put_back {
@@ -386,8 +416,10 @@ fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
 }
 
 /// Nothing irreversible from a store that was put back, as soon as anybody can know (S9).
-fn put_back(world: &World) -> Option<(&'static str, String)> {
-    if !world.checker.is_put_back {
+pub fn put_back(world: &World) -> Option<(&'static str, String)> {
+    let started_at = world.coordinator.as_ref()?.started_at;
+    let is_new = world.now.duration_since(started_at) < SignedDuration::from_mins(5);
+    if !world.checker.is_put_back || is_new {
         return None;
     }
     let ours = Seen { fence: world.journal.fence(), position: coordinator_position(world), ordered_at: None };
@@ -395,13 +427,14 @@ fn put_back(world: &World) -> Option<(&'static str, String)> {
         let seen = node.agent.as_ref().and_then(|agent| agent.seen());
         node.is_up
             && node.cut_off_until < world.now - SignedDuration::from_mins(5)
+            && !node.is_hung
             && world.now.duration_since(node.booted_at) > SignedDuration::from_mins(5)
             && seen.is_some_and(|seen| {
                 seen.fence > ours.fence || (seen.fence == ours.fence && seen.position > ours.position)
             })
     };
     let node = world.nodes.values().find(knows)?;
-    Some(("S9", format!("something irreversible was done from a store that {} knows to be old", node.name)))
+    Some(("S9", format!("something was done from a store that {} knows to be old", node.name)))
 }
 
 fn coordinator_position(world: &World) -> u64 {

@@ -4,23 +4,27 @@ use super::{
     coverage::Coverage,
     world::{FAULTS, Setting, World},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-/// Which histories.
+/// What all of them have in common.
 #[derive(Debug, Clone)]
 pub struct Run {
-    pub first_seed: u64,
-    pub seeds: u64,
     pub hours: i64,
     /// Kinds of trouble that do not happen.
     pub without: BTreeSet<&'static str>,
-    /// Stop at the first violation.
-    pub stop: bool,
+    /// Raised at the first violation: then no further history is begun, here or by others who look at it.
+    pub stopped: Arc<AtomicBool>,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { first_seed: 1, seeds: 1, hours: 48, without: BTreeSet::new(), stop: true }
+        Self { hours: 48, without: BTreeSet::new(), stopped: Arc::default() }
     }
 }
 
@@ -40,15 +44,13 @@ pub fn setting(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> Setti
     Setting { seed, hours, agents, without: without.clone(), dead }
 }
 
-/// Runs them one after the other.
-pub fn run(run: &Run) -> Summary {
-    these(run.first_seed..run.first_seed + run.seeds, run)
-}
-
 /// Runs these seeds.
 pub fn these(seeds: impl IntoIterator<Item = u64>, run: &Run) -> Summary {
     let mut summary = Summary::default();
     for seed in seeds {
+        if run.stopped.load(Ordering::Relaxed) {
+            break;
+        }
         let mut world = World::new(setting(seed, run.hours, &run.without));
         world.run();
         summary.hours += world.hours();
@@ -59,10 +61,8 @@ pub fn these(seeds: impl IntoIterator<Item = u64>, run: &Run) -> Summary {
                 "seed {seed}: {}: {}; looking for the smallest that fails so",
                 violation.invariant, violation.sentence
             );
+            run.stopped.store(true, Ordering::Relaxed);
             summary.violations.push(shrunk(seed, run.hours, &run.without));
-            if run.stop {
-                break;
-            }
         }
     }
     summary

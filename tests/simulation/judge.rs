@@ -64,6 +64,9 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                     format!("{id} began {step} while {missing} nodes had not been heard of"),
                 ));
             }
+            if let Some(found) = super::checker::put_back(world).filter(|_| permit.is_some() || is_first_cordon) {
+                return Some(found);
+            }
             permit.as_ref()?;
             may_be_given(world, tracked, at)
                 .or_else(|| is_agreed(world, tracked, place, at, step))
@@ -99,7 +102,10 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                 }
                 Outcome::Done { was_so: false, .. } => {
                     let is_so = match step {
-                        Step::Rebuild => checker.done.contains(&(id.clone(), step)),
+                        Step::Rebuild => {
+                            let what = (id.clone(), step);
+                            checker.done.contains(&what) || checker.lied.contains(&what)
+                        }
                         Step::Quarantine => world.nodes.get(node).is_some_and(|node| node.is_stopped),
                         Step::DeleteServer => world.nodes.get(node).is_some_and(|node| node.is_deleted),
                         _ => true,

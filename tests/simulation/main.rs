@@ -22,7 +22,7 @@ mod node;
 mod people;
 mod world;
 
-use history::{Run, run, these};
+use history::{Run, these};
 use std::thread;
 
 /// Two days each: 94 of the small fleet, six of the large one, three of these with nodes that are dead for ever.
@@ -42,7 +42,7 @@ fn a_hundred_histories_of_two_days_have_no_violation() {
 
 #[test]
 fn a_seed_is_one_history() {
-    let once = run(&Run { first_seed: 7, seeds: 1, hours: 24, ..Run::default() });
-    let again = run(&Run { first_seed: 7, seeds: 1, hours: 24, ..Run::default() });
+    let once = these([7], &Run { hours: 24, ..Run::default() });
+    let again = these([7], &Run { hours: 24, ..Run::default() });
     assert_eq!(once.coverage.counts, again.coverage.counts);
 }

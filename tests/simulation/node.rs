@@ -55,6 +55,10 @@ pub struct SimNode {
     pub sequence: u64,
     /// Nothing comes through to or from the coordinator until then.
     pub cut_off_until: Timestamp,
+    /// It reports, and hears nothing.
+    pub deaf_until: Timestamp,
+    /// The power goes with this write of the agent's memory.
+    pub power_goes_at: Option<u64>,
     pub holds: Vec<LocalHold>,
     /// The node's clock minus the true one.
     pub offset: SignedDuration,
@@ -90,6 +94,8 @@ impl SimNode {
             disk: SimDisk::default(),
             sequence: 1,
             cut_off_until: now,
+            deaf_until: now,
+            power_goes_at: None,
             holds: Vec::new(),
             offset: SignedDuration::ZERO,
             is_stopped: false,
@@ -273,6 +279,8 @@ impl SimNode {
         self.docker_ok = !chance.happens(800);
         self.volume_ok = true;
         self.is_hung = false;
+        self.disk.repair();
+        self.power_goes_at = None;
         if self.docker_ok {
             self.ill_since = None;
         }

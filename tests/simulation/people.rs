@@ -14,16 +14,21 @@ const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
 /// One look of somebody at the dashboard.
 pub fn act(world: &mut World) {
+    if world.is_paused() {
+        return;
+    }
     let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
     look_after(world, by);
-    let Some(coordinator) = &world.coordinator else { return };
-    let _ = coordinator;
+    if world.coordinator.is_none() {
+        return;
+    }
     match world.chance.below(10) {
         0..=4 => ask_for_something(world, by),
         5 => cancel_something(world, by),
         6 => hold_something(world, by),
         7 => pause_or_resume(world, by),
         8 => return_something(world, by),
+        9 => only_look(world, by),
         _ => {}
     }
     world.advance();
@@ -43,7 +48,9 @@ fn ask_for_something(world: &mut World, by: &str) {
         Action::Prepull,
     ];
     let mut action = world.chance.one_of(&actions).copied().unwrap_or(Action::Reboot);
-    if world.chance.happens(120) {
+    // Long histories have the time to see it through.
+    let deletes = if world.setting.hours > 200 { 600 } else { 120 };
+    if world.chance.happens(deletes) {
         action = Action::Delete;
     }
     let running: Vec<String> = world
@@ -77,6 +84,40 @@ fn ask_for_something(world: &mut World, by: &str) {
     if world.chance.happens(2000) {
         // Pressed twice.
         request(world, &ask);
+    }
+}
+
+/// Somebody only wants to know what would come of it: that changes nothing (S16).
+fn only_look(world: &mut World, by: &str) {
+    let names: Vec<NodeName> = world.nodes.keys().cloned().collect();
+    let Some(node) = world.chance.one_of(&names).cloned() else { return };
+    let now = world.now;
+    let Some(coordinator) = &mut world.coordinator else { return };
+    let before = coordinator.operations.position();
+    let ask = Ask {
+        action: Action::Reboot,
+        node,
+        by: by.to_owned(),
+        reason: "I only look".to_owned(),
+        volumes: Volumes::Keep,
+        let_go: Vec::new(),
+        image: None,
+        confirm: vec![Code::ConfirmReboot],
+        typed: None,
+        executor: None,
+    };
+    let word = match coordinator.operations.rehearse(&ask, &coordinator.fleet, now) {
+        Ok(()) => "people/looked_and_may",
+        Err(_) => "people/looked_and_may_not",
+    };
+    let fleet = coordinator.fleet();
+    let known = |id: &String| coordinator.operations.get(id).is_some();
+    let left = fleet.snapshot().operations.iter().map(|operation| operation.id.clone()).find(|id| !known(id));
+    let is_written = coordinator.operations.position() != before;
+    drop(fleet);
+    world.coverage.count(word);
+    if is_written || left.is_some() {
+        world.checker.violate("S16", format!("{by} only looked, and that has left something behind: {left:?}"));
     }
 }
 
@@ -143,15 +184,17 @@ fn hold_locally(world: &mut World, node: &NodeName, by: &str) {
 
 /// Somebody objects in the very moment in which a node has said that it is ready.
 pub fn at_the_last_moment(world: &mut World, node: &NodeName) {
-    if !world.trouble("people", 300) {
+    if !world.trouble("people", 450) {
         return;
     }
     world.coverage.count("people/objected_at_the_last_moment");
     let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
     let now = world.now - SignedDuration::from_secs(1);
     let until = Some(now + SignedDuration::from_hours(2));
-    if world.chance.happens(5000) {
-        return hold_locally(world, node, by);
+    match world.chance.below(3) {
+        0 => return hold_locally(world, node, by),
+        1 => return world.uncordoned_by_hand(node),
+        _ => {}
     }
     if let Some(coordinator) = &mut world.coordinator {
         let _ = coordinator.operations.hold(node.clone(), by, "wait a moment", until, now);
@@ -230,7 +273,7 @@ fn look_after(world: &mut World, by: &str) {
                 .and_then(|known| known.report_age(now))
                 .is_none_or(|age| age > SignedDuration::from_hours(8));
             let is_said = known.is_some_and(|known| known.known_dead.is_some());
-            if silent && node.is_dead && !is_said {
+            if silent && (node.is_dead || node.is_deleted) && !is_said {
                 dead.push(name.clone());
             }
             if is_said && node.is_up {
@@ -300,9 +343,14 @@ fn answer(world: &mut World, by: &str) {
             .is_some_and(|waiting| waiting.reasons.iter().any(|reason| reason.code == Code::ApprovalMissing));
         if wants_approval {
             let taken = operations.approve(&id, by, &digest, "looks right", &coordinator.fleet, now);
+            // Somebody changes what was just agreed to.
+            let is_edited = taken.is_ok() && digest == right;
             if taken.is_ok() && digest != right {
                 let sentence = format!("{by} looked at {digest}, and {id} would do {right}: that counts");
                 world.checker.violate("S14", sentence);
+            }
+            if is_edited && world.trouble("policy", 400) {
+                world.edit_policy(&operation.wish.node);
             }
             continue;
         }

@@ -9,6 +9,7 @@ use super::{
     node::{SimNode, SimTask, task_of},
 };
 use jiff::{SignedDuration, Timestamp};
+use millwright_agent::memory::Fault as DiskFault;
 use millwright_coordinator::{
     fleet::{Fleet, Knock, MasterAgent, MasterAnswer, NodeRecord, Remembered},
     operations::{Operations, Task},
@@ -16,60 +17,29 @@ use millwright_coordinator::{
     view::NodeState,
 };
 use millwright_decision::{
-    Class, Mode, Policy, Protection,
-    operation::{Effect, Executor, Outcome, Step},
+    Class, Policy, Protection,
+    operation::{Effect, Outcome, Step},
 };
 use millwright_protocol::{NodeName, Order, OrderEvent, OrderState, Report, Verb};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
-    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 #[path = "world/agents.rs"]
 mod agents;
+#[path = "world/moments.rs"]
+mod moments;
 #[path = "world/outside.rs"]
 mod outside;
+#[path = "world/setting.rs"]
+mod setting;
 #[path = "world/trouble.rs"]
 mod trouble;
 
-const SHIPPED: &str = include_str!("../../packaging/coordinator/etc/millwright/policy.alice.toml");
-
-/// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 17] = [
-    "crash_coordinator",
-    "journal",
-    "messages",
-    "partition",
-    "node_death",
-    "docker",
-    "agent_restart",
-    "mesos",
-    "cloud",
-    "hand_reboot",
-    "clock",
-    "restored_store",
-    "second_coordinator",
-    "damaged_record",
-    "policy",
-    "hang",
-    "people",
-];
-
-/// What is simulated.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    pub seed: u64,
-    pub hours: i64,
-    /// Agents beside the three masters.
-    pub agents: usize,
-    /// Kinds of trouble that do not happen.
-    pub without: BTreeSet<&'static str>,
-    /// Nodes that are dead from the first hour on, for ever.
-    pub dead: usize,
-}
+pub use setting::{FAULTS, Setting};
 
 /// What happens at a moment.
 enum Happening {
@@ -93,7 +63,13 @@ enum Happening {
     MesosBack,
     Recovers(NodeName),
     People,
+    /// Somebody looks in between.
+    Visit,
     RaiseGeneration,
+    GoesDown(NodeName, i64),
+    RebuiltByHand(NodeName),
+    CalledOff(String),
+    DiskMended(NodeName),
 }
 
 pub struct Coordinator {
@@ -122,6 +98,8 @@ pub struct MesosAgent {
     pub node: NodeName,
     pub deactivated: bool,
     pub is_connected: bool,
+    /// It has not come to the leading master yet.
+    pub unlisted_until: Timestamp,
 }
 
 pub struct World {
@@ -133,6 +111,7 @@ pub struct World {
     pub nodes: BTreeMap<NodeName, SimNode>,
     pub mesos: BTreeMap<String, MesosAgent>,
     pub mesos_down_until: Timestamp,
+    mesos_elected_at: i64,
     pub journal: MemoryJournal,
     pub coordinator: Option<Coordinator>,
     /// One that does not know yet that another has taken over, and until when it may live on.
@@ -150,6 +129,10 @@ pub struct World {
     tasks_ever: u64,
     /// When an order was last sent, and in which shape.
     sent: BTreeMap<String, (Timestamp, bool)>,
+    /// Orders of late, for somebody who sends them again.
+    kept_orders: Vec<(NodeName, serde_json::Value)>,
+    /// The coordinator stands still.
+    paused_until: Timestamp,
     /// Copies of the journal's length, to be put back some day.
     copies: Vec<u64>,
     /// Nothing happens by chance: no tasks, no people, no trouble.
@@ -167,7 +150,7 @@ pub struct World {
 
 impl World {
     pub fn new(setting: Setting) -> Self {
-        let policy = Arc::new(policy(setting.agents));
+        let policy = Arc::new(setting::policy(&setting));
         // A Saturday morning.
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let mut nodes = BTreeMap::new();
@@ -187,6 +170,7 @@ impl World {
             nodes,
             mesos: BTreeMap::new(),
             mesos_down_until: now,
+            mesos_elected_at: 1,
             journal: MemoryJournal::new(false),
             coordinator: None,
             old: None,
@@ -200,6 +184,8 @@ impl World {
             runs: 0,
             tasks_ever: 0,
             sent: BTreeMap::new(),
+            kept_orders: Vec::new(),
+            paused_until: now,
             copies: Vec::new(),
             is_quiet: false,
             writes: Arc::default(),
@@ -337,7 +323,8 @@ impl World {
             Happening::Puppet(name) => self.puppet(&name),
             Happening::Effect(task, run) => self.effect(*task, run),
             Happening::EffectDone(task, run, outcome) => self.effect_done(&task, run, outcome),
-            Happening::TaskStarts | Happening::Fault | Happening::People if self.is_quiet => {}
+            Happening::TaskStarts | Happening::Fault | Happening::People | Happening::Visit
+                if self.is_quiet => {}
             Happening::TaskStarts => self.start_tasks(),
             Happening::TaskEnds(name, id) => self.end_task(&name, &id),
             Happening::Fault => self.fault(),
@@ -351,7 +338,12 @@ impl World {
                 let after = self.chance.between(200, 1200);
                 self.after(after, Happening::People);
             }
+            Happening::Visit => super::people::act(self),
             Happening::RaiseGeneration => self.raise_generation(),
+            Happening::GoesDown(name, seconds) => self.goes_down(&name, seconds),
+            Happening::RebuiltByHand(name) => self.rebuilt_by_hand(&name),
+            Happening::CalledOff(id) => self.called_off(&id),
+            Happening::DiskMended(name) => self.disk_mended(&name),
         }
     }
 
@@ -362,6 +354,12 @@ impl World {
             return;
         }
         self.runs += 1;
+        self.paused_until = self.now;
+        // Whoever has waited for it presses at once.
+        if self.runs > 1 && !self.is_quiet {
+            let after = self.chance.between(2, 40);
+            self.after(after, Happening::Visit);
+        }
         self.journal = self.journal.reopen();
         let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
         let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
@@ -424,7 +422,8 @@ impl World {
             let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
             self.journal.fail_next(failure);
         }
-        let Some(coordinator) = &mut self.coordinator else { return };
+        let is_paused = self.is_paused();
+        let Some(coordinator) = self.coordinator.as_mut().filter(|_| !is_paused) else { return };
         let silent = coordinator.fleet().silent_nodes(now);
         for name in silent {
             let answered = self.nodes.get(&name).is_some_and(|node| node.is_up);
@@ -434,7 +433,12 @@ impl World {
         coordinator.fleet().tick(now);
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
         let run = coordinator.run;
-        coordinator.in_flight.extend(tasks.iter().map(|task| task.operation.clone()));
+        for task in &tasks {
+            if !coordinator.in_flight.insert(task.operation.clone()) {
+                let sentence = format!("{} of {} is asked for while it is under way", task.step, task.operation);
+                self.checker.violate("S24", sentence);
+            }
+        }
         if coordinator.operations.is_fenced() {
             self.checker.violate("S8", "the only coordinator was fenced off".to_owned());
         }
@@ -526,58 +530,4 @@ impl World {
             self.send_order(name, order);
         }
     }
-
-    fn send_order(&mut self, name: NodeName, order: serde_json::Value) {
-        if self.trouble("messages", 300) {
-            self.coverage.count("fault/message_lost");
-            return;
-        }
-        // In the worst moment: an order is on its way, and another coordinator takes over.
-        let is_overtaken = self.old.is_none() && self.trouble("second_coordinator", 60);
-        if is_overtaken {
-            self.after(0, Happening::SecondStarts);
-        }
-        let late = if is_overtaken || self.trouble("messages", 200) {
-            self.chance.between(60, 2400)
-        } else {
-            self.chance.between(0, 4)
-        };
-        if self.trouble("messages", 500) {
-            self.coverage.count("fault/message_twice");
-            let again = self.chance.between(1, 2400);
-            self.after(again, Happening::DeliverOrder(name.clone(), order.clone()));
-        }
-        self.after(late, Happening::DeliverOrder(name, order));
-    }
-}
-
-/// The shipped policy in mode `act`, cut to three masters and so many agents.
-fn policy(agents: usize) -> Policy {
-    let mut policy = millwright_coordinator::policy::parse(SHIPPED, Path::new("policy.alice.toml")).unwrap();
-    for class in policy.classes.values_mut() {
-        class.mode = Mode::Act;
-    }
-    let mut kept = 0;
-    policy.nodes.retain(|_, node| match node.class {
-        Class::Master => true,
-        Class::Agent => {
-            kept += 1;
-            kept <= agents
-        }
-        _ => false,
-    });
-    policy.executors.by = Executor::Command;
-    for step in [
-        Step::HardReboot,
-        Step::Rebuild,
-        Step::Quarantine,
-        Step::DeleteServer,
-        Step::DeleteVolumes,
-        Step::MaskAlarms,
-        Step::Ledger,
-    ] {
-        policy.executors.commands.insert(step, vec![step.as_str().to_owned(), "{node}".to_owned()]);
-        policy.executors.harmless_exits.insert(step, vec![2, 3, 4, 5]);
-    }
-    policy
 }

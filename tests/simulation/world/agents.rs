@@ -35,8 +35,10 @@ impl World {
         }
         let now = self.now;
         let is_for_old = self.old.is_some() && self.chance.happens(3000);
+        let is_paused = self.is_paused();
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
-        let Some(coordinator) = old.or(self.coordinator.as_mut()) else { return };
+        let newest = self.coordinator.as_mut().filter(|_| !is_paused);
+        let Some(coordinator) = old.or(newest) else { return };
         coordinator.fleet().take_report(name, report, now);
         let fence = coordinator.operations.fence();
         coordinator.awaited.remove(name);
@@ -49,11 +51,14 @@ impl World {
                 agent.tick(moment);
             }
         }
+        if self.lost_power(name) {
+            return;
+        }
         self.tell_untold(name);
     }
 
     pub(super) fn deliver_order(&mut self, name: &NodeName, order: &serde_json::Value) {
-        if self.is_cut_off(name) {
+        if self.is_cut_off(name) || self.nodes.get(name).is_none_or(|node| self.now < node.deaf_until) {
             return;
         }
         let nonce = format!("nonce-{}", self.chance.below(u64::MAX));
@@ -63,14 +68,20 @@ impl World {
         let Some(agent) = &mut node.agent else { return };
         let begun = agent.order(order, &facts, &nonce, moment);
         if let Some(order) = begun {
-            let boot_id = node.boot_id();
-            self.checker.begun(name, &boot_id, &order, now);
+            self.checker.begun(node, &order, now);
             let happening = |order: Order| match order.verb {
                 Verb::Reboot { .. } => (1, Happening::RebootNow(name.clone(), boot, Box::new(order))),
                 _ => (120, Happening::EndOrder(name.clone(), boot, Box::new(order))),
             };
             let (seconds, happening) = happening(order);
             self.after(seconds, happening);
+        } else if let Some((id, event)) = agent.untold()
+            && matches!(event.state, OrderState::Prepared { .. })
+        {
+            self.checker.prepared(id, now);
+        }
+        if self.lost_power(name) {
+            return;
         }
         self.tell_untold(name);
     }
@@ -103,8 +114,10 @@ impl World {
             }
         }
         let is_for_old = self.old.is_some() && self.chance.happens(3000);
+        let is_paused = self.is_paused();
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
-        let Some(coordinator) = old.or(self.coordinator.as_mut()) else { return };
+        let newest = self.coordinator.as_mut().filter(|_| !is_paused);
+        let Some(coordinator) = old.or(newest) else { return };
         let taken = coordinator.operations.order_event(name, id, &event.state, now);
         self.coverage.count_word("order", state_word(&event.state));
         if taken.is_err() || self.trouble("messages", 300) {
@@ -120,6 +133,17 @@ impl World {
     pub(super) fn end_order(&mut self, name: &NodeName, boot: u32, order: &Order) {
         let fails = !self.is_quiet && self.chance.happens(800);
         let now = self.now;
+        // Puppet itself brings a new agent, or a reboot: nobody hears how the run ended.
+        if self.trouble("agent_restart", 300) {
+            self.coverage.count("fault/agent_restart");
+            if let Some(node) = self.nodes.get_mut(name).filter(|node| node.is_up && node.boots == boot) {
+                node.start_agent(now);
+            }
+            return;
+        }
+        if self.trouble("hand_reboot", 200) {
+            return self.goes_down(name, 180);
+        }
         let Some(node) = self.nodes.get_mut(name).filter(|node| node.boots == boot) else { return };
         let moment = node.moment(now);
         let Some(agent) = &mut node.agent else { return };
@@ -170,6 +194,10 @@ impl World {
             node.go_down(now);
         }
         self.disconnect(name);
+        if self.policy.coordinator == *name {
+            let seconds = self.chance.between(60, 1800);
+            self.crash_coordinator(seconds);
+        }
     }
 
     /// It boots, or in one case of twelve it never comes back by itself.
@@ -199,6 +227,11 @@ impl World {
             node.ill_since = None;
         }
         self.register(name);
+        // Some boot twice before they are content.
+        if self.trouble("hand_reboot", 300) {
+            let seconds = self.chance.between(5, 200);
+            self.after(seconds, Happening::GoesDown(name.clone(), 90));
+        }
         self.after(1, Happening::Report(name.clone()));
         let after = self.chance.between(120, 600);
         self.after(after, Happening::Puppet(name.clone()));

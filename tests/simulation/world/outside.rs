@@ -10,6 +10,7 @@ impl World {
             node: name.clone(),
             deactivated: false,
             is_connected: true,
+            unlisted_until: Timestamp::MIN,
         });
         known.is_connected = true;
     }
@@ -22,12 +23,20 @@ impl World {
 
     pub fn look_at_mesos(&mut self) {
         let now = self.now;
+        if self.is_paused() {
+            return;
+        }
         let down = now < self.mesos_down_until;
         let answer = MasterAnswer {
-            leader: "alimesos01".to_owned(),
-            elected_at_secs: Some(1),
+            leader: format!("alimesos0{}", 1 + self.mesos_elected_at % 3),
+            elected_at_secs: Some(self.mesos_elected_at),
             version: "1.11.0".to_owned(),
-            agents: self.mesos.iter().filter_map(|(id, agent)| self.listed(id, agent)).collect(),
+            agents: self
+                .mesos
+                .iter()
+                .filter(|(_, agent)| agent.unlisted_until <= now)
+                .filter_map(|(id, agent)| self.listed(id, agent))
+                .collect(),
             ..MasterAnswer::default()
         };
         let answer = if down { Err("connection refused") } else { Ok(&answer) };
@@ -111,6 +120,10 @@ impl World {
 
     pub(super) fn effect_done(&mut self, task: &Task, run: u64, outcome: Outcome) {
         let now = self.now;
+        if self.is_paused() {
+            let seconds = self.paused_until.duration_since(now).as_secs() + 1;
+            return self.after(seconds, Happening::EffectDone(Box::new(task.clone()), run, outcome));
+        }
         let old = self.old.as_mut().map(|(old, _)| old);
         let both = self.coordinator.as_mut().into_iter().chain(old);
         let Some(coordinator) = both.into_iter().find(|coordinator| coordinator.run == run) else { return };
@@ -166,6 +179,11 @@ impl World {
         if self.trouble("cloud", 800) {
             self.coverage.count_word("fault/cloud_refuses", step.as_str());
             return self.policy.executors.outcome(step, Some(2), "usage");
+        }
+        if matches!(step, Step::HardReboot | Step::Rebuild) && self.trouble("cloud_lies", 300) {
+            self.coverage.count("fault/cloud_lies");
+            self.checker.lied.insert((task.operation.clone(), step));
+            return self.policy.executors.outcome(step, Some(0), "accepted");
         }
         let is_half = self.trouble("cloud", 800);
         if is_half {

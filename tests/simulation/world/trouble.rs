@@ -1,15 +1,16 @@
 //! What goes wrong, and when.
 
 use super::*;
+use millwright_decision::Action;
 
 impl World {
     pub(super) fn fault(&mut self) {
-        let after = self.chance.between(600, 7200);
+        let after = self.chance.between(500, 5600);
         self.after(after, Happening::Fault);
         let agents: Vec<NodeName> = self.nodes.keys().cloned().collect();
         let Some(name) = self.chance.one_of(&agents).cloned() else { return };
         let is_agent = self.nodes.get(&name).is_some_and(SimNode::takes_tasks);
-        match self.chance.below(16) {
+        match self.chance.below(22) {
             0 | 1 if self.trouble("node_death", 10_000) => {
                 self.coverage.count("fault/node_death");
                 self.take_down(&name);
@@ -35,10 +36,8 @@ impl World {
             }
             3 | 4 if self.trouble("partition", 10_000) => {
                 self.coverage.count("fault/partition");
-                let until = self.now + SignedDuration::from_secs(self.chance.between(30, 3600));
-                if let Some(node) = self.nodes.get_mut(&name) {
-                    node.cut_off_until = until;
-                }
+                let seconds = self.chance.between(30, 3600);
+                self.cut_off(&name, seconds);
             }
             5 | 6 if self.trouble("agent_restart", 10_000) => {
                 self.coverage.count("fault/agent_restart");
@@ -48,11 +47,7 @@ impl World {
                 }
                 self.recover(&name);
             }
-            7 if self.trouble("hand_reboot", 10_000) => {
-                self.coverage.count("fault/hand_reboot");
-                self.take_down(&name);
-                self.boot_after(&name, 180);
-            }
+            7 if self.trouble("hand_reboot", 10_000) => self.goes_down(&name, 180),
             8 if self.trouble("mesos", 10_000) => {
                 self.coverage.count("fault/mesos_down");
                 let most = if self.chance.happens(3000) { 10_000 } else { 1500 };
@@ -72,19 +67,34 @@ impl World {
             }
             11 if self.trouble("restored_store", 1500) => self.restore_an_older_store(),
             12 if self.trouble("second_coordinator", 10_000) => self.start_second(),
-            13 if self.trouble("policy", 5000) => self.edit_policy(&name),
+            13 if self.trouble("policy", 10_000) => self.edit_policy(&name),
             14 if self.trouble("hang", 10_000) => {
                 self.coverage.count("fault/hang");
                 self.hang(&name);
             }
             15 if self.trouble("damaged_record", 1500) => self.damage_a_record(),
+            16 if self.trouble("one_way", 10_000) => {
+                self.coverage.count("fault/one_way");
+                let until = self.now + SignedDuration::from_secs(self.chance.between(30, 3600));
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    node.deaf_until = until;
+                }
+            }
+            17 if self.trouble("agent_disk", 10_000) => self.break_agent_disk(&name),
+            18 if self.trouble("mesos_leader", 5000) => self.change_mesos_leader(),
+            19 if self.trouble("foreign", 2000) => self.rebuilt_by_hand(&name),
+            20 if self.trouble("replay", 10_000) => self.replay(name),
+            21 if self.trouble("pause", 10_000) => self.pause(),
             _ => self.copies.push(self.journal.read().unwrap().last),
         }
     }
 
     /// Somebody edits the policy while operations run; now and then a node is protected that was not.
-    fn edit_policy(&mut self, name: &NodeName) {
+    pub fn edit_policy(&mut self, name: &NodeName) {
         self.coverage.count("fault/policy");
+        let threatened = self.threatened();
+        let is_meant = self.chance.happens(6000);
+        let name = self.chance.one_of(&threatened).filter(|_| is_meant).unwrap_or(name);
         let mut policy = Policy::clone(&self.policy);
         policy.version =
             format!("{}+{}", policy.version, self.coverage.counts.get("fault/policy").unwrap_or(&0));
@@ -98,6 +108,17 @@ impl World {
         for coordinator in self.coordinator.iter().chain(old) {
             coordinator.fleet().set_policy(Arc::clone(&self.policy), self.now);
         }
+    }
+
+    /// Nodes that are to be made anew or deleted: whoever has read so may want to protect them.
+    fn threatened(&self) -> Vec<NodeName> {
+        let open = self.coordinator.iter().flat_map(|coordinator| coordinator.operations.list());
+        open.filter(|tracked| {
+            !tracked.operation.is_over()
+                && matches!(tracked.operation.wish.action, Action::Rebuild | Action::Delete)
+        })
+        .map(|tracked| tracked.operation.wish.node.clone())
+        .collect()
     }
 
     /// The disk has changed a record that no other one rests on; the next start finds it.
@@ -127,7 +148,9 @@ impl World {
         self.journal.put_back(last, false);
         let seconds = self.chance.between(30, 300);
         self.after(seconds, Happening::CoordinatorStarts);
-        let seconds = self.chance.between(1800, 7200);
+        // Now and then nobody notices for hours.
+        let most = if self.chance.happens(3000) { 14_000 } else { 7200 };
+        let seconds = self.chance.between(1800, most);
         self.after(seconds, Happening::RaiseGeneration);
     }
 

@@ -1,0 +1,86 @@
+//! What is simulated: how long, how many nodes, which kinds of trouble, on which policy.
+
+use millwright_decision::{
+    Class, Mode, Policy,
+    operation::{Executor, Step},
+};
+use std::{collections::BTreeSet, path::Path};
+
+const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
+
+/// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
+pub const FAULTS: [&str; 24] = [
+    "crash_coordinator",
+    "journal",
+    "messages",
+    "partition",
+    "node_death",
+    "docker",
+    "agent_restart",
+    "mesos",
+    "cloud",
+    "hand_reboot",
+    "clock",
+    "restored_store",
+    "second_coordinator",
+    "damaged_record",
+    "policy",
+    "hang",
+    "one_way",
+    "agent_disk",
+    "mesos_leader",
+    "foreign",
+    "replay",
+    "pause",
+    "cloud_lies",
+    "people",
+];
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub seed: u64,
+    pub hours: i64,
+    /// Agents beside the three masters.
+    pub agents: usize,
+    /// Kinds of trouble that do not happen.
+    pub without: BTreeSet<&'static str>,
+    /// Nodes that are dead from the first hour on, for ever.
+    pub dead: usize,
+}
+
+/// The shipped policy in mode `act`, cut to three masters and so many agents.
+pub(super) fn policy(setting: &Setting) -> Policy {
+    let mut policy = millwright_coordinator::policy::parse(SHIPPED, Path::new("policy.alice.toml")).unwrap();
+    for class in policy.classes.values_mut() {
+        class.mode = Mode::Act;
+    }
+    let mut kept = 0;
+    policy.nodes.retain(|_, node| match node.class {
+        Class::Master => true,
+        Class::Agent => {
+            kept += 1;
+            kept <= setting.agents
+        }
+        _ => false,
+    });
+    // In some histories the coordinator lives on a node that it looks after.
+    if setting.seed % 11 == 3 {
+        let place = usize::try_from(setting.seed / 11).unwrap_or(0) % policy.nodes.len();
+        policy.coordinator = policy.nodes.keys().nth(place).unwrap().clone();
+    }
+    policy.executors.by = Executor::Command;
+    for step in [
+        Step::HardReboot,
+        Step::Rebuild,
+        Step::Quarantine,
+        Step::DeleteServer,
+        Step::DeleteVolumes,
+        Step::MaskAlarms,
+        Step::Ledger,
+    ] {
+        policy.executors.commands.insert(step, vec![step.as_str().to_owned(), "{node}".to_owned()]);
+        policy.executors.harmless_exits.insert(step, vec![2, 3, 4, 5]);
+    }
+    policy
+}
