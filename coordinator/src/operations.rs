@@ -324,8 +324,11 @@ impl Operations {
         let Some(number) = number_of(&task.operation) else {
             return Err(NotRecorded::Unknown(task.operation.clone()));
         };
-        self.under_way.remove(&number);
         let (step, attempt) = (task.place, task.attempt);
+        // What was seen to be so before its end was heard is over: by now something else may be under way.
+        if self.under_way.get(&number) == Some(&(step, attempt)) {
+            self.under_way.remove(&number);
+        }
         let event = if task.is_undo {
             Event::UndoFinished { step, attempt, outcome }
         } else {

@@ -222,6 +222,21 @@ fn offers_that_were_stopped_before_are_told_apart_from_an_answer_that_is_too_old
 }
 
 #[test]
+fn an_outcome_that_comes_late_ends_nothing_but_its_own_effect() {
+    let mut engine = engine(|_| {});
+    let id = engine.request(&ask(Action::Drain, "alibuild01", "alice")).unwrap().id;
+    let cordon = engine.advance().remove(0);
+    let number = number_of(&id).unwrap();
+    let later = (cordon.place + 3, 1);
+    engine.operations.under_way.insert(number, later);
+    engine.operations.outcome(&cordon, Outcome::done(Vec::new()), engine.now).unwrap();
+    assert_eq!(engine.operations.under_way.get(&number), Some(&later), "a command that runs would be unknown");
+    let own = Task { place: later.0, attempt: later.1, ..cordon };
+    let _ = engine.operations.outcome(&own, Outcome::done(Vec::new()), engine.now);
+    assert!(engine.operations.under_way.is_empty());
+}
+
+#[test]
 fn a_disk_that_does_not_take_an_intent_keeps_its_effect_from_being_done() {
     for failure in Failure::ALL {
         let mut engine = engine(|_| {});
