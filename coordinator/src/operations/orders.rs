@@ -6,7 +6,7 @@ use millwright_decision::{
     Code, Evidence, Policy,
     operation::{Doer, Event, Operation, Outcome, Phase, State, Step, StepRecord},
 };
-use millwright_protocol::{NodeName, Order, OrderState, Target, Verb};
+use millwright_protocol::{NodeName, Order, OrderState, RefusalCode, Target, Verb};
 
 /// An order must have begun within this time, in seconds.
 const REBOOT_LASTS: u64 = 300;
@@ -127,6 +127,12 @@ fn event_of(step: Step, record: &StepRecord, place: usize, state: &OrderState) -
         // A reboot is done when another boot reports, whatever the agent says about itself.
         OrderState::Done { .. } if step.is_irreversible() => None,
         OrderState::Done { evidence } => finished(Outcome::done(facts(evidence))),
+        // Another machine knows nothing of what the one before it did once it had been told to go on (S12).
+        OrderState::Refused { code: RefusalCode::NotMe, .. }
+            if matches!(record.state, State::Committed { .. }) =>
+        {
+            None
+        }
         OrderState::Refused { code, sentence } => {
             finished(Outcome::NotDone { why: sentence.clone(), refusal: Some(code.as_str().to_owned()) })
         }
@@ -180,5 +186,19 @@ mod tests {
         assert_eq!(ready(prepared(), "one"), None);
         assert_eq!(ready(prepared(), "two"), news("two"));
         assert_eq!(ready(State::Committed { nonce: "one".into() }, "two"), None);
+    }
+
+    #[test]
+    fn another_machine_says_nothing_about_a_reboot_that_was_let_go_on() {
+        let refused = |code| OrderState::Refused { code, sentence: "no".into() };
+        let record = |state| StepRecord { state, attempt: 1, ..StepRecord::default() };
+        let committed = record(State::Committed { nonce: "n".into() });
+        assert_eq!(event_of(Step::Reboot, &committed, 5, &refused(RefusalCode::NotMe)), None);
+        let ends = |record: &StepRecord, code| {
+            let event = event_of(Step::Reboot, record, 5, &refused(code));
+            matches!(event, Some(Event::Finished { outcome: Outcome::NotDone { .. }, .. }))
+        };
+        assert!(ends(&committed, RefusalCode::ChangedMind), "the machine itself knows that it did not");
+        assert!(ends(&record(State::Begun), RefusalCode::NotMe), "nothing had been let go on");
     }
 }
