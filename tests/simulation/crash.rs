@@ -27,6 +27,8 @@ pub struct Writes {
     pub die_at: Option<(usize, Side)>,
     /// It is time.
     pub is_dead: bool,
+    /// There is no room on the disk.
+    pub is_full: bool,
     /// As whom the newest coordinator writes.
     pub newest: Fence,
     /// An older one has written all the same.
@@ -97,6 +99,10 @@ impl Journal for CountingJournal {
             || JournalError::Failed { place: "in memory".to_owned(), why: "the process died".to_owned() };
         if writes.is_dead {
             return Err(dead());
+        }
+        if writes.is_full {
+            let why = "No space left on device".to_owned();
+            return Err(JournalError::Failed { place: "in memory".to_owned(), why });
         }
         let words: Vec<&str> = drafts.iter().map(|draft| draft.kind.as_str()).collect();
         writes.names.push(words.join("+"));

@@ -61,11 +61,25 @@ pub fn these(seeds: impl IntoIterator<Item = u64>, run: &Run) -> Summary {
                 "seed {seed}: {}: {}; looking for the smallest that fails so",
                 violation.invariant, violation.sentence
             );
+            tell(&world, &violation.sentence);
             run.stopped.store(true, Ordering::Relaxed);
             summary.violations.push(shrunk(seed, run.hours, &run.without));
         }
     }
     summary
+}
+
+/// The last events of the operations that a sentence names.
+fn tell(world: &World, sentence: &str) {
+    let Some(coordinator) = &world.coordinator else { return };
+    let ids = sentence.split(|letter: char| !letter.is_alphanumeric() && letter != '-');
+    for tracked in ids.filter_map(|id| coordinator.operations.get(id)) {
+        let from = tracked.story.len().saturating_sub(24);
+        for recorded in tracked.story.iter().skip(from) {
+            eprintln!("  {} {} {:?}", tracked.operation.id, recorded.at, recorded.event);
+        }
+    }
+    eprintln!("  now {}, the coordinator began at {}", world.now, coordinator.started_at);
 }
 
 /// The same failure with as few kinds of trouble and as few hours as it needs, and how to see it again.

@@ -224,7 +224,7 @@ pub fn served(world: &World) -> Vec<Found> {
         let operation = &tracked.operation;
         let id = &operation.id;
         let Some(waiting) = operations.waiting(id) else {
-            if !coordinator.in_flight.contains(id) {
+            if !coordinator.in_flight.iter().any(|(operation, ..)| operation == id) {
                 found.push(("L7", format!("{id} neither moves nor waits: nobody looks after it")));
             }
             continue;

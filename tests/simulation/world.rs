@@ -70,6 +70,7 @@ enum Happening {
     RebuiltByHand(NodeName),
     CalledOff(String),
     DiskMended(NodeName),
+    RoomAgain,
 }
 
 pub struct Coordinator {
@@ -78,8 +79,8 @@ pub struct Coordinator {
     /// Which run of it, so that what was begun by an earlier one comes to nothing.
     pub run: u64,
     pub started_at: Timestamp,
-    /// Operations whose effects it is carrying out.
-    pub in_flight: BTreeSet<String>,
+    /// Effects that it is carrying out: operation, place, attempt, and whether something is taken back.
+    pub in_flight: BTreeSet<(String, usize, u32, bool)>,
     /// Nodes that were healthy before it started and have not been heard of since.
     pub awaited: BTreeSet<NodeName>,
     /// How many may stay away.
@@ -344,6 +345,7 @@ impl World {
             Happening::RebuiltByHand(name) => self.rebuilt_by_hand(&name),
             Happening::CalledOff(id) => self.called_off(&id),
             Happening::DiskMended(name) => self.disk_mended(&name),
+            Happening::RoomAgain => self.writes.lock().unwrap().is_full = false,
         }
     }
 
@@ -434,7 +436,7 @@ impl World {
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
         let run = coordinator.run;
         for task in &tasks {
-            if !coordinator.in_flight.insert(task.operation.clone()) {
+            if !coordinator.in_flight.insert(effect_of(task)) {
                 let sentence = format!("{} of {} is asked for while it is under way", task.step, task.operation);
                 self.checker.violate("S24", sentence);
             }
@@ -530,4 +532,9 @@ impl World {
             self.send_order(name, order);
         }
     }
+}
+
+/// What tells one effect from another.
+fn effect_of(task: &Task) -> (String, usize, u32, bool) {
+    (task.operation.clone(), task.place, task.attempt, task.is_undo)
 }

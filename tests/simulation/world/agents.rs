@@ -104,13 +104,14 @@ impl World {
         let now = self.now;
         if matches!(event.state, OrderState::Prepared { .. }) {
             super::super::people::at_the_last_moment(self, name);
-            if self.trouble("partition", 200) {
+            if self.trouble("partition", 100) {
                 self.coverage.count("fault/partition");
-                let until = self.now + SignedDuration::from_secs(self.chance.between(200, 600));
-                if let Some(node) = self.nodes.get_mut(name) {
-                    node.cut_off_until = until;
-                }
-                return;
+                let seconds = self.chance.between(200, 600);
+                return self.cut_off(name, seconds);
+            }
+            if self.trouble("disk_full", 120) {
+                let seconds = self.chance.between(270, 380);
+                self.fill_disk(seconds);
             }
         }
         let is_for_old = self.old.is_some() && self.chance.happens(3000);

@@ -179,6 +179,13 @@ impl World {
         is_lost
     }
 
+    /// The disk under the journal is full for a while.
+    pub(super) fn fill_disk(&mut self, seconds: i64) {
+        self.coverage.count("fault/disk_full");
+        self.writes.lock().unwrap().is_full = true;
+        self.after(seconds, Happening::RoomAgain);
+    }
+
     /// Another Mesos master leads: agents come to it one by one.
     pub(super) fn change_mesos_leader(&mut self) {
         self.coverage.count("fault/mesos_leader");

@@ -127,7 +127,7 @@ impl World {
         let old = self.old.as_mut().map(|(old, _)| old);
         let both = self.coordinator.as_mut().into_iter().chain(old);
         let Some(coordinator) = both.into_iter().find(|coordinator| coordinator.run == run) else { return };
-        coordinator.in_flight.remove(&task.operation);
+        coordinator.in_flight.remove(&effect_of(task));
         let _ = coordinator.operations.outcome(task, outcome, now);
         self.advance();
     }

@@ -9,9 +9,10 @@ use std::{collections::BTreeSet, path::Path};
 const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 24] = [
+pub const FAULTS: [&str; 25] = [
     "crash_coordinator",
     "journal",
+    "disk_full",
     "messages",
     "partition",
     "node_death",

@@ -10,7 +10,7 @@ impl World {
         let agents: Vec<NodeName> = self.nodes.keys().cloned().collect();
         let Some(name) = self.chance.one_of(&agents).cloned() else { return };
         let is_agent = self.nodes.get(&name).is_some_and(SimNode::takes_tasks);
-        match self.chance.below(22) {
+        match self.chance.below(23) {
             0 | 1 if self.trouble("node_death", 10_000) => {
                 self.coverage.count("fault/node_death");
                 self.take_down(&name);
@@ -85,6 +85,10 @@ impl World {
             19 if self.trouble("foreign", 2000) => self.rebuilt_by_hand(&name),
             20 if self.trouble("replay", 10_000) => self.replay(name),
             21 if self.trouble("pause", 10_000) => self.pause(),
+            22 if self.trouble("disk_full", 5000) => {
+                let seconds = self.chance.between(10, 3000);
+                self.fill_disk(seconds);
+            }
             _ => self.copies.push(self.journal.read().unwrap().last),
         }
     }
