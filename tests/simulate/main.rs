@@ -44,6 +44,9 @@ use std::{
     time::Instant,
 };
 
+/// Words that are missing from the ledger are named up to so many.
+const MOST_TOLD: usize = 40;
+
 fn number(name: &str, usual: u64) -> anyhow::Result<u64> {
     match env::var(name).ok().filter(|text| !text.is_empty()) {
         None => Ok(usual),
@@ -89,7 +92,12 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     println!("{ledger}");
     if !missing.is_empty() {
-        println!("the ledger is incomplete; reached fewer than 20 times: {}", missing.join(", "));
+        let (count, some) = (missing.len(), missing.iter().take(MOST_TOLD).cloned().collect::<Vec<_>>());
+        let more = if count > MOST_TOLD { ", …" } else { "" };
+        println!(
+            "the ledger is incomplete; {count} words were reached fewer than 20 times: {}{more}",
+            some.join(", ")
+        );
     }
     let seconds = began.elapsed().as_secs_f64();
     println!("{:.0} cluster-hours a second and core", simulated / seconds / workers as f64);

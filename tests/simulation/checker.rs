@@ -475,6 +475,26 @@ pub fn at_the_end(world: &mut World) {
     }
 }
 
+/// Steps that last, in which trouble can come to a node.
+const LASTING: [Step; 16] = [
+    Step::Announce,
+    Step::Consent,
+    Step::Cordon,
+    Step::ProveEmpty,
+    Step::Reboot,
+    Step::HardReboot,
+    Step::Rebuild,
+    Step::NewBoot,
+    Step::FirstReport,
+    Step::Converge,
+    Step::PullImages,
+    Step::Verify,
+    Step::Puppet,
+    Step::Uncordon,
+    Step::Settle,
+    Step::Rest,
+];
+
 /// Words that have to be reached before a clean ledger proves anything.
 pub fn wanted(counts: &Coverage) -> Vec<String> {
     let mut missing = Vec::new();
@@ -509,6 +529,9 @@ pub fn wanted(counts: &Coverage) -> Vec<String> {
         .filter(|fault| !matches!(**fault, "messages" | "cloud" | "mesos" | "people"))
     {
         want(format!("fault/{fault}"));
+        for step in LASTING.iter().filter(|_| *fault != "cloud_lies") {
+            want(format!("pair/{fault}/{step}"));
+        }
     }
     missing
 }

@@ -398,8 +398,9 @@ impl World {
 
     pub fn crash_coordinator(&mut self, seconds: i64) {
         self.save();
-        if self.coordinator.take().is_some() {
-            self.coverage.count("fault/crash_coordinator");
+        if self.coordinator.is_some() {
+            self.note("crash_coordinator", None);
+            self.coordinator = None;
             self.journal.crash();
             self.after(seconds, Happening::CoordinatorStarts);
         }
@@ -420,7 +421,7 @@ impl World {
     pub fn advance(&mut self) {
         let now = self.now;
         if self.trouble("journal", 20) {
-            self.coverage.count("fault/journal");
+            self.note("journal", None);
             let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
             self.journal.fail_next(failure);
         }
@@ -461,8 +462,8 @@ impl World {
     /// The coordinator loses touch with its store for a while, and another one is started beside it.
     pub(super) fn start_second(&mut self) {
         self.save();
+        self.note("second_coordinator", None);
         let Some(old) = self.coordinator.take() else { return };
-        self.coverage.count("fault/second_coordinator");
         let until = self.now + SignedDuration::from_secs(self.chance.between(30, 1800));
         self.old = Some((old, until));
         self.start_coordinator();

@@ -105,7 +105,7 @@ impl World {
         if matches!(event.state, OrderState::Prepared { .. }) {
             super::super::people::at_the_last_moment(self, name);
             if self.trouble("partition", 100) {
-                self.coverage.count("fault/partition");
+                self.note("partition", Some(name));
                 let seconds = self.chance.between(200, 600);
                 return self.cut_off(name, seconds);
             }
@@ -136,7 +136,7 @@ impl World {
         let now = self.now;
         // Puppet itself brings a new agent, or a reboot: nobody hears how the run ended.
         if self.trouble("agent_restart", 300) {
-            self.coverage.count("fault/agent_restart");
+            self.note("agent_restart", Some(name));
             if let Some(node) = self.nodes.get_mut(name).filter(|node| node.is_up && node.boots == boot) {
                 node.start_agent(now);
             }
@@ -207,7 +207,7 @@ impl World {
         let Some(node) = self.nodes.get_mut(name) else { return };
         if is_lost {
             node.is_dead = true;
-            self.coverage.count("fault/never_comes_back");
+            self.note("never_comes_back", Some(name));
             return;
         }
         node.is_dead = false;

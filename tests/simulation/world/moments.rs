@@ -8,7 +8,7 @@ const KEPT: usize = 64;
 impl World {
     pub(super) fn send_order(&mut self, name: NodeName, order: serde_json::Value) {
         if self.trouble("messages", 300) {
-            self.coverage.count("fault/message_lost");
+            self.note("message_lost", Some(&name));
             return;
         }
         if self.kept_orders.len() >= KEPT {
@@ -25,7 +25,7 @@ impl World {
             self.chance.between(0, 4)
         };
         if self.trouble("messages", 500) {
-            self.coverage.count("fault/message_twice");
+            self.note("message_twice", Some(&name));
             let again = self.chance.between(1, 2400);
             self.after(again, Happening::DeliverOrder(name.clone(), order.clone()));
         }
@@ -43,7 +43,7 @@ impl World {
             }
             // The network holds it back, and lets nothing else through meanwhile.
             1 if self.trouble("partition", 10_000) => {
-                self.coverage.count("fault/partition");
+                self.note("partition", Some(name));
                 let most = if self.chance.happens(5000) { 280 } else { 1500 };
                 let seconds = self.chance.between(70, most);
                 self.cut_off(name, seconds);
@@ -63,6 +63,20 @@ impl World {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// Counts trouble, and at which steps of open operations it came: those of one node, or all.
+    pub fn note(&mut self, fault: &str, name: Option<&NodeName>) {
+        self.coverage.count_word("fault", fault);
+        let open = self.coordinator.iter().flat_map(|coordinator| coordinator.operations.list());
+        let meant = open
+            .map(|tracked| &tracked.operation)
+            .filter(|operation| !operation.is_over() && name.is_none_or(|name| operation.wish.node == *name));
+        let steps: BTreeSet<Step> =
+            meant.filter_map(|operation| operation.current_step().map(|(step, _)| step)).collect();
+        for step in steps {
+            self.coverage.count(&format!("pair/{fault}/{step}"));
         }
     }
 
@@ -87,7 +101,7 @@ impl World {
 
     /// The machine goes down by somebody's hand, or by its own, and boots again.
     pub(super) fn goes_down(&mut self, name: &NodeName, seconds: i64) {
-        self.coverage.count("fault/hand_reboot");
+        self.note("hand_reboot", Some(name));
         self.take_down(name);
         self.boot_after(name, seconds);
     }
@@ -97,7 +111,7 @@ impl World {
         if self.nodes.get(name).is_none_or(|node| node.is_deleted || node.is_stopped) {
             return;
         }
-        self.coverage.count("fault/foreign");
+        self.note("foreign", Some(name));
         self.take_down(name);
         if let Some(node) = self.nodes.get_mut(name) {
             node.rebuild();
@@ -119,7 +133,7 @@ impl World {
         self.tasks_ever += 1;
         let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
         node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
-        self.coverage.count("fault/foreign");
+        self.note("foreign", Some(name));
         let seconds = self.chance.between(600, 4000);
         self.after(seconds, Happening::TaskEnds(name.clone(), id));
     }
@@ -127,14 +141,14 @@ impl World {
     /// Orders that were sent some time ago come once more, to the same node or to another.
     pub(super) fn replay(&mut self, other: NodeName) {
         let Some((name, order)) = self.chance.one_of(&self.kept_orders).cloned() else { return };
-        self.coverage.count("fault/replay");
         let name = if self.chance.happens(5000) { name } else { other };
+        self.note("replay", Some(&name));
         self.after(0, Happening::DeliverOrder(name, order));
     }
 
     /// The coordinator stands still, as in a machine that is moved, and then goes on where it was.
     pub(super) fn pause(&mut self) {
-        self.coverage.count("fault/pause");
+        self.note("pause", None);
         let most = if self.chance.happens(5000) { 120 } else { 3600 };
         self.paused_until = self.now + SignedDuration::from_secs(self.chance.between(1, most));
     }
@@ -148,7 +162,6 @@ impl World {
         let loses_power = self.chance.happens(5000);
         let kept = usize::try_from(self.chance.below(200)).unwrap_or(0);
         let Some(node) = self.nodes.get_mut(name).filter(|node| node.is_up) else { return };
-        self.coverage.count("fault/agent_disk");
         let write = node.disk.writes();
         if loses_power {
             node.disk.break_at(DiskFault::PowerLoss { write, kept });
@@ -158,6 +171,7 @@ impl World {
             let seconds = self.chance.between(300, 8000);
             self.after(seconds, Happening::DiskMended(name.clone()));
         }
+        self.note("agent_disk", Some(name));
     }
 
     pub(super) fn disk_mended(&mut self, name: &NodeName) {
@@ -181,14 +195,14 @@ impl World {
 
     /// The disk under the journal is full for a while.
     pub(super) fn fill_disk(&mut self, seconds: i64) {
-        self.coverage.count("fault/disk_full");
+        self.note("disk_full", None);
         self.writes.lock().unwrap().is_full = true;
         self.after(seconds, Happening::RoomAgain);
     }
 
     /// Another Mesos master leads: agents come to it one by one.
     pub(super) fn change_mesos_leader(&mut self) {
-        self.coverage.count("fault/mesos_leader");
+        self.note("mesos_leader", None);
         self.mesos_elected_at = self.now.as_second();
         let names: Vec<String> = self.mesos.keys().cloned().collect();
         for id in names {

@@ -181,7 +181,7 @@ impl World {
             return self.policy.executors.outcome(step, Some(2), "usage");
         }
         if matches!(step, Step::HardReboot | Step::Rebuild) && self.trouble("cloud_lies", 300) {
-            self.coverage.count("fault/cloud_lies");
+            self.note("cloud_lies", Some(&name));
             self.checker.lied.insert((task.operation.clone(), step));
             return self.policy.executors.outcome(step, Some(0), "accepted");
         }

@@ -12,7 +12,7 @@ impl World {
         let is_agent = self.nodes.get(&name).is_some_and(SimNode::takes_tasks);
         match self.chance.below(23) {
             0 | 1 if self.trouble("node_death", 10_000) => {
-                self.coverage.count("fault/node_death");
+                self.note("node_death", Some(&name));
                 self.take_down(&name);
                 if self.chance.happens(5000) || !is_agent {
                     let seconds = self.chance.between(600, 7200);
@@ -22,7 +22,7 @@ impl World {
                 }
             }
             2 if self.trouble("docker", 10_000) => {
-                self.coverage.count("fault/docker");
+                self.note("docker", Some(&name));
                 let now = self.now;
                 // A volume that is gone leaves the node able to say that nothing runs.
                 let is_volume = self.chance.happens(5000);
@@ -35,12 +35,12 @@ impl World {
                 self.after(after, Happening::Repair(name));
             }
             3 | 4 if self.trouble("partition", 10_000) => {
-                self.coverage.count("fault/partition");
+                self.note("partition", Some(&name));
                 let seconds = self.chance.between(30, 3600);
                 self.cut_off(&name, seconds);
             }
             5 | 6 if self.trouble("agent_restart", 10_000) => {
-                self.coverage.count("fault/agent_restart");
+                self.note("agent_restart", Some(&name));
                 let now = self.now;
                 if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_up) {
                     node.start_agent(now);
@@ -49,13 +49,13 @@ impl World {
             }
             7 if self.trouble("hand_reboot", 10_000) => self.goes_down(&name, 180),
             8 if self.trouble("mesos", 10_000) => {
-                self.coverage.count("fault/mesos_down");
+                self.note("mesos_down", None);
                 let most = if self.chance.happens(3000) { 10_000 } else { 1500 };
                 self.mesos_down_until = self.now + SignedDuration::from_secs(self.chance.between(30, most));
                 self.after(1500, Happening::MesosBack);
             }
             9 if self.trouble("clock", 10_000) => {
-                self.coverage.count("fault/clock");
+                self.note("clock", Some(&name));
                 let offset = SignedDuration::from_secs(self.chance.between(-3600, 3600));
                 if let Some(node) = self.nodes.get_mut(&name) {
                     node.offset = offset;
@@ -69,12 +69,12 @@ impl World {
             12 if self.trouble("second_coordinator", 10_000) => self.start_second(),
             13 if self.trouble("policy", 10_000) => self.edit_policy(&name),
             14 if self.trouble("hang", 10_000) => {
-                self.coverage.count("fault/hang");
+                self.note("hang", Some(&name));
                 self.hang(&name);
             }
             15 if self.trouble("damaged_record", 1500) => self.damage_a_record(),
             16 if self.trouble("one_way", 10_000) => {
-                self.coverage.count("fault/one_way");
+                self.note("one_way", Some(&name));
                 let until = self.now + SignedDuration::from_secs(self.chance.between(30, 3600));
                 if let Some(node) = self.nodes.get_mut(&name) {
                     node.deaf_until = until;
@@ -95,7 +95,7 @@ impl World {
 
     /// Somebody edits the policy while operations run; now and then a node is protected that was not.
     pub fn edit_policy(&mut self, name: &NodeName) {
-        self.coverage.count("fault/policy");
+        self.note("policy", None);
         let threatened = self.threatened();
         let is_meant = self.chance.happens(6000);
         let name = self.chance.one_of(&threatened).filter(|_| is_meant).unwrap_or(name);
@@ -135,7 +135,7 @@ impl World {
             .map(|tracked| (tracked.operation.id.clone(), tracked.position))
             .collect();
         let Some((stream, position)) = self.chance.one_of(&open).cloned() else { return };
-        self.coverage.count("fault/damaged_record");
+        self.note("damaged_record", None);
         self.writes.lock().unwrap().damage(stream, position);
         self.crash_coordinator(60);
     }
@@ -143,7 +143,7 @@ impl World {
     /// Somebody puts an older copy of the store back. Until a person raises the generation nothing may move.
     pub(super) fn restore_an_older_store(&mut self) {
         let Some(last) = self.chance.one_of(&self.copies).copied() else { return };
-        self.coverage.count("fault/restored_store");
+        self.note("restored_store", None);
         self.coordinator = None;
         self.old = None;
         self.copies.retain(|copy| *copy <= last);
