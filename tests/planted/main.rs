@@ -62,7 +62,8 @@ fn main() -> Result<ExitCode> {
         planted += 1;
         let found = run(&program, number, "1000")?;
         let said = &found.violations;
-        let is_caught = !said.is_empty() && said.iter().all(|said| said.split(':').next() == Some(&bug.invariant));
+        let is_caught =
+            !said.is_empty() && said.iter().all(|said| said.split(':').next() == Some(&bug.invariant));
         missed += usize::from(!is_caught);
         println!(
             "{} after {:>4} histories, {:>3.0} s: {}",

@@ -309,7 +309,8 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         .collect();
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
     if step == Step::HardReboot && node.is_up && settled {
-        found.push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
+        found
+            .push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
     }
     for task in node.tasks.iter().filter(|task| settled && !task.is_disposable && !let_go.contains(&task.id))
     {
@@ -367,7 +368,8 @@ fn without_permit(world: &World, id: &str, wanted: Step) -> Option<(&'static str
 
 /// The coordinator does not take down its own host (S22).
 fn own_host(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
-    let lives_there = world.policy.coordinator == *name && world.nodes.get(name).is_some_and(|node| node.is_up);
+    let lives_there =
+        world.policy.coordinator == *name && world.nodes.get(name).is_some_and(|node| node.is_up);
     lives_there.then(|| ("S22", format!("{name} was taken, and the coordinator runs there")))
 }
 

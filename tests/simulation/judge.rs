@@ -64,7 +64,9 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                     format!("{id} began {step} while {missing} nodes had not been heard of"),
                 ));
             }
-            if let Some(found) = super::checker::put_back(world).filter(|_| permit.is_some() || is_first_cordon) {
+            if let Some(found) =
+                super::checker::put_back(world).filter(|_| permit.is_some() || is_first_cordon)
+            {
                 return Some(found);
             }
             permit.as_ref()?;

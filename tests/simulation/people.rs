@@ -117,7 +117,9 @@ fn only_look(world: &mut World, by: &str) {
     drop(fleet);
     world.coverage.count(word);
     if is_written || left.is_some() {
-        world.checker.violate("S16", format!("{by} only looked, and that has left something behind: {left:?}"));
+        world
+            .checker
+            .violate("S16", format!("{by} only looked, and that has left something behind: {left:?}"));
     }
 }
 

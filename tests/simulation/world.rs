@@ -438,7 +438,8 @@ impl World {
         let run = coordinator.run;
         for task in &tasks {
             if !coordinator.in_flight.insert(effect_of(task)) {
-                let sentence = format!("{} of {} is asked for while it is under way", task.step, task.operation);
+                let sentence =
+                    format!("{} of {} is asked for while it is under way", task.step, task.operation);
                 self.checker.violate("S24", sentence);
             }
         }

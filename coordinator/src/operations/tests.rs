@@ -230,7 +230,11 @@ fn an_outcome_that_comes_late_ends_nothing_but_its_own_effect() {
     let later = (cordon.place + 3, 1);
     engine.operations.under_way.insert(number, later);
     engine.operations.outcome(&cordon, Outcome::done(Vec::new()), engine.now).unwrap();
-    assert_eq!(engine.operations.under_way.get(&number), Some(&later), "a command that runs would be unknown");
+    assert_eq!(
+        engine.operations.under_way.get(&number),
+        Some(&later),
+        "a command that runs would be unknown"
+    );
     let own = Task { place: later.0, attempt: later.1, ..cordon };
     let _ = engine.operations.outcome(&own, Outcome::done(Vec::new()), engine.now);
     assert!(engine.operations.under_way.is_empty());
