@@ -109,10 +109,13 @@ fn read(paragraph: &str) -> Result<Bug> {
     Ok(Bug { story, invariant, exchanges })
 }
 
+/// Where something is exchanged in a file, from and to which byte, by which bugs.
+type Places<'a> = BTreeMap<(usize, usize), Vec<(usize, &'a Exchange)>>;
+
 /// The files that get switches, with them.
 fn with_switches(root: &Path, bugs: &[Bug]) -> Result<BTreeMap<PathBuf, String>> {
     // Several bugs may exchange the same expression.
-    let mut places: BTreeMap<&Path, BTreeMap<(usize, usize), Vec<(usize, &Exchange)>>> = BTreeMap::new();
+    let mut places: BTreeMap<&Path, Places<'_>> = BTreeMap::new();
     for (bug, number) in bugs.iter().zip(1..) {
         for exchange in &bug.exchanges {
             let text = fs::read_to_string(root.join(&exchange.file))
