@@ -57,6 +57,14 @@ impl World {
                 self.after(0, Happening::RebuiltByHand(name.clone()));
                 Some(self.chance.between(700, 2400))
             }
+            // A copy goes astray.
+            4 if self.trouble("replay", 10_000) => {
+                let names: Vec<NodeName> = self.nodes.keys().cloned().collect();
+                let other = self.chance.one_of(&names).cloned()?;
+                self.note("replay", Some(&other));
+                self.after(2, Happening::DeliverOrder(other, order.clone()));
+                None
+            }
             _ if commits && self.trouble("people", 10_000) => {
                 let id = order.get("operation")?.as_str()?.to_owned();
                 self.after(0, Happening::CalledOff(id));
