@@ -50,8 +50,10 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
     let kind = |step: &usize| operation.plan.steps.get(*step).copied();
     match event {
         Event::Began { step, permit, .. } => {
+            // The second one of a plan only holds a node that has come back.
+            let first = operation.plan.steps.iter().position(|known| *known == Step::Cordon);
+            let is_first_cordon = first == Some(*step) && !is_past(tracked, place);
             let step = kind(step)?;
-            let is_first_cordon = step == Step::Cordon && !is_past(tracked, place);
             let coordinator = world.coordinator.as_ref()?;
             let uptime = at.duration_since(coordinator.started_at);
             if (permit.is_some() || is_first_cordon) && uptime < WARM_UP && !operation.wish.is_silent {

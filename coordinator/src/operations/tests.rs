@@ -241,6 +241,26 @@ fn an_outcome_that_comes_late_ends_nothing_but_its_own_effect() {
 }
 
 #[test]
+fn a_return_that_is_called_off_before_offers_flow_leaves_the_node_to_whoever_called_it_off() {
+    let mut engine = engine(|_| {});
+    engine.stop_offers("alibuild01", true);
+    engine.hear_master();
+    let id = engine.request(&ask(Action::Return, "alibuild01", "alice")).unwrap().id;
+    let tasks = engine.advance();
+    let [uncordon] = &tasks[..] else { panic!("{tasks:?}") };
+    assert_eq!(uncordon.step, Step::Uncordon);
+    engine.operations.outcome(uncordon, Outcome::not_done("the master says no"), engine.now).unwrap();
+    engine.operations.cancel(&id, "carol", "another day", false, engine.now).unwrap();
+    engine.hear_master();
+    assert!(engine.advance().is_empty());
+    let operation = engine.operation(&id);
+    assert!(matches!(operation.phase, Phase::Parked { .. }), "{:?}", operation.phase);
+    let fleet = engine.fleet.lock().unwrap();
+    let holds: Vec<&str> = fleet.snapshot().holds.on(&name("alibuild01")).map(|hold| &*hold.author).collect();
+    assert_eq!(holds, ["carol"]);
+}
+
+#[test]
 fn a_disk_that_does_not_take_an_intent_keeps_its_effect_from_being_done() {
     for failure in Failure::ALL {
         let mut engine = engine(|_| {});

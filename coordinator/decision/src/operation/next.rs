@@ -360,7 +360,12 @@ fn ordered(
 
 fn undo(operation: &Operation, situation: &Situation<'_>) -> Next {
     let Some(Cancelled { by, reason, abandon }) = &operation.cancelled else { return Next::Over };
-    if *abandon {
+    // A node that came back so far that nothing else holds it, and gets no offers yet, is left to whoever called it off.
+    let is_between = operation.wish.action == Action::Return
+        && operation.done_at(Step::LiftHold).is_some()
+        && operation.done_at(Step::Uncordon).is_none()
+        && steps::uncordoned(operation, situation, None).is_none();
+    if *abandon || (is_between && !situation.is_in_flight) {
         return Next::Write(Event::Parked);
     }
     let record = operation.steps.get(operation.at).cloned().unwrap_or_default();

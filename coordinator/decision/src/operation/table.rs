@@ -127,7 +127,7 @@ impl Operation {
             }
             Event::Retried { .. } => self.retry(at),
             Event::Parked => {
-                if !self.cancelled.as_ref().is_some_and(|cancelled| cancelled.abandon) {
+                if self.cancelled.is_none() {
                     self.current(self.plan.steps.len(), &Phase::Forward)?;
                 }
                 self.phase = Phase::Parked { since: at };
