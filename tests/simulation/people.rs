@@ -2,7 +2,7 @@
 //! come back, and in the end look after what needs them.
 
 use super::world::World;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::operations::{Ask, Confirmation, Operations};
 use millwright_decision::{
     Action, Class, Code, Volumes,
@@ -290,8 +290,22 @@ fn look_after(world: &mut World, by: &str) {
     if coordinator.operations.words().pause.is_some() && world.chance.happens(3000) {
         let _ = coordinator.operations.resume(by, "it is over", now);
     }
+    lift_expired(world, by);
     repair_silent(world, by);
     answer(world, by);
+}
+
+/// A hold whose time is over asks, and somebody who looks lifts it.
+fn lift_expired(world: &mut World, by: &str) {
+    let Some(coordinator) = &mut world.coordinator else { return };
+    let held = &coordinator.operations.words().held;
+    let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= world.now);
+    let expired: Vec<String> =
+        held.iter().filter(|(_, (_, hold))| is_over(hold.until)).map(|(id, _)| id.clone()).collect();
+    for id in expired {
+        let _ = coordinator.operations.lift(&id, by, "its time is over", world.now);
+        world.coverage.count("people/lifted_expired");
+    }
 }
 
 /// A silent node is reset from outside, its tasks named.

@@ -8,6 +8,7 @@ use crate::{
     policy::Source,
     verdict::{Reason, Severity},
 };
+use jiff::SignedDuration;
 
 /// The node's own report is missing or older than 60 s.
 pub(crate) fn fact_stale(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
@@ -63,27 +64,28 @@ pub(crate) fn source_unknown(case: &Case<'_>, subject: &Subject<'_>, reasons: &m
         }
         let severity = case.patience(since);
         let last = state.and_then(|state| state.last_answer);
+        let silent = case.now.duration_since(since);
+        let sentence = if silent < SignedDuration::from_secs(1) {
+            format!("{source} does not answer")
+        } else {
+            format!("{source} has not answered for {}", spell(silent))
+        };
         let clears = if source == Source::MesosMaster {
             "an answer from the leading Mesos master; this view cannot be attested".to_owned()
         } else {
             unblocked(severity, &format!("an answer from {source}"))
         };
         reasons.push(
-            Reason::new(
-                Code::SourceUnknown,
-                severity,
-                format!("{source} has not answered for {}", spell(case.now.duration_since(since))),
-                clears,
-            )
-            .rule("R12")
-            .owner(owner(severity))
-            .since(Some(since))
-            .fact(
-                "last_answer",
-                last.map_or_else(|| "never".to_owned(), |at| at.to_string()),
-                source.as_str(),
-                last.map_or(0, |at| case.age(at)),
-            ),
+            Reason::new(Code::SourceUnknown, severity, sentence, clears)
+                .rule("R12")
+                .owner(owner(severity))
+                .since(Some(since))
+                .fact(
+                    "last_answer",
+                    last.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                    source.as_str(),
+                    last.map_or(0, |at| case.age(at)),
+                ),
         );
     }
 }
