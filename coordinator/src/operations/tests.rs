@@ -222,6 +222,19 @@ fn offers_that_were_stopped_before_are_told_apart_from_an_answer_that_is_too_old
 }
 
 #[test]
+fn what_can_be_looked_at_is_a_question_for_people_only_once_looking_has_not_told() {
+    let mut engine = engine(|_| {});
+    let id = engine.request(&ask(Action::Drain, "alibuild01", "alice")).unwrap().id;
+    let cordon = engine.advance().remove(0);
+    engine.operations.outcome(&cordon, Outcome::unknown("the master is silent"), engine.now).unwrap();
+    engine.advance();
+    assert!(!engine.operations.waiting(&id).unwrap().needs_people);
+    engine.now += SignedDuration::from_mins(4);
+    engine.advance();
+    assert!(engine.operations.waiting(&id).unwrap().needs_people, "the master has not been heard since");
+}
+
+#[test]
 fn an_outcome_that_comes_late_ends_nothing_but_its_own_effect() {
     let mut engine = engine(|_| {});
     let id = engine.request(&ask(Action::Drain, "alibuild01", "alice")).unwrap().id;

@@ -16,6 +16,8 @@ use millwright_protocol::Fence;
 pub(super) const PERMIT_LASTS: SignedDuration = SignedDuration::from_mins(5);
 /// Clocks may differ by so much before an order that is over is surely over on the node as well.
 pub(super) const SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// What can be looked at, or done again, is no question for people before this.
+const TELLS_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 /// A step that has no effect is tried this often before a person is asked.
 const MOST_TRIES: u32 = 5;
 /// How long a printed command may be run after it was printed.
@@ -136,13 +138,13 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
             if let Some(why) = steps::refuted(operation, step, record, situation) {
                 return finished(operation, record, Outcome::not_done(why));
             }
-            let mut waiting = wait(
-                operation,
-                record,
-                format!("nobody knows whether {step} happened: {question}"),
-                "operators",
-            );
-            waiting.needs_people = true;
+            let since = record.changed_at.unwrap_or(operation.changed_at);
+            let sentence = format!("nobody knows whether {step} happened: {question}");
+            let tells_itself =
+                steps::tells_itself(step) && situation.now.duration_since(since) < TELLS_WITHIN;
+            let mut waiting =
+                wait(operation, record, sentence, if tells_itself { "millwright" } else { "operators" });
+            waiting.needs_people = !tells_itself;
             waiting
         }
         _ => match under_way(operation, step, record, situation) {

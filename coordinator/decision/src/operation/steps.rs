@@ -175,6 +175,15 @@ pub(super) fn settled(
 /// A request that nobody heard the end of is surely over after this.
 const REQUESTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
+/// Whether a step of which nobody knows how it ended is looked at, or done once more, without anybody being asked.
+pub(super) fn tells_itself(step: Step) -> bool {
+    match step.doer() {
+        Doer::Mesos => true,
+        Doer::Agent | Doer::People => !step.is_irreversible(),
+        _ => false,
+    }
+}
+
 /// Whether it can be seen that a step of which nobody knew has not happened, or may simply be done again.
 pub(super) fn refuted(
     operation: &Operation,
@@ -192,7 +201,7 @@ pub(super) fn refuted(
             (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
         }
         // Doing it once more does no harm, and answers the question.
-        Doer::Agent | Doer::People if !step.is_irreversible() => {
+        Doer::Agent | Doer::People if tells_itself(step) => {
             let over = situation.now.duration_since(since) > REQUESTS_LAST;
             over.then(|| "nobody knows how it ended, and it can be done again".to_owned())
         }
