@@ -7,7 +7,7 @@ use super::{
     markdown::{self, Span},
     operations::Row,
     shell::Shell,
-    verdict::{Card, EvidenceView},
+    verdict::{Card, EvidenceView, capital},
     words::{self, Mark, Moment, Tone},
 };
 use crate::{
@@ -320,7 +320,7 @@ fn diagnosed(diagnosis: &Diagnosis) -> Diagnosed {
     Diagnosed {
         mark: diagnosis.state.unwrap_or(ChecklistState::Done).into(),
         is_open: diagnosis.layer.is_some(),
-        sentence: diagnosis.sentence.clone(),
+        sentence: capital(&diagnosis.sentence),
         next: diagnosis.next.iter().map(|next| markdown::line(next)).collect(),
         untold: diagnosis.untold.join("; "),
     }
@@ -430,7 +430,7 @@ fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
     if stories.is_empty() {
         "No source tells what runs here.".to_owned()
     } else {
-        super::verdict::capital(&format!("{}.", stories.join("; ")))
+        capital(&format!("{}.", stories.join("; ")))
     }
 }
 

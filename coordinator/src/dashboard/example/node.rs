@@ -134,7 +134,7 @@ fn diagnosis(summary: &NodeSummary, is_sick: bool) -> Diagnosis {
         ),
         (false, true) => (
             "volume",
-            "Volumes are mounted: /build is not mounted".to_owned(),
+            "it stops at “Volumes are mounted”: /build is not mounted".to_owned(),
             "see what is attached: `lsblk -f`, then mount it".to_owned(),
         ),
         (false, false) => return Diagnosis::default(),

@@ -30,9 +30,19 @@ pub(super) fn of(node: &str, checklist: &[ChecklistItem], findings: &[(&str, &Fi
     Diagnosis {
         layer: Some(item.step.clone()),
         state: Some(item.state),
-        sentence: format!("{}: {}", item.title, item.sentence),
+        sentence: format!("{} “{}”: {}", found(item.state), item.title, item.sentence),
         next: next(node, item, findings),
         untold: titles(checklist, |other| untold.contains(&other.step.as_str())),
+    }
+}
+
+fn found(state: ChecklistState) -> &'static str {
+    match state {
+        ChecklistState::Failed => "it stops at",
+        ChecklistState::Unknown => "nobody knows about",
+        ChecklistState::Warn | ChecklistState::Done | ChecklistState::NotConfigured => {
+            "nothing is broken; worth a look is"
+        }
     }
 }
 
