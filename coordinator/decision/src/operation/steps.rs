@@ -295,6 +295,8 @@ fn protections(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> 
         Code::IntentMissing,
         Code::HoldPresent,
         Code::CoordinatorLivesHere,
+        // That a store was put back is only noticed once agents have been heard.
+        Code::WarmingUp,
     ];
     closed_by(operation, situation, &keep)
 }
