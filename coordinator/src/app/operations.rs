@@ -229,7 +229,9 @@ async fn hold_as_well(app: Arc<App>, mesos: Arc<dyn MesosAct>, new: ForeignChang
     match mesos.deactivate(id).await {
         mesos::Outcome::Done(_) => log::info!("{node} is held under its new Mesos id {id} as well"),
         mesos::Outcome::NotDone(why) | mesos::Outcome::Unknown(why) => {
-            log::warn!("hold {node} under its new Mesos id {id} as well: {why}");
+            log::warn!(
+                "hold {node} under its new Mesos id {id} as well: {why}; tried again with the master's next answer"
+            );
         }
     }
 }

@@ -65,7 +65,8 @@ impl ForeignChange {
                  again or end the operation"
             ),
             ForeignKind::NewId => format!(
-                "{node} is back in Mesos under the new id {id} and gets offers, while an operation holds it; they are being stopped"
+                "{node} is back in Mesos under the new id {id} and gets offers, while an operation holds it; they are being \
+                 stopped, and if they still flow in a minute, the coordinator's log says why"
             ),
             ForeignKind::Deactivated => format!(
                 "somebody has stopped the offers of {node} (agent {id}), and no operation holds it; ask who did"

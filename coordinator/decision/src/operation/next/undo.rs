@@ -11,12 +11,7 @@ use crate::{
 
 pub(super) fn undo(operation: &Operation, situation: &Situation<'_>) -> Next {
     let Some(Cancelled { by, reason, abandon }) = &operation.cancelled else { return Next::Over };
-    // A node that came back so far that nothing else holds it, and gets no offers yet, is left to whoever called it off.
-    let is_between = operation.wish.action == Action::Return
-        && operation.done_at(Step::LiftHold).is_some()
-        && operation.done_at(Step::Uncordon).is_none()
-        && steps::uncordoned(operation, situation, None).is_none();
-    if *abandon || (is_between && !situation.is_in_flight) {
+    if *abandon {
         return Next::Write(Event::Parked);
     }
     let record = operation.steps.get(operation.at).cloned().unwrap_or_default();
@@ -27,6 +22,14 @@ pub(super) fn undo(operation: &Operation, situation: &Situation<'_>) -> Next {
             "called off; waiting for what is under way".into(),
             "millwright",
         ));
+    }
+    // A node that came back so far that nothing else holds it, and gets no offers yet, is left to whoever called it off.
+    let is_between = operation.wish.action == Action::Return
+        && operation.done_at(Step::LiftHold).is_some()
+        && operation.done_at(Step::Uncordon).is_none()
+        && steps::uncordoned(operation, situation, None).is_none();
+    if is_between {
+        return Next::Write(Event::Parked);
     }
     let Some(place) = operation.to_undo() else {
         let sentence = format!("called off by {by}: {reason}");
