@@ -222,9 +222,7 @@ async fn node_page<D: PageData>(
         None => {
             let fleet = data.fleet();
             let problem = match fleet.policy.unreadable {
-                None => Problem::unknown_node(format!(
-                    "{asked} is neither in the policy nor has it ever been heard of."
-                )),
+                None => Problem::unheard_of(&asked),
                 Some(_) => Problem::unread_policy(&fleet, &asked),
             };
             render::page(StatusCode::NOT_FOUND, &problem)

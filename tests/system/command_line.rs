@@ -55,6 +55,12 @@ fn a_verdict_on_the_command_line_is_its_reasons_and_an_exit_code() {
     assert!(node.contains("alibuild10/volume/no/such/volume"), "{node}");
     assert!(!node.contains('\u{1b}'), "colours without a terminal: {node}");
 
+    let diagnosed = millwright(&coordinator, &["diagnose", "alibuild10"]);
+    let text = said(&diagnosed);
+    assert_eq!(diagnosed.status.code(), Some(11), "{text}");
+    assert!(text.contains("it stops at “Volumes are mounted and have room”"), "{text}");
+    assert!(text.contains("well before it: Its agent reports") && text.contains("  next "), "{text}");
+
     // Writing over TCP is refused with what to do instead.
     let ack = ["ack", "alibuild10/volume/no/such/volume", "--until", "2d"];
     let refused = millwright(&coordinator, &ack);

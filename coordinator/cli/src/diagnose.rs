@@ -2,6 +2,7 @@
 
 use crate::{
     client::Client,
+    may,
     node::path_segment,
     output::{Output, Tone, clean},
 };
@@ -10,9 +11,6 @@ use millwright_coordinator::view::{ChecklistState, Diagnosis, NodeDetail};
 use serde::Deserialize;
 use serde_json::Value;
 use std::process::ExitCode;
-
-/// Somebody has to act.
-const NEEDS_PEOPLE: u8 = 11;
 
 /// Asks and prints; the exit code tells whether a layer is broken, or nobody knows.
 pub async fn show(client: &Client, output: &Output, name: &str, json: bool) -> Result<ExitCode> {
@@ -30,7 +28,7 @@ pub async fn show(client: &Client, output: &Output, name: &str, json: bool) -> R
 
 fn code(diagnosis: &Diagnosis) -> ExitCode {
     match diagnosis.state {
-        Some(ChecklistState::Failed | ChecklistState::Unknown) => ExitCode::from(NEEDS_PEOPLE),
+        Some(ChecklistState::Failed | ChecklistState::Unknown) => may::exit_code("needs_people"),
         Some(ChecklistState::Warn | ChecklistState::Done | ChecklistState::NotConfigured) | None => {
             ExitCode::SUCCESS
         }

@@ -7,6 +7,7 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
+use std::fmt::Display;
 
 /// The answer that carries a page.
 pub fn page(status: StatusCode, page: &impl Template) -> Response {
@@ -39,6 +40,11 @@ impl Problem {
             sentence,
             next: "Look it up in the fleet. A new node appears with its agent's first report, or once policy.toml lists it.",
         }
+    }
+
+    /// The same, of a name that can be one.
+    pub fn unheard_of(asked: impl Display) -> Self {
+        Self::unknown_node(format!("{asked} is neither in the policy nor has it ever been heard of."))
     }
 
     /// No node of that name has been heard of, and what the policy lists is not known.

@@ -50,9 +50,7 @@ pub(super) async fn form<D: PageData>(
     blank: FormPage,
 ) -> Result<FormPage, Box<Problem>> {
     let (Some(node), Some(verdict)) = (data.node(name).await, data.verdict(action, name)) else {
-        return Err(Box::new(Problem::unknown_node(format!(
-            "{name} is neither in the policy nor has it ever been heard of."
-        ))));
+        return Err(Box::new(Problem::unheard_of(name)));
     };
     let spelled = node.summary.name;
     let class = class_of(fleet, name.as_str());

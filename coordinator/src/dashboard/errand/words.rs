@@ -86,9 +86,7 @@ pub(super) async fn attest_form<D: PageData>(
     blank: FormPage,
 ) -> Result<FormPage, Box<Problem>> {
     let Some(node) = data.node(name).await else {
-        return Err(Box::new(Problem::unknown_node(format!(
-            "{name} is neither in the policy nor has it ever been heard of."
-        ))));
+        return Err(Box::new(Problem::unheard_of(name)));
     };
     let spelled = node.summary.name;
     let option = |source: &Source| {
