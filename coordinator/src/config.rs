@@ -8,12 +8,14 @@
 
 mod fragment;
 mod length;
+mod outside;
 mod people;
 #[cfg(test)]
 mod shipped;
 mod tls;
 
 pub use length::{InvalidLength, parse_length};
+pub use outside::OutsideSystem;
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub people: People,
     /// The Mesos masters we ask; empty where policy marks `mesos_master` as `none`.
     pub mesos: Mesos,
+    /// Jenkins; `None` where nobody asks it.
+    pub jenkins: Option<OutsideSystem>,
     /// How silent nodes are probed.
     pub probe: Probe,
     /// How long what happened is kept.
@@ -231,6 +235,8 @@ mod tests {
             ),
             ("[mesos]\nevery = \"1s\"\nevery = \"2s\"\n", vec!["c.toml:3: ", "`every`", "second time"]),
             ("host = \"a b\"\n", vec!["c.toml:1: ", "host", "write a host name"]),
+            ("[jenkins]\n\nuser = \"millwright\"\n", vec!["c.toml:3: ", "user and secret_file go together"]),
+            ("[jenkins]\nurl = \"jenkins\"\n", vec!["c.toml:2: ", "url", "https://"]),
             ("[notice]\nwebhook = \"chat\"\n", vec!["c.toml:2: ", "webhook", "https://"]),
             ("state_dir = \"here\"\n", vec!["c.toml:1: ", "state_dir", "absolute"]),
             ("[listen]\nhost_names = [\"a:80\"]\n", vec!["c.toml:2: ", "host_names", "without a port"]),

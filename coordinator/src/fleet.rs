@@ -17,6 +17,7 @@ mod conditions;
 mod door;
 mod master;
 mod operations;
+mod outside;
 mod packed;
 mod people;
 mod record;
@@ -35,6 +36,7 @@ pub use master::{
     CordonWay, ForeignNote, Held, Holding, MasterAgent, MasterAnswer, Offers, SeenAgent, TAKES_EFFECT,
 };
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
+pub use outside::{Computer, Jenkins, Observation, RunningBuild};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};
@@ -72,6 +74,7 @@ pub struct Fleet {
     words: Words,
     scratch: Vec<u8>,
     mesos: Mesos,
+    outside: outside::Outside,
     rounds: Rounds,
     acknowledgements: BTreeMap<String, Acknowledgement>,
     /// Since when newly bad nodes count for the brake of a class; moved by its reset.
@@ -158,6 +161,7 @@ impl Fleet {
             words: Words::default(),
             scratch: Vec::new(),
             mesos: Mesos::default(),
+            outside: outside::Outside::default(),
             rounds: Rounds::default(),
             acknowledgements: BTreeMap::new(),
             brake_armed_at: BTreeMap::new(),

@@ -1,7 +1,24 @@
 //! Outside systems, one module each. Who looks (`Observe…`) and who changes something (`…Act`) are different traits.
 
 pub mod authority;
+pub mod jenkins;
 pub mod mesos;
 pub mod peer;
 pub mod ssh;
 pub mod webhook;
+
+use crate::fleet::Observation;
+use futures_util::future::BoxFuture;
+use millwright_decision::Source;
+
+/// An outside system that is looked at.
+pub trait Observe: Send + Sync {
+    /// Which.
+    fn source(&self) -> Source;
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// What was asked and what came instead, for people.
+    fn look(&self) -> BoxFuture<'_, Result<Observation, String>>;
+}

@@ -2,7 +2,7 @@
 //!
 //! Labels come from closed lists; names of nodes belong in logs.
 
-use crate::view::FleetView;
+use crate::{integrations::peer::Tallies, view::FleetView};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
@@ -84,6 +84,8 @@ pub struct Metrics {
     pub verdicts: Counter,
     /// Event streams that were cut because their reader lagged.
     pub streams_cut: Counter,
+    /// What was asked of outside systems.
+    pub outside: Tallies,
     /// The newest copy of the store that is whole and handed on.
     pub backup: Moment,
     /// The coordinator's certificate, until when.
@@ -166,8 +168,30 @@ impl Metrics {
                 page.line(name, &[], second);
             }
         }
+        outside_lines(&mut page, &self.outside);
         fleet_lines(&mut page, fleet);
         page.0
+    }
+}
+
+fn outside_lines(page: &mut Page, outside: &Tallies) {
+    page.head(
+        "millwright_outside_calls_total",
+        "counter",
+        "Questions to outside systems by how they ended; rested ones were not asked after too many failures.",
+    );
+    for (system, tally) in outside.all() {
+        for (result, count) in tally.results() {
+            page.line("millwright_outside_calls_total", &[("system", system), ("result", result)], count);
+        }
+    }
+    page.head(
+        "millwright_outside_milliseconds_total",
+        "counter",
+        "How long questions to outside systems took together.",
+    );
+    for (system, tally) in outside.all() {
+        page.line("millwright_outside_milliseconds_total", &[("system", system)], tally.milliseconds());
     }
 }
 

@@ -9,9 +9,9 @@ mod people;
 mod verdict_change;
 
 pub use node::{
-    Acknowledgement, AgentFacts, BootView, CannotSee, ChecklistItem, ChecklistState, ContainersView,
-    Diagnosis, FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView, TasksView,
-    VolumeView,
+    Acknowledgement, AgentFacts, BootView, BuildView, CannotSee, ChecklistItem, ChecklistState,
+    ContainersView, Diagnosis, FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView,
+    TasksView, VolumeView,
 };
 pub use operation::{
     AcceptedView, AttestationView, AttestationsView, GrantView, HoldView, HoldsView, ObjectionView,

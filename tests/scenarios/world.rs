@@ -192,11 +192,17 @@ impl World {
                 let first = last - SignedDuration::from_secs(89);
                 self.fleet.node(&line.node()).agent_empty = Some(EmptySpan { first, last });
             }
+            "builds" => {
+                self.fleet.builds(&line.node(), line.value("build").unwrap(), line.value("computer").unwrap())
+            }
             "unproven" => {
                 let span = EmptySpan { first: self.fleet.ago(line.age(2)), last: self.fleet.now };
                 let node = self.fleet.node(&line.node());
                 node.agent_empty = Some(span);
                 node.master_empty = node.master_empty.and(Some(span));
+                if let Some(view) = &mut node.jenkins {
+                    view.empty = view.empty.and(Some(span));
+                }
             }
             _ => return false,
         }

@@ -7,6 +7,7 @@
     reason = "a story ends, loudly, where its expectation does"
 )]
 
+mod builds;
 mod certificates;
 mod command_line;
 mod configuration;

@@ -25,7 +25,7 @@ fn site(docker: &DockerDaemon, mesos: &Mesos, node: &str) -> Option<Site> {
     ready(Site::start(setup, node, furnish))
 }
 
-fn with_docker(node: Node, socket: &Path) -> Node {
+pub(super) fn with_docker(node: Node, socket: &Path) -> Node {
     node.with("docker")
         .with("containers")
         .text("checks.docker.socket", socket.display())
@@ -35,7 +35,7 @@ fn with_docker(node: Node, socket: &Path) -> Node {
 }
 
 /// A task that ends by itself once it is let, and not before.
-fn build(mesos: &Mesos, name: &str) -> MesosTask {
+pub(super) fn build(mesos: &Mesos, name: &str) -> MesosTask {
     let task = TaskSpec {
         command: "until [ -e /finished ]; do sleep 0.2; done".to_owned(),
         ..TaskSpec::named(name)
@@ -46,7 +46,7 @@ fn build(mesos: &Mesos, name: &str) -> MesosTask {
 }
 
 /// The only container there is.
-fn container(docker: &DockerDaemon) -> String {
+pub(super) fn container(docker: &DockerDaemon) -> String {
     let found = docker.cli(&["ps", "-q"]).unwrap();
     assert_eq!(found.lines().count(), 1, "{found}");
     found
@@ -61,7 +61,7 @@ fn is_deactivated_as(mesos: &Mesos, id: &str) -> bool {
     state["slaves"].as_array().unwrap().iter().any(|agent| agent["id"] == id && agent["deactivated"] == true)
 }
 
-fn waits_for(site: &Site, id: &str, words: &str) -> Value {
+pub(super) fn waits_for(site: &Site, id: &str, words: &str) -> Value {
     let said = |operation: &Value| {
         let waiting = &operation["waiting"];
         waiting.to_string().contains(words).then(|| waiting.clone())
@@ -70,7 +70,7 @@ fn waits_for(site: &Site, id: &str, words: &str) -> Value {
 }
 
 /// The seconds between the first and the last sight of a span that stands in the evidence of a step.
-fn seconds_of_proof(step: &Value, source: &str) -> i64 {
+pub(super) fn seconds_of_proof(step: &Value, source: &str) -> i64 {
     let facts = step["evidence"].as_array().unwrap();
     let fact = facts.iter().find(|fact| fact["fact"] == "empty" && fact["source"] == source);
     let value = fact.unwrap_or_else(|| panic!("no proof by {source}: {step:#}"))["value"].as_str().unwrap();

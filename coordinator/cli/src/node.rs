@@ -133,6 +133,9 @@ fn print(output: &Output, node: &NodeDetail) -> Result<()> {
     for task in &node.living_tasks.tasks {
         print_task(output, task)?;
     }
+    for build in node.living_tasks.builds.iter().filter(|build| build.task.is_none()) {
+        output.line(clean(&format!("  build {} on {}, in no living task", build.name, build.computer)))?;
+    }
     for line in not_seen(&node.cannot_see) {
         output.line(output.tone(Tone::Quiet, &format!("  {line}")))?;
     }
@@ -185,9 +188,11 @@ fn print_task(output: &Output, task: &TaskView) -> Result<()> {
     let cost = task.kill_cost_seconds.map_or_else(String::new, |cost| {
         format!("; killing it costs {}", words::kill_cost(cost, task.runtime_seconds))
     });
+    let build = task.build.as_ref().map_or_else(String::new, |build| format!(", building {build}"));
+    let end = task.expected_end.map_or_else(String::new, |end| format!(", usually done at {end:.0}"));
     let rule = task.rule.as_deref().unwrap_or("no rule knows it");
     output.line(clean(&format!(
-        "  task {} ({}: {rule}; {}{ran}{cost})",
+        "  task {} ({}: {rule}; {}{build}{ran}{end}{cost})",
         task.id,
         task.class.as_str(),
         task.framework

@@ -4,8 +4,8 @@ use crate::{
     Policy, Snapshot, Source,
     counts::FleetCounts,
     fleet::{
-        AgentView, AttachedVolume, Containers, EmptySpan, GatingFinding, Image, Listing, MasterView, Node,
-        NodeTask, SourceState, View,
+        AgentView, AttachedVolume, Build, Containers, EmptySpan, GatingFinding, Image, JenkinsView, Listing,
+        MasterView, Node, NodeTask, SourceState, View,
     },
     policy::{Class, TaskMatch},
 };
@@ -32,7 +32,11 @@ impl ExampleFleet {
             let required = policy.class_of(listed).map(|class| &class.required);
             let has_mesos = required.is_some_and(|required| required.contains(&Source::MesosMaster));
             let images = policy.class_of(listed).map(|class| class.images.clone()).unwrap_or_default();
-            let node = healthy_node(listed.class, has_mesos, images, &listed.attributes, now);
+            let mut node = healthy_node(listed.class, has_mesos, images, &listed.attributes, now);
+            if required.is_some_and(|required| required.contains(&Source::Jenkins)) {
+                let empty = Some(EmptySpan { first: now - 2.hours(), last: now });
+                node.jenkins = Some(Box::new(JenkinsView { at: now, builds: Vec::new(), empty }));
+            }
             snapshot.nodes.insert(name.clone(), Box::new(node));
         }
         let required = policy.classes.values().flat_map(|class| class.required.iter().copied());
@@ -118,6 +122,21 @@ impl ExampleFleet {
         if let Some(view) = &mut node.master {
             view.tasks.push(task);
         }
+    }
+
+    /// Jenkins runs a build on a node, to be done in half an hour.
+    pub fn builds(&mut self, name: &NodeName, build: &str, computer: &str) {
+        let (at, since, end) = (self.now, self.now - 1.hour(), self.now + 30.minutes());
+        let node = self.node(name);
+        let view =
+            node.jenkins.get_or_insert_with(|| Box::new(JenkinsView { at, builds: Vec::new(), empty: None }));
+        view.empty = None;
+        view.builds.push(Build {
+            name: build.to_owned(),
+            computer: computer.to_owned(),
+            since: Some(since),
+            expected_end: Some(end),
+        });
     }
 
     /// A task as the policy tells it apart, running for an hour.

@@ -3,6 +3,10 @@
 //! Ages are never stored; every fact carries the moment it was seen, by the coordinator's clock. A missing fact is
 //! `None` or `View::Unknown` and never means "nothing there".
 
+mod builds;
+
+pub use builds::{Build, JenkinsView};
+
 use crate::{
     Action, Code, Source,
     counts::FleetCounts,
@@ -255,6 +259,8 @@ pub struct Node {
     pub agent_empty: Option<EmptySpan>,
     /// Since the master's view was empty without a break.
     pub master_empty: Option<EmptySpan>,
+    /// Jenkins' account; `None` when it has never told of the node.
+    pub jenkins: Option<Box<JenkinsView>>,
     /// Since when the two views differ.
     pub views_disagree_since: Option<Timestamp>,
     /// Since when its identity is not the recorded one, and what changed.

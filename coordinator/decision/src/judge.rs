@@ -85,7 +85,10 @@ fn oldest_fact(case: &Case<'_>, subjects: &[Subject<'_>]) -> u64 {
                 .master
                 .as_ref()
                 .filter(|_| subject.requires(Source::MesosMaster) && !subject.is_master());
-            [report, master.map(|view| case.age(view.at))].into_iter().flatten()
+            let jenkins = node.jenkins.as_ref().filter(|_| subject.requires(Source::Jenkins));
+            [report, master.map(|view| case.age(view.at)), jenkins.map(|view| case.age(view.at))]
+                .into_iter()
+                .flatten()
         });
     ages.max().unwrap_or(0)
 }

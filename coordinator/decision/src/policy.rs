@@ -93,6 +93,23 @@ words! {
     }
 }
 
+impl Source {
+    /// What people call it, for sentences.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Agent => "the node's agent",
+            Self::MesosMaster => "the Mesos master",
+            Self::Jenkins => "Jenkins",
+            Self::Marathon => "Marathon",
+            Self::Aurora => "Aurora",
+            Self::MesosDns => "Mesos-DNS",
+            Self::OpenStack => "OpenStack",
+            Self::Foreman => "Foreman",
+            Self::PuppetDb => "PuppetDB",
+        }
+    }
+}
+
 words! {
     /// What nobody may do, whatever they pass on a command line.
     Protection {

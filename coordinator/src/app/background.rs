@@ -5,14 +5,16 @@ use crate::{
     fleet::Fleet,
     integrations::{
         authority::PuppetAuthority,
+        jenkins::{JenkinsAct, JenkinsClient},
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
+        peer::PeerError,
         ssh::Ssh,
         webhook::{TellPeople, Webhook, WebhookError},
     },
     serve::tls::Identity,
     tasks::{
-        Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ProbeSshTask, Prune, Remember,
-        RenewRevokedTask, Tick, Watchdog,
+        Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ObserveTask, ProbeSshTask, Prune,
+        Remember, RenewRevokedTask, Tick, Watchdog,
     },
     view::Transition,
 };
@@ -37,6 +39,9 @@ pub enum OutsideError {
     /// The Mesos masters.
     #[error("use mesos.masters of coordinator.toml")]
     Mesos(#[from] MesosError),
+    /// Jenkins.
+    #[error("use jenkins.url of coordinator.toml")]
+    Jenkins(#[source] PeerError),
     /// The webhook.
     #[error("use notice.webhook of coordinator.toml")]
     Webhook(#[from] WebhookError),
@@ -64,6 +69,14 @@ pub(super) fn start(
         }
         driver.every(TURN, ObserveMesosTask::new(hub.clone(), masters, news, mesos.every));
     }
+    let mut jenkins: Option<Arc<dyn JenkinsAct>> = None;
+    if let Some(system) = &app.config.jenkins {
+        let client =
+            JenkinsClient::new(&system.url, system.credentials.clone(), system.timeout, &app.metrics.outside);
+        let client = Arc::new(client.map_err(OutsideError::Jenkins)?);
+        jenkins = Some(client.clone());
+        driver.every(system.every, ObserveTask::new(hub.clone(), client));
+    }
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
@@ -73,7 +86,7 @@ pub(super) fn start(
         people = Some(webhook.clone());
         driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
     }
-    let world = RealWorld { app: Arc::downgrade(app), mesos: act.clone(), people };
+    let world = RealWorld { app: Arc::downgrade(app), mesos: act.clone(), jenkins, people };
     operations::run(app, Arc::new(world), act);
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())

@@ -74,9 +74,15 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
         match source {
             Source::Agent => {}
             Source::MesosMaster if !config.mesos.masters.is_empty() => {}
+            Source::Jenkins if config.jenkins.is_some() => {}
             Source::MesosMaster => wrong.push(
                 "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
                  wait for it; name the masters, or write `mesos_master = \"none\"` in the policy"
+                    .to_owned(),
+            ),
+            Source::Jenkins => wrong.push(
+                "the policy requires jenkins, and [jenkins] in coordinator.toml has no url: every verdict would wait for \
+                 it; say where it is, or write `jenkins = \"none\"` in the policy"
                     .to_owned(),
             ),
             source => wrong.push(format!(

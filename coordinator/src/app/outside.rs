@@ -4,6 +4,7 @@ use super::{App, operations::unreachable_outcome, whitelist};
 use crate::{
     fleet::CordonWay,
     integrations::{
+        jenkins::JenkinsAct,
         mesos::{self, MesosAct},
         webhook::TellPeople,
     },
@@ -15,6 +16,7 @@ use millwright_decision::{
     Evidence,
     operation::{Effect, Outcome, Step},
 };
+use millwright_protocol::NodeName;
 use std::{
     process::Stdio,
     sync::{Arc, Weak},
@@ -35,6 +37,8 @@ pub(super) struct RealWorld {
     pub app: Weak<App>,
     /// The Mesos masters, where there are any.
     pub mesos: Option<Arc<dyn MesosAct>>,
+    /// Jenkins, where it is asked.
+    pub jenkins: Option<Arc<dyn JenkinsAct>>,
     /// Colleagues, where they listen.
     pub people: Option<Arc<dyn TellPeople>>,
 }
@@ -46,8 +50,10 @@ impl Outside for RealWorld {
         };
         match task.effect.clone() {
             Effect::Announce => Box::pin(announce(app, self.people.clone(), task)),
-            Effect::Cordon => Box::pin(offers(app, self.mesos.clone(), task, true)),
-            Effect::Uncordon => Box::pin(offers(app, self.mesos.clone(), task, false)),
+            Effect::Cordon | Effect::Uncordon => {
+                let stop = task.effect == Effect::Cordon;
+                Box::pin(new_work(app, self.mesos.clone(), self.jenkins.clone(), task, stop))
+            }
             Effect::Run { command } => Box::pin(run(app, task.step, command)),
         }
     }
@@ -80,6 +86,46 @@ async fn announce(app: Arc<App>, people: Option<Arc<dyn TellPeople>>, task: Task
         Ok(()) => Outcome::done(vec![Evidence::new("announced", "in the chat", "webhook")]),
         Err(why) => Outcome::not_done(format!("nobody was told: {why}")),
     }
+}
+
+/// Stops new work on a node wherever it may come from, or lets it come.
+async fn new_work(
+    app: Arc<App>,
+    mesos: Option<Arc<dyn MesosAct>>,
+    jenkins: Option<Arc<dyn JenkinsAct>>,
+    task: Task,
+    stop: bool,
+) -> Outcome {
+    let (node, operation) = (task.node.clone(), task.operation.clone());
+    let mut outcome = offers(Arc::clone(&app), mesos, task, stop).await;
+    if let (Outcome::Done { evidence, .. }, Some(jenkins)) = (&mut outcome, jenkins) {
+        evidence.extend(computers(&app, jenkins.as_ref(), &node, &operation, stop).await);
+    }
+    outcome
+}
+
+/// Jenkins may give builds to a computer that Mesos has made on the node before: it is taken out as well. That it cannot
+/// be makes the wait longer and nothing less safe, so it is told and is no failure.
+async fn computers(
+    app: &App,
+    jenkins: &dyn JenkinsAct,
+    node: &NodeName,
+    operation: &str,
+    stop: bool,
+) -> Vec<Evidence> {
+    let mut evidence = Vec::new();
+    for computer in app.with_fleet(|fleet, _| fleet.computers_on(node)) {
+        let why = format!("{operation} drains {}", app.policy().spell(node));
+        let outcome =
+            if stop { jenkins.take_out(&computer, &why).await } else { jenkins.bring_back(&computer).await };
+        match outcome {
+            Outcome::Done { evidence: seen, .. } => evidence.extend(seen),
+            Outcome::NotDone { why, .. } | Outcome::Unknown { question: why } => {
+                evidence.push(Evidence::new(format!("computer {computer}"), why, "jenkins"));
+            }
+        }
+    }
+    evidence
 }
 
 /// Stops offers of a node, or lets them flow.

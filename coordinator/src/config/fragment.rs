@@ -2,6 +2,7 @@
 
 use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
+    outside::OutsideFragment,
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };
@@ -26,6 +27,7 @@ pub(super) struct Fragment {
     tls: TlsFragment,
     people: PeopleFragment,
     mesos: MesosFragment,
+    jenkins: OutsideFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
     backup: BackupFragment,
@@ -151,6 +153,7 @@ impl Fragment {
                 timeout: length(self.mesos.timeout, 5),
                 events: self.mesos.events.unwrap_or(true),
             },
+            jenkins: self.jenkins.checked(15)?,
             probe: Probe {
                 domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
                 port: self.probe.port.unwrap_or(22),
@@ -365,7 +368,7 @@ fn loopback(given: Option<Spanned<String>>, port: u16, advice: &str) -> Result<S
     })
 }
 
-fn absolute(given: Option<Spanned<PathBuf>>, default: &str) -> Result<PathBuf, Wrong> {
+pub(super) fn absolute(given: Option<Spanned<PathBuf>>, default: &str) -> Result<PathBuf, Wrong> {
     match given {
         None => Ok(PathBuf::from(default)),
         Some(path) if path.get_ref().is_absolute() => Ok(path.into_inner()),
@@ -380,7 +383,7 @@ fn web_addresses(given: Vec<Spanned<String>>) -> Result<Vec<String>, Wrong> {
     given.into_iter().map(web_address).collect()
 }
 
-fn web_address(given: Spanned<String>) -> Result<String, Wrong> {
+pub(super) fn web_address(given: Spanned<String>) -> Result<String, Wrong> {
     let address = given.get_ref().trim_end_matches('/');
     let host = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
     if host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace)) {
@@ -417,14 +420,14 @@ fn header(given: Option<Spanned<String>>, default: &str) -> Result<String, Wrong
     }
 }
 
-fn length(given: Option<Length>, default_secs: u64) -> Duration {
+pub(super) fn length(given: Option<Length>, default_secs: u64) -> Duration {
     given.map_or(Duration::from_secs(default_secs), |Length(length)| length)
 }
 
 /// A length of time above zero.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Length(Duration);
+pub(super) struct Length(Duration);
 
 impl TryFrom<String> for Length {
     type Error = String;
@@ -461,6 +464,10 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "tls.crl_every" | "tls.crl_grace" => r#""10s""#,
         "mesos.masters" => r#"["http://alimesos01.cern.ch:5050"]"#,
         "mesos.every" | "mesos.timeout" | "probe.timeout" => r#""10s""#,
+        "jenkins.url" => r#""https://alijenkins.cern.ch""#,
+        "jenkins.user" => r#""millwright""#,
+        "jenkins.secret_file" => r#""/etc/millwright/jenkins.secret""#,
+        "jenkins.every" | "jenkins.timeout" => r#""10s""#,
         "probe.domain" => r#""cern.ch""#,
         "probe.port" => "22",
         "retention.transitions" | "retention.audit" => r#""90d""#,

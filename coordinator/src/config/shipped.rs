@@ -60,6 +60,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "people.proxy",
         "people.roles",
         "mesos",
+        "jenkins",
         "probe",
         "retention",
         "backup",
@@ -83,5 +84,5 @@ fn the_shipped_file_and_the_defaults_it_shows_are_the_defaults() {
 fn the_examples_in_the_shipped_file_are_accepted() {
     let config = parse(&uncommented("# ")).unwrap();
     assert_eq!(config.host.unwrap().as_str(), "alibuild-coordinator");
-    assert!(config.notice.is_some());
+    assert!(config.notice.is_some() && config.jenkins.is_some());
 }

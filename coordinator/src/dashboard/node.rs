@@ -1,5 +1,7 @@
 //! The node page: may it be touched, why not, and everything that is known about it.
 
+mod tasks;
+
 use super::{
     acts::{self, Act},
     fleet::{Gauge, protection_word},
@@ -14,12 +16,12 @@ use crate::{
     people::{Caller, Role},
     view::{
         ChecklistItem, ChecklistState, Diagnosis, FindingView, FleetView, HoldView, NodeDetail, NodeState,
-        OperationSummary, TaskView, Transition, VerdictChange, VolumeView,
+        OperationSummary, Transition, VerdictChange, VolumeView,
     },
 };
 use askama::Template;
 use jiff::Timestamp;
-use millwright_decision::{Action, Class, Code, Source, Verdict};
+use millwright_decision::{Action, Class, Code, Verdict};
 use millwright_protocol::{Container, ContainerRole, ImageFact, PullState, Status};
 
 /// Earlier answers that the page shows; the command line tells all that are read.
@@ -60,9 +62,10 @@ pub struct NodePage {
     troubles: Vec<FindingLine>,
     fine: Vec<FindingLine>,
     volumes: Vec<Volume>,
-    tasks: Vec<Task>,
+    tasks: Vec<tasks::Task>,
     tasks_count: Option<usize>,
     tasks_story: String,
+    other_builds: Vec<String>,
     tasks_disagree: Option<Moment>,
     containers: Option<Containers>,
     /// Whether its agent looks at Docker, and at Puppet; an agent that has not spoken may well.
@@ -111,20 +114,6 @@ struct Volume {
     is_measured: bool,
     gauge: Gauge,
     details: Vec<String>,
-}
-
-struct Task {
-    name: String,
-    id: String,
-    framework: String,
-    class: Mark,
-    rule: String,
-    state: &'static str,
-    started: Option<Moment>,
-    runtime: Option<String>,
-    kill_cost: Option<String>,
-    expected_end: Option<Moment>,
-    named_by: String,
 }
 
 struct Containers {
@@ -246,9 +235,10 @@ impl NodePage {
             troubles: lines(troubles),
             fine: lines(fine),
             volumes: node.volumes.iter().map(volume).collect(),
-            tasks: node.living_tasks.tasks.iter().map(|living| task(living, now)).collect(),
-            tasks_count: tasks_count(node),
-            tasks_story: tasks_story(node, now),
+            tasks: node.living_tasks.tasks.iter().map(|living| tasks::task(living, now)).collect(),
+            tasks_count: tasks::count_told(node),
+            tasks_story: tasks::story(node, now),
+            other_builds: tasks::other_builds(node, now),
             tasks_disagree: node.living_tasks.disagree_since.map(|at| Moment::new(at, now)),
             containers: node.containers.as_ref().map(|seen| Containers {
                 story: format!(
@@ -386,61 +376,6 @@ fn volume(seen: &VolumeView) -> Volume {
     }
 }
 
-fn task(living: &TaskView, now: Timestamp) -> Task {
-    let named: Vec<String> = living.named_by.iter().map(|source| source.as_str().replace('_', " ")).collect();
-    Task {
-        name: if living.name.is_empty() { living.id.clone() } else { living.name.clone() },
-        id: living.id.clone(),
-        framework: living.framework.clone(),
-        class: living.class.into(),
-        rule: living.rule.clone().unwrap_or_else(|| "no rule knows it, so it must finish".to_owned()),
-        state: living.state.map_or("not told", words::task_state),
-        started: living.started_at.map(|at| Moment::new(at, now)),
-        runtime: living.runtime_seconds.map(words::seconds),
-        kill_cost: living.kill_cost_seconds.map(|cost| words::kill_cost(cost, living.runtime_seconds)),
-        expected_end: living.expected_end.map(|at| Moment::new(at, now)),
-        named_by: named.join(" and "),
-    }
-}
-
-/// What is known about emptiness, in a sentence: an empty list alone proves nothing.
-fn tasks_story(node: &NodeDetail, now: Timestamp) -> String {
-    let tasks = &node.living_tasks;
-    let named = |source: Source| tasks.tasks.iter().filter(|task| task.named_by.contains(&source)).count();
-    let view = |source, who: &str, known: Option<bool>, empty_since: Option<Timestamp>| {
-        let length = empty_since.map(|since| words::length(now.duration_since(since)));
-        match (known, length, named(source)) {
-            (None, None, _) => None,
-            (None, Some(length), _) => {
-                Some(format!("{who} has seen no container of anybody's work for {length}"))
-            }
-            (Some(false), _, _) => Some(format!("{who} cannot tell")),
-            (Some(true), Some(length), _) => Some(format!("{who} has seen it empty for {length}")),
-            (Some(true), None, 0) => Some(format!("{who} names no task and has not seen it empty yet")),
-            (Some(true), None, tasks) => Some(format!("{who} names {}", words::count(tasks, "task"))),
-        }
-    };
-    let stories: Vec<String> = [
-        view(Source::Agent, "the node's agent", tasks.agent_known, tasks.agent_empty_since),
-        view(Source::MesosMaster, "the Mesos master", tasks.master_known, tasks.master_empty_since),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if stories.is_empty() {
-        "No source tells what runs here.".to_owned()
-    } else {
-        capital(&format!("{}.", stories.join("; ")))
-    }
-}
-
-/// How many tasks live there; `None` when nobody could tell.
-fn tasks_count(node: &NodeDetail) -> Option<usize> {
-    let tasks = &node.living_tasks;
-    let is_told = [tasks.agent_known, tasks.master_known].contains(&Some(true)) || !tasks.tasks.is_empty();
-    is_told.then_some(tasks.tasks.len())
-}
-
 /// What may be somebody's work first, infrastructure last.
 fn containers(seen: &[Container], now: Timestamp) -> Vec<ContainerLine> {
     let mut sorted: Vec<&Container> = seen.iter().collect();
@@ -541,7 +476,7 @@ mod tests {
     fn told(story: &mut Story) -> (Option<usize>, String) {
         let now = story.now();
         let detail = story.fleet.node_detail(&name("alibuild01"), now).unwrap();
-        (tasks_count(&detail), tasks_story(&detail, now))
+        (tasks::count_told(&detail), tasks::story(&detail, now))
     }
 
     #[test]
@@ -564,7 +499,7 @@ mod tests {
         let mut story = Story::new(1);
         let mut policy = story.fleet.policy().as_ref().clone();
         for class in policy.classes.values_mut() {
-            class.required.remove(&Source::MesosMaster);
+            class.required.remove(&millwright_decision::Source::MesosMaster);
         }
         story.fleet.set_policy(policy.into(), story.now());
         story.master = None;

@@ -17,6 +17,7 @@ impl Fleet {
     pub(super) fn let_age(&mut self, now: Timestamp) {
         let mut transitions = std::mem::take(&mut self.pending);
         self.age_master(now, &mut transitions);
+        self.age_outside(now, &mut transitions);
         let names: Vec<NodeName> = self.records.keys().cloned().collect();
         for name in &names {
             self.settle_state(name, now, &mut transitions);
@@ -28,7 +29,7 @@ impl Fleet {
         });
         let master = self.snapshot.sources.get(&Source::MesosMaster).and_then(|state| state.last_answer);
         let master = master.map(|at| add(at, super::master::MASTER_STALE)).filter(|at| *at > now);
-        self.next_boundary = ages.chain(master).min();
+        self.next_boundary = ages.chain(master).chain(self.outside_boundary(now)).min();
     }
 
     /// Notes the word for a node, and tells when it is another one.

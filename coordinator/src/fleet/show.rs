@@ -94,7 +94,7 @@ fn class_view(fleet: &Fleet, class: Class, now: Timestamp) -> Option<ClassView> 
     })
 }
 
-/// Sources that no class requires; none where no policy says which those are.
+/// Sources that no class requires and nobody asks; none where no policy says which those are.
 fn not_configured(fleet: &Fleet) -> Vec<Source> {
     if !fleet.policy.is_known() {
         return Vec::new();
@@ -106,10 +106,11 @@ fn not_configured(fleet: &Fleet) -> Vec<Source> {
             .iter()
             .any(|(class, policy)| *class != Class::Physical && policy.required.contains(source))
     };
-    Source::ALL.iter().copied().filter(|source| !is_required(source)).collect()
+    let is_asked = |source: &Source| fleet.snapshot.sources.contains_key(source);
+    Source::ALL.iter().copied().filter(|source| !is_required(source) && !is_asked(source)).collect()
 }
 
-/// Sources that some class requires; none where no policy says which those are.
+/// Sources that some class requires or that are asked all the same; none where no policy says which those are.
 fn sources(fleet: &Fleet, now: Timestamp) -> Vec<SourceView> {
     if !fleet.policy.is_known() {
         return Vec::new();
@@ -130,19 +131,25 @@ fn outside(fleet: &Fleet, source: Source) -> SourceView {
     let state = fleet.snapshot.sources.get(&source);
     let last_answer = state.and_then(|state| state.last_answer);
     let unknown_since = state.map_or(Some(fleet.snapshot.started_at), |state| state.unknown_since);
-    let error = fleet.mesos.error.as_deref().filter(|_| source == Source::MesosMaster);
+    let error = match source {
+        Source::MesosMaster => fleet.mesos.error.as_deref(),
+        source => fleet.outside.error(source),
+    };
     let sentence = match (unknown_since, last_answer, error) {
         (None, _, None) => match (&fleet.mesos.leader, source) {
             (Some(leader), Source::MesosMaster) => {
                 format!("Mesos {} answers, led by {leader}", fleet.mesos.version)
             }
-            _ => format!("{source} answers"),
+            _ => fleet
+                .outside
+                .sentence(source)
+                .map_or_else(|| format!("{} answers", source.title()), str::to_owned),
         },
-        (None, _, Some(error)) => format!("{source} answers, though not the last time: {error}"),
+        (None, _, Some(error)) => format!("{} answers, though not the last time: {error}", source.title()),
         (Some(_), None, error) => {
-            format!("{source} has not answered since the start{}", colon(error))
+            format!("{} has not answered since the start{}", source.title(), colon(error))
         }
-        (Some(_), Some(_), error) => format!("{source} does not answer{}", colon(error)),
+        (Some(_), Some(_), error) => format!("{} does not answer{}", source.title(), colon(error)),
     };
     let state = if unknown_since.is_none() { SourceWord::Fresh } else { SourceWord::Unknown };
     SourceView { source, state, last_answer, unknown_since, sentence }

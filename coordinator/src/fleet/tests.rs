@@ -4,6 +4,7 @@ mod brake;
 mod empty;
 mod health;
 mod identity;
+mod jenkins;
 mod mesos;
 mod offers;
 mod size;

@@ -5,10 +5,12 @@
 //! redirection is followed: an answer must not send us, and our password, to strangers.
 
 mod breaker;
+mod credentials;
 mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use credentials::Credentials;
 pub use tally::{Tallies, Tally};
 
 use breaker::Breaker;
@@ -58,6 +60,8 @@ pub struct Call {
     query: Vec<(String, String)>,
     headers: HeaderMap,
     body: Option<Value>,
+    credentials: Option<Credentials>,
+    may_point_on: bool,
 }
 
 /// An answer, whole.
@@ -170,7 +174,15 @@ impl Call {
 
     /// Another way.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), headers: HeaderMap::new(), body: None }
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: None,
+            credentials: None,
+            may_point_on: false,
+        }
     }
 
     /// With a parameter.
@@ -193,6 +205,20 @@ impl Call {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(HeaderName::from_static(name), value);
         }
+        self
+    }
+
+    /// In this name.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Option<&Credentials>) -> Self {
+        self.credentials = credentials.cloned();
+        self
+    }
+
+    /// An answer that points elsewhere, as to a page for people, is an answer. It is not followed.
+    #[must_use]
+    pub fn may_point_on(mut self) -> Self {
+        self.may_point_on = true;
         self
     }
 
@@ -231,7 +257,8 @@ impl Answer {
     /// # Errors
     /// It does.
     pub fn accepted(self) -> Result<Self, PeerError> {
-        if self.status.is_success() {
+        // What points elsewhere got here only where that is an answer.
+        if self.status.is_success() || self.status.is_redirection() {
             return Ok(self);
         }
         Err(PeerError::Refused { said: said(&self.body), asked: self.asked, status: self.status })
@@ -334,6 +361,10 @@ impl Peer {
         }
         // What the call says itself counts: some systems want versions in what they accept.
         request = request.header(ACCEPT, "application/json").headers(call.headers.clone());
+        if let Some(credentials) = &call.credentials {
+            let (user, secret) = credentials.read().map_err(not_sent)?;
+            request = request.basic_auth(user, Some(secret));
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }
@@ -344,7 +375,7 @@ impl Peer {
             }
             Err(why) => return Err(self.unanswered(asked, why)),
         };
-        if response.status().is_redirection() {
+        if response.status().is_redirection() && !call.may_point_on {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
             let why = format!("it points at {to}; see that the configured address is the one it wants");
             return Err(PeerError::Unreadable { asked: asked.to_owned(), why });
@@ -374,6 +405,19 @@ impl Peer {
         };
         PeerError::Unanswered { asked: asked.to_owned(), why }
     }
+}
+
+/// A name as one part of a path, whatever is in it.
+pub fn segment(name: &str) -> String {
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => encoded.push(char::from(byte)),
+            // A dot is escaped as well: `..` would lead elsewhere.
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 /// What a refusal says: the message of its JSON wherever that stands, or the first line of its text.

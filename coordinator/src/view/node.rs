@@ -216,8 +216,32 @@ pub struct TasksView {
     pub agent_empty_since: Option<Timestamp>,
     /// Since when the node has been seen empty by the Mesos master.
     pub master_empty_since: Option<Timestamp>,
+    /// Whether Jenkins is known: `None` when nobody asks it about this node.
+    #[serde(default)]
+    pub jenkins_known: Option<bool>,
+    /// Since when the node has been seen empty by Jenkins.
+    #[serde(default)]
+    pub jenkins_empty_since: Option<Timestamp>,
     /// Tasks that either names.
     pub tasks: Vec<TaskView>,
+    /// Builds that Jenkins runs there.
+    #[serde(default)]
+    pub builds: Vec<BuildView>,
+}
+
+/// One build that is running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildView {
+    /// Such as `daily-tags #123`.
+    pub name: String,
+    /// The computer of Jenkins that runs it.
+    pub computer: String,
+    /// The task it is at work in; absent when no living task is called as its computer.
+    pub task: Option<String>,
+    /// When it began, where told.
+    pub started_at: Option<Timestamp>,
+    /// When builds of its job usually end, where told.
+    pub expected_end: Option<Timestamp>,
 }
 
 /// One living task.
@@ -245,6 +269,9 @@ pub struct TaskView {
     pub kill_cost_seconds: Option<u64>,
     /// When it is expected to end; absent as long as nobody can tell.
     pub expected_end: Option<Timestamp>,
+    /// The build that Jenkins runs in it, where it tells.
+    #[serde(default)]
+    pub build: Option<String>,
     /// Who names it: `agent`, `mesos_master`, or both.
     pub named_by: Vec<Source>,
 }

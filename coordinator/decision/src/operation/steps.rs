@@ -342,6 +342,8 @@ fn empty(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidenc
     let mut evidence = vec![Evidence::new("verdict", "nothing that runs objects", "decision")];
     evidence.extend(node.agent_empty.map(|span| Evidence::new("empty", story(span), "agent")));
     evidence.extend(node.master_empty.map(|span| Evidence::new("empty", story(span), "mesos_master")));
+    let jenkins = node.jenkins.as_ref().and_then(|view| view.empty);
+    evidence.extend(jenkins.map(|span| Evidence::new("empty", story(span), "jenkins")));
     Some(evidence)
 }
 

@@ -66,14 +66,14 @@ pub(crate) fn source_unknown(case: &Case<'_>, subject: &Subject<'_>, reasons: &m
         let last = state.and_then(|state| state.last_answer);
         let silent = case.now.duration_since(since);
         let sentence = if silent < SignedDuration::from_secs(1) {
-            format!("{source} does not answer")
+            format!("{} does not answer", source.title())
         } else {
-            format!("{source} has not answered for {}", spell(silent))
+            format!("{} has not answered for {}", source.title(), spell(silent))
         };
         let clears = if source == Source::MesosMaster {
             "an answer from the leading Mesos master; this view cannot be attested".to_owned()
         } else {
-            unblocked(severity, &format!("an answer from {source}"))
+            unblocked(severity, &format!("an answer from {}", source.title()))
         };
         reasons.push(
             Reason::new(Code::SourceUnknown, severity, sentence, clears)

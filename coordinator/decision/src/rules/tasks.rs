@@ -4,7 +4,7 @@ use crate::{
     action::Stage,
     case::{Case, Subject, spell},
     code::Code,
-    fleet::{APART, EmptySpan, Listing, NodeTask, STALE, View},
+    fleet::{APART, Build, EmptySpan, JenkinsView, Listing, NodeTask, STALE, View},
     policy::{Source, TaskClass},
     verdict::{Reason, Severity},
 };
@@ -37,21 +37,47 @@ pub(crate) fn tasks(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Re
             let (story, unblocked_by) = words(subject, task, severity);
             let age = task.started_at.map(|started| case.now.duration_since(started));
             let ran = age.map_or_else(String::new, |age| format!(", running for {}", spell(age)));
+            let build = builds(subject).iter().find(|build| build.is_of(task));
+            let builds = build.map_or_else(String::new, |build| format!(", building {}", build.name));
+            let mut reason = Reason::new(
+                code,
+                severity,
+                format!("{} ({}{ran}{builds}) {story}", task.id, task.framework),
+                unblocked_by,
+            );
+            if let Some(build) = build {
+                reason = tell_build(case, subject, reason, build);
+            }
             reasons.push(
-                Reason::new(
-                    code,
-                    severity,
-                    format!("{} ({}{ran}) {story}", task.id, task.framework),
-                    unblocked_by,
-                )
-                .rule("R11")
-                .owner(if severity == Severity::Wait { "mesos" } else { "operators" })
-                .since(task.started_at)
-                .fact("task", &task.id, who_says(subject, task), 0)
-                .fact("class", told_apart(task), "policy", 0),
+                reason
+                    .rule("R11")
+                    .owner(if severity == Severity::Wait { "mesos" } else { "operators" })
+                    .since(task.started_at)
+                    .fact("task", &task.id, who_says(subject, task), 0)
+                    .fact("class", told_apart(task), "policy", 0),
             );
         }
     }
+}
+
+/// What Jenkins runs on the node, as far as it is known.
+fn builds<'a>(subject: &Subject<'a>) -> &'a [Build] {
+    jenkins(subject).map_or(&[], |view| &view.builds)
+}
+
+fn jenkins<'a>(subject: &Subject<'a>) -> Option<&'a JenkinsView> {
+    subject.node?.jenkins.as_deref()
+}
+
+/// Says of an objection which build is behind it, and when it may be over.
+fn tell_build(case: &Case<'_>, subject: &Subject<'_>, reason: Reason, build: &Build) -> Reason {
+    let age = jenkins(subject).map_or(0, |view| case.age(view.at));
+    reason.expected_at(build.expected_end.filter(|end| *end > case.now)).fact(
+        "build",
+        &build.name,
+        Source::Jenkins.as_str(),
+        age,
+    )
 }
 
 /// Whose view names the task: for seconds after its end only one does.
@@ -195,6 +221,37 @@ pub(crate) fn empty_not_proven(case: &Case<'_>, subject: &Subject<'_>, reasons: 
             None => not_yet(subject, "the Mesos master has not seen it empty yet"),
         });
     }
+    reasons.extend(still_building(case, subject));
+}
+
+/// What Jenkins, where it is asked at all, has against the node being empty.
+fn still_building(case: &Case<'_>, subject: &Subject<'_>) -> Option<Reason> {
+    let answers =
+        case.snapshot.sources.get(&Source::Jenkins).is_some_and(|state| state.unknown_since.is_none());
+    if !subject.requires(Source::Jenkins)
+        || super::freshness::attested(case, subject, Source::Jenkins)
+        || !answers
+    {
+        return None;
+    }
+    let tasks = living(subject);
+    let (of_tasks, alone): (Vec<&Build>, Vec<&Build>) =
+        builds(subject).iter().partition(|build| tasks.iter().any(|task| build.is_of(task)));
+    if let Some(build) = alone.first() {
+        let story = format!("Jenkins runs {} there", build.name);
+        let reason = unproven(subject, Severity::Wait, &story, "the end of the build").owner("jenkins");
+        return Some(tell_build(case, subject, reason.since(build.since), build));
+    }
+    // Their tasks have spoken for themselves, or were let go by name.
+    if !of_tasks.is_empty() {
+        return None;
+    }
+    let span = jenkins(subject).and_then(|view| view.empty);
+    match span {
+        _ if is_proven(case, span) => None,
+        Some(span) => Some(seen_too_little(case, subject, Source::Jenkins, span)),
+        None => Some(not_yet(subject, "Jenkins has not been seen to run nothing there yet")),
+    }
 }
 
 /// Whether the agent knows of work; when nothing objects to it, people have let it go by name.
@@ -232,7 +289,11 @@ fn not_yet(subject: &Subject<'_>, story: &str) -> Reason {
 
 /// Seen empty, but not for long enough, or not lately.
 fn seen_too_little(case: &Case<'_>, subject: &Subject<'_>, source: Source, span: EmptySpan) -> Reason {
-    let who = if source == Source::Agent { "its agent" } else { "the Mesos master" };
+    let who = match source {
+        Source::Agent => "its agent",
+        Source::Jenkins => "Jenkins",
+        _ => "the Mesos master",
+    };
     let begins = begins(case, span);
     let age = case.now.duration_since(span.last);
     let reason = if age > STALE {

@@ -344,7 +344,13 @@ fn living_tasks() -> Value {
         "state": maybe(words(["staging", "starting", "running", "killing", "unreachable", "ended", "unknown"])),
         "resources": maybe(resources), "started_at": maybe(time("when")), "runtime_seconds": maybe(number("how long it has run")),
         "kill_cost_seconds": maybe(number("work that would have to be done again")),
-        "expected_end": maybe(time("null as long as nobody can tell")), "named_by": list(source()),
+        "expected_end": maybe(time("null as long as nobody can tell")),
+        "build": maybe(text("what Jenkins runs in it")), "named_by": list(source()),
+    }));
+    let build = shape(json!({
+        "name": text("such as daily-tags #123"), "computer": text("of Jenkins"),
+        "task": maybe(text("the task it is at work in")), "started_at": maybe(time("when")),
+        "expected_end": maybe(time("when builds of its job usually end")),
     }));
     shape(json!({
         "agent_known": maybe(flag("null when it has no Mesos to ask")),
@@ -352,6 +358,9 @@ fn living_tasks() -> Value {
         "disagree_since": maybe(time("the two views differ")),
         "agent_empty_since": maybe(time("as its own agent sees it")),
         "master_empty_since": maybe(time("as the Mesos master sees it")),
+        "jenkins_known": maybe(flag("null when nobody asks Jenkins")),
+        "jenkins_empty_since": maybe(time("as Jenkins sees it")),
+        "builds": list(build),
         "tasks": list(task),
     }))
 }

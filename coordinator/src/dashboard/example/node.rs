@@ -325,6 +325,9 @@ fn tasks(seen: Option<&Node>, now: Timestamp) -> TasksView {
         master_known: seen.and_then(|node| node.master.as_ref()).map(|_| true),
         disagree_since: None,
         agent_empty_since: seen.and_then(|node| node.agent_empty).map(|span| span.first),
+        jenkins_known: None,
+        jenkins_empty_since: None,
+        builds: Vec::new(),
         master_empty_since: seen.and_then(|node| node.master_empty).map(|span| span.first),
         tasks: listed
             .iter()
@@ -343,6 +346,7 @@ fn tasks(seen: Option<&Node>, now: Timestamp) -> TasksView {
                     runtime_seconds: ran,
                     kill_cost_seconds: ran.map(|ran| ran + task.warm_up_seconds),
                     expected_end: None,
+                    build: None,
                     named_by: vec![Source::Agent, Source::MesosMaster],
                 }
             })

@@ -7,13 +7,13 @@ use super::super::{
 };
 use super::{checklist, diagnosis, finding_name, not_configured, summary};
 use crate::view::{
-    AgentFacts, BootView, CannotSee, ContainersView, FindingView, IdentityView, MachineView, MasterListing,
-    NodeDetail, TaskView, TasksView, VolumeView,
+    AgentFacts, BootView, BuildView, CannotSee, ContainersView, FindingView, IdentityView, MachineView,
+    MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
 };
 use jiff::Timestamp;
 use millwright_decision::{
     Class, Node, Source,
-    fleet::{NodeTask, View},
+    fleet::{Build, NodeTask, View},
 };
 use millwright_protocol::{Facts, Finding, NodeName, Task, TaskState, finding_id};
 use std::collections::BTreeMap;
@@ -159,8 +159,28 @@ fn tasks(fleet: &Fleet, name: &NodeName, node: Option<&Node>, facts: &Facts, now
         disagree_since: node.views_disagree_since,
         agent_empty_since: node.agent_empty.map(|span| span.first),
         master_empty_since: node.master_empty.map(|span| span.first),
+        jenkins_known: node.jenkins.as_ref().map(|_| {
+            let state = fleet.snapshot.sources.get(&Source::Jenkins);
+            state.is_some_and(|state| state.unknown_since.is_none())
+        }),
+        jenkins_empty_since: node.jenkins.as_ref().and_then(|view| view.empty).map(|span| span.first),
+        builds: builds(node),
         tasks: living(fleet, node, own, facts, now),
     }
+}
+
+fn builds(node: &Node) -> Vec<BuildView> {
+    let own = node.agent.as_ref().and_then(|agent| agent.tasks.known()).into_iter().flatten();
+    let tasks: Vec<&NodeTask> = own.chain(node.master.iter().flat_map(|view| &view.tasks)).collect();
+    let running = node.jenkins.iter().flat_map(|view| &view.builds);
+    let show = |build: &Build| BuildView {
+        name: build.name.clone(),
+        computer: build.computer.clone(),
+        task: tasks.iter().find(|task| build.is_of(task)).map(|task| task.id.clone()),
+        started_at: build.since,
+        expected_end: build.expected_end,
+    };
+    running.map(show).collect()
 }
 
 fn living(
@@ -182,6 +202,8 @@ fn living(
     for (task, source) in own.chain(listed) {
         named.entry(&task.id).or_insert_with(|| (task, Vec::new())).1.push(source);
     }
+    let running = || node.jenkins.iter().flat_map(|view| &view.builds);
+    let build_of = |task: &NodeTask| running().find(|build| build.is_of(task));
     let show = |(task, named_by): (&NodeTask, Vec<Source>)| {
         let runtime = task.started_at.map(|at| now.duration_since(at).as_secs().max(0).unsigned_abs());
         let detail = details.get(task.id.as_str());
@@ -199,7 +221,8 @@ fn living(
             started_at: task.started_at,
             runtime_seconds: runtime,
             kill_cost_seconds: runtime.map(|ran| ran.saturating_add(task.warm_up_seconds)),
-            expected_end: None,
+            expected_end: build_of(task).and_then(|build| build.expected_end),
+            build: build_of(task).map(|build| build.name.clone()),
             named_by,
         }
     };

@@ -49,10 +49,9 @@ impl Tally {
         ]
     }
 
-    /// How long all its questions took together, in seconds.
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of a lifetime fit")]
-    pub fn seconds(&self) -> f64 {
-        self.microseconds.load(Relaxed) as f64 / 1e6
+    /// How long all its questions took together.
+    pub fn milliseconds(&self) -> u64 {
+        self.microseconds.load(Relaxed) / 1000
     }
 }
 

@@ -1,0 +1,147 @@
+//! Outside systems beside Mesos: what each last said, and since when one does not answer.
+//!
+//! What a system says about nodes is taken apart in a file of its own; here is what they have in common. One that policy
+//! requires and that does not answer is unknown; one that is only asked is shown, and is never a reason.
+
+mod jenkins;
+
+pub use jenkins::{Computer, Jenkins, RunningBuild};
+
+use super::{Fleet, report::add};
+use crate::view::Transition;
+use jiff::{SignedDuration, Timestamp};
+use millwright_decision::{Source, fleet::SourceState};
+use millwright_protocol::NodeName;
+use std::collections::BTreeMap;
+
+/// An answer that is older than this proves nothing any more.
+const STALE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What one look at an outside system brought, in our words.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// What Jenkins runs where.
+    Jenkins(Jenkins),
+}
+
+impl Observation {
+    /// Who says so.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Jenkins(_) => Source::Jenkins,
+        }
+    }
+}
+
+/// What they said.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    /// Each one's answer in a sentence.
+    sentences: BTreeMap<Source, String>,
+    /// Why the last question was not answered.
+    errors: BTreeMap<Source, String>,
+    /// Where the computers of Jenkins are.
+    pub jenkins: jenkins::Computers,
+}
+
+impl Outside {
+    /// What a source last said, in a sentence.
+    pub fn sentence(&self, source: Source) -> Option<&str> {
+        self.sentences.get(&source).map(String::as_str)
+    }
+
+    /// Why it did not answer the last time it was asked.
+    pub fn error(&self, source: Source) -> Option<&str> {
+        self.errors.get(&source).map(String::as_str)
+    }
+}
+
+impl Fleet {
+    /// Takes in what an outside system answered to a question asked `at`, or why it did not.
+    pub fn take_observation(
+        &mut self,
+        source: Source,
+        seen: Result<Observation, String>,
+        at: Timestamp,
+    ) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        match seen {
+            Ok(seen) => self.take_answer(seen, at, &mut transitions),
+            Err(why) => {
+                self.outside.errors.insert(source, why);
+                let unheard =
+                    SourceState { last_answer: None, unknown_since: Some(self.snapshot.started_at) };
+                self.snapshot.sources.entry(source).or_insert(unheard);
+                self.age_outside(at, &mut transitions);
+            }
+        }
+        transitions
+    }
+
+    fn take_answer(&mut self, seen: Observation, at: Timestamp, transitions: &mut Vec<Transition>) {
+        let source = seen.source();
+        let answered = SourceState { last_answer: Some(at), unknown_since: None };
+        let before = self.snapshot.sources.insert(source, answered);
+        if before.is_some_and(|state| state.last_answer.is_some() && state.unknown_since.is_some()) {
+            transitions.push(about(source, at, format!("{} answers again", source.title()), "fresh"));
+        }
+        self.outside.errors.remove(&source);
+        let sentence = match seen {
+            Observation::Jenkins(seen) => self.take_jenkins(seen, at),
+        };
+        self.outside.sentences.insert(source, sentence);
+        let boundary = add(at, STALE);
+        self.next_boundary = Some(self.next_boundary.map_or(boundary, |next| next.min(boundary)));
+    }
+
+    /// Silent for too long, and what one said is unknown: it proves nothing any more.
+    pub(super) fn age_outside(&mut self, now: Timestamp, transitions: &mut Vec<Transition>) {
+        let mut silent = Vec::new();
+        for (source, state) in &mut self.snapshot.sources {
+            if matches!(source, Source::Agent | Source::MesosMaster) || state.unknown_since.is_some() {
+                continue;
+            }
+            if let Some(since) = state.last_answer.map(|at| add(at, STALE)).filter(|since| *since <= now) {
+                state.unknown_since = Some(since);
+                silent.push(*source);
+            }
+        }
+        for source in silent {
+            if source == Source::Jenkins {
+                self.forget_jenkins_empty();
+            }
+            let why = self.outside.error(source).unwrap_or("nobody has asked it");
+            let sentence = format!("{} does not answer: {why}", source.title());
+            transitions.push(about(source, now, sentence, "unknown"));
+        }
+    }
+
+    /// The computers of Jenkins that are on a node.
+    pub fn computers_on(&self, node: &NodeName) -> Vec<String> {
+        self.outside.jenkins.on(node).iter().map(|computer| computer.name.clone()).collect()
+    }
+
+    /// The next moment at which an answer is too old.
+    pub(super) fn outside_boundary(&self, now: Timestamp) -> Option<Timestamp> {
+        let outside = self
+            .snapshot
+            .sources
+            .iter()
+            .filter(|(source, _)| !matches!(source, Source::Agent | Source::MesosMaster));
+        let answers = outside.filter_map(|(_, state)| state.last_answer);
+        answers.map(|at| add(at, STALE)).filter(|at| *at > now).min()
+    }
+}
+
+fn about(source: Source, at: Timestamp, sentence: String, to: &str) -> Transition {
+    Transition {
+        at,
+        node: String::new(),
+        key: String::new(),
+        what: format!("source {source}"),
+        from: None,
+        to: to.to_owned(),
+        gating: false,
+        sentence,
+    }
+}
