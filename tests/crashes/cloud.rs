@@ -177,7 +177,8 @@ impl Puppet {
 
     /// It runs by itself, as it does every half hour.
     pub fn run(&self) -> Result<()> {
-        let status = Command::new("/bin/sh").arg(self.program()).status().context("run the stand-in of Puppet")?;
+        let status =
+            Command::new("/bin/sh").arg(self.program()).status().context("run the stand-in of Puppet")?;
         ensure!(status.success(), "the stand-in of Puppet ended with {status}");
         Ok(())
     }

@@ -33,15 +33,8 @@ impl fmt::Display for Kind {
 impl Kind {
     /// All of them. They share the agents of Mesos, one after the other: what a drain leaves cordoned, a return needs so, and
     /// nobody wants what a delete leaves.
-    pub const ALL: [Self; 7] = [
-        Self::Reboot,
-        Self::Drain,
-        Self::Return,
-        Self::Prepull,
-        Self::Rebuild,
-        Self::Create,
-        Self::Delete,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Reboot, Self::Drain, Self::Return, Self::Prepull, Self::Rebuild, Self::Create, Self::Delete];
 
     /// As it is asked for.
     pub fn word(self) -> &'static str {
