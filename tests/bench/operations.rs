@@ -12,7 +12,7 @@ use millwright_coordinator::{
     operations::{Ask, Operations},
     store::{Retention, Store},
 };
-use millwright_decision::{Action, Mode, Volumes};
+use millwright_decision::{Action, Mode};
 use std::{
     fs::File,
     io::Write,
