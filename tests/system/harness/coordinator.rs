@@ -48,6 +48,7 @@ impl Setup {
     }
 
     /// Adds a variable to the environment that it starts in.
+    #[allow(dead_code, reason = "only `make crashes` needs it")]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self

@@ -123,6 +123,7 @@ impl PlayedMachine {
     }
 
     /// It goes down, and what boots next has its name and an empty disk.
+    #[allow(dead_code, reason = "only `make crashes` needs it")]
     pub fn replace(&mut self) -> Result<()> {
         self.go_down()?;
         fs::remove_dir_all(self.scratch.join("state")).context("take away the state of the old machine")?;
