@@ -8,7 +8,7 @@ use super::{
 use jiff::SignedDuration;
 use millwright_coordinator::operations::{Ask, Operations};
 use millwright_decision::{
-    Action, Code, Volumes,
+    Action, Code,
     operation::{Ending, Phase},
 };
 use millwright_protocol::NodeName;
