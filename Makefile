@@ -27,7 +27,7 @@ help:
 	@echo '              (make cluster-test tells its story: install by Puppet, renew, revoke, upgrade, downgrade, remove)'
 	@echo '              (make cluster-operations: with Mesos, a node at work is rebooted by an operation, whatever is killed meanwhile)'
 	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
-	@echo 'make crashes  kills the real coordinator at random places of real operations  (SEED=1)'
+	@echo 'make crashes  kills the real coordinator at random places of real operations  (SEED=1 KIND="rebuild delete")'
 	@echo 'make story-silent  a node that froze is reset from outside and comes back: eight minutes, mostly of silence'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
@@ -127,7 +127,7 @@ vm-test: $(if $(PROGRAMS),,build)
 crashes: build
 	@tests/lab/install.sh >&2
 	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
-	@SEED=$(SEED) exec $(bin)/examples/crashes
+	@SEED=$(SEED) KIND="$(KIND)" exec $(bin)/examples/crashes
 
 # A node counts as silent for good after five minutes, and there is no way around that: no part of `make test`.
 story-silent: build

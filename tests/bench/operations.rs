@@ -12,7 +12,7 @@ use millwright_coordinator::{
     operations::{Ask, Operations},
     store::{Retention, Store},
 };
-use millwright_decision::{Action, Mode, Volumes};
+use millwright_decision::{Action, Mode};
 use std::{
     fs::File,
     io::Write,
@@ -70,18 +70,7 @@ fn one(store: &std::path::Path, number: u32) -> Result<f64> {
     let fleet = Mutex::new(fleet);
     let (store, _) = Store::open(store, Retention::default())?;
     let mut operations = Operations::open(Arc::new(store.journal()?))?;
-    let ask = Ask {
-        action: Action::Reboot,
-        node: node_name(number).parse()?,
-        by: "an operator".to_owned(),
-        reason: "a new kernel".to_owned(),
-        volumes: Volumes::Keep,
-        let_go: Vec::new(),
-        image: None,
-        confirm: Vec::new(),
-        typed: None,
-        executor: None,
-    };
+    let ask = Ask::plain(Action::Reboot, node_name(number).parse()?, "an operator", "a new kernel");
     let start = Instant::now();
     operations.request(&ask, &fleet, now)?;
     let tasks = operations.advance(&fleet, now);

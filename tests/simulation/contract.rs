@@ -8,7 +8,7 @@ use super::{
 use jiff::SignedDuration;
 use millwright_coordinator::operations::{Ask, Operations};
 use millwright_decision::{
-    Action, Code, Volumes,
+    Action, Code,
     operation::{Ending, Phase},
 };
 use millwright_protocol::NodeName;
@@ -43,18 +43,7 @@ fn ask(kind: Kind) -> Ask {
     if kind.is_silent {
         confirm.push(Code::SilentNode);
     }
-    Ask {
-        action: kind.action,
-        node: kind.node.parse().unwrap(),
-        by: "alice".to_owned(),
-        reason: "the contract".to_owned(),
-        volumes: Volumes::Keep,
-        let_go: Vec::new(),
-        image: None,
-        confirm,
-        typed: None,
-        executor: None,
-    }
+    Ask { confirm, ..Ask::plain(kind.action, kind.node.parse().unwrap(), "alice", "the contract") }
 }
 
 /// The operation of a history, carried to its end or to where it waits; the names of all writes.

@@ -89,16 +89,6 @@ fn stands_in_order(operation: &Value, words: &[&str]) {
     }
 }
 
-/// The journal of a copy is whole, as the program for it says.
-fn journal_is_whole(site: &Site) {
-    let copy = site.copy_of_store().unwrap();
-    let mut command = std::process::Command::new(needs_binary("millwright").unwrap());
-    let output = output_of(command.args(["audit", "verify"]).arg(copy).arg("--json"), LIMIT).unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["good"], true, "{told:#}");
-}
-
 #[test]
 fn a_busy_node_is_cordoned_waited_for_rebooted_verified_and_returned_with_nobody_touching_it() {
     let Some(docker) = ready(DockerDaemon::start()) else { return };
@@ -149,7 +139,7 @@ fn a_busy_node_is_cordoned_waited_for_rebooted_verified_and_returned_with_nobody
     }
     let audit = site.coordinator().unwrap().ask("audit").unwrap();
     assert!(audit.to_string().contains(&format!("{NODE} ({id})")), "{audit:#}");
-    journal_is_whole(&site);
+    site.verify_journal().unwrap();
 }
 
 #[test]
@@ -177,7 +167,7 @@ fn a_coordinator_that_is_killed_again_and_again_carries_a_reboot_through_once() 
     assert!(!is_deactivated(&mesos));
     let commits = story_of(&ended).iter().filter(|what| *what == "committed").count();
     assert_eq!(commits, 1, "{:#}", ended["story"]);
-    journal_is_whole(&site);
+    site.verify_journal().unwrap();
 }
 
 #[test]

@@ -19,6 +19,10 @@ story() {
     is_the_machines_own "$second"
     [ "$(machine_id)" = "$identity" ] || fail "the machine has changed: it was $identity, now it is $(machine_id)"
     wait_verified
+    # Its memory would say why logind had none for it.
+    until_true 60 "the machine says what its agent remembers" has_said_delay
+    [ "$undelayed" = "0 of 1" ] || fail "the reboot did not wait for the agent: $undelayed"
+    say "logind gave the agent a delay for that"
     until_true 600 "the end of $operation" has_ended
     [ "$(of_operation state)" = succeeded ] || fail "$operation is $(of_operation state): $(of_operation ended)"
     say "$operation has succeeded after another $waited s: $(of_operation ended)"
@@ -34,6 +38,14 @@ request_reboot() {
     until_true 300 "the operation is accepted" ask_for_reboot
     operation=$(sed -n 's/.*"id":"\(op-[0-9]*\)".*/\1/p' "$scratch/accepted")
     say "the coordinator has accepted $operation; from here on nobody touches anything"
+}
+
+has_said_delay() {
+    : >"$scratch/said"
+    type_line 'cd /var/lib/millwright-agent && echo "undelayed=$(grep -ac undelayed memory) of $(grep -ac boot_id_before memory)="'
+    sleep 1
+    undelayed=$(sed -n 's/.*undelayed=\([0-9]* of [0-9]*\)=.*/\1/p' "$scratch/said" | tail -n 1)
+    [ "$undelayed" ]
 }
 
 is_old_enough() {

@@ -74,6 +74,9 @@ pub struct Begun {
     pub boot_id: String,
     /// Seconds since that boot.
     pub uptime_seconds: u64,
+    /// Why a reboot was asked for without a delay in which to tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelayed: Option<String>,
 }
 
 /// A kept sentence or value is no longer.

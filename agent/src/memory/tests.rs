@@ -115,7 +115,8 @@ fn an_answer_that_was_heard_is_kept_short() {
 fn only_what_is_old_void_told_and_no_recent_reboot_is_forgotten() {
     let mut memory = memory(&SimDisk::default());
     let now = 1_000_000;
-    let begun = |second| Some(Begun { at: at(second), boot_id: "b0".into(), uptime_seconds: 0 });
+    let begun =
+        |second| Some(Begun { at: at(second), boot_id: "b0".into(), uptime_seconds: 0, undelayed: None });
     let kept = [
         Remembered { told: false, ..order("untold", 0, true) },
         Remembered { void_at: Some(at(now - 10)), ..order("may-come-again", 0, true) },

@@ -5,7 +5,7 @@ use super::{
     local::LocalFacts,
     look,
     verbs::{
-        cleanup, collect_diagnostics, prepull,
+        cleanup, collect_diagnostics, delay, prepull,
         puppet_run::{self, Pace},
         reboot, set_fact, set_whitelist,
     },
@@ -25,6 +25,9 @@ use tokio::{
 
 /// The coordinator hears that a reboot starts, if it answers within this; the reboot does not wait for it longer.
 const TELL_WITHIN: Duration = Duration::from_millis(800);
+
+/// The same once the system has begun to go down and waits for us; logind waits five seconds and no longer.
+const TELL_MEANWHILE: Duration = Duration::from_secs(3);
 
 /// Everything that verbs act with.
 #[derive(Clone)]
@@ -116,19 +119,39 @@ impl Driver {
     }
 
     async fn reboot(&self, order: &Order) -> Option<OrderState> {
-        let told = async {
-            while self.machine.lock().is_untold(&order.id) {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
         // Best effort: a coordinator that does not answer learns it from the next boot.
-        let _ = timeout(TELL_WITHIN, told).await;
+        let _ = timeout(TELL_WITHIN, self.told(order)).await;
+        let delay = match &self.config.orders.reboot_command {
+            // No logind is asked for anything.
+            Some(_) => None,
+            None => match delay::take(&self.config.paths).await {
+                Ok(delay) => Some(delay),
+                Err(why) => {
+                    log::warn!(order = order.id.as_str(); "the reboot will not wait for us: {why}");
+                    self.machine.lock().without_delay(&order.id, &why);
+                    None
+                }
+            },
+        };
         let facts = self.look();
         if !self.machine.lock().last_look(order, &facts, (self.clock)()) {
             return None;
         }
         log::warn!(order = order.id.as_str(); "this node reboots now: {}", order.reason);
-        reboot::run(&self.config.orders, &self.config.paths).await
+        let ended = reboot::run(&self.config.orders, &self.config.paths).await;
+        if let (None, Some(delay)) = (&ended, delay) {
+            // The system waits for us: time to tell what could not be told before.
+            let _ = timeout(TELL_MEANWHILE, self.told(order)).await;
+            drop(delay);
+        }
+        ended
+    }
+
+    /// Waits until the coordinator has heard what there is to say about an order.
+    async fn told(&self, order: &Order) {
+        while self.machine.lock().is_untold(&order.id) {
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

@@ -29,6 +29,9 @@ use std::time::Duration;
 /// So many events that nothing remembers wait to be told, at most.
 const MOST_UNREMEMBERED: usize = 256;
 
+/// So many characters of a reason are remembered.
+const MOST_OF_A_REASON: usize = 200;
+
 /// The machine of one agent in one boot.
 #[derive(Debug)]
 pub struct Machine<D> {
@@ -116,6 +119,17 @@ impl<D: Disk> Machine<D> {
         }
         order.event = self.event(state, now);
         self.remember(order, None);
+    }
+
+    /// Notes that a reboot is asked for without a delay in which to tell of it; told with its end.
+    pub fn without_delay(&mut self, id: &str, why: &str) {
+        let Some(known) = self.memory.order(id).filter(|order| !order.is_final()) else { return };
+        let mut order = known.clone();
+        if let Some(begun) = &mut order.begun {
+            begun.undelayed = Some(why.chars().take(MOST_OF_A_REASON).collect());
+        }
+        // What cannot be remembered is in the log.
+        let _ = self.memory.add(vec![Record::Order(order)]);
     }
 
     /// Whether a begun reboot may still go on, a moment before it does; if not, it is refused.

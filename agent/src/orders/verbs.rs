@@ -4,6 +4,7 @@ mod child;
 pub mod cleanup;
 pub mod collect_diagnostics;
 mod dbus;
+pub mod delay;
 pub mod prepull;
 pub mod puppet_run;
 pub mod reboot;

@@ -37,6 +37,24 @@ pub struct Ask {
     pub executor: Option<Executor>,
 }
 
+impl Ask {
+    /// A request as policy wants it done, with nothing said beside.
+    pub fn plain(action: Action, node: NodeName, by: &str, reason: &str) -> Self {
+        Self {
+            action,
+            node,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            volumes: Volumes::Keep,
+            let_go: Vec::new(),
+            image: None,
+            confirm: Vec::new(),
+            typed: None,
+            executor: None,
+        }
+    }
+}
+
 /// What became of a request that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {

@@ -8,7 +8,7 @@ use crate::{
     },
     store::journal::{Failure, MemoryJournal},
 };
-use millwright_decision::{Action, Code, Consent, Mode, Source, Volumes, operation::Permit};
+use millwright_decision::{Action, Code, Consent, Mode, Source, operation::Permit};
 use millwright_protocol::{LocalHold, OrderState, RefusalCode, Seen};
 
 /// A fleet that is well, in mode `act`, and its operations.
@@ -37,18 +37,7 @@ fn engine(change: impl FnOnce(&mut Policy)) -> Engine {
 }
 
 fn ask(action: Action, node: &str, by: &str) -> Ask {
-    Ask {
-        action,
-        node: name(node),
-        by: by.into(),
-        reason: "a test".into(),
-        volumes: Volumes::Keep,
-        let_go: Vec::new(),
-        image: None,
-        confirm: Vec::new(),
-        typed: None,
-        executor: None,
-    }
+    Ask::plain(action, name(node), by, "a test")
 }
 
 impl Engine {
@@ -232,6 +221,41 @@ fn what_can_be_looked_at_is_a_question_for_people_only_once_looking_has_not_told
     engine.now += SignedDuration::from_mins(4);
     engine.advance();
     assert!(engine.operations.waiting(&id).unwrap().needs_people, "the master has not been heard since");
+}
+
+#[test]
+fn people_are_asked_once_when_the_patience_of_a_step_ends_and_not_before() {
+    let mut engine = engine(|_| {});
+    let id = engine.request(&ask(Action::Drain, "alibuild01", "alice")).unwrap().id;
+    engine.advance();
+    let asked = |engine: &Engine| -> Vec<String> {
+        let story = engine.operations.get(&id).unwrap().story.iter();
+        story.filter(|line| line.event.word() == "asked").map(|line| json(&line.event)).collect()
+    };
+    engine.operations.outbox.clear();
+    let patience = Step::Cordon.patience();
+    engine.now += patience - SignedDuration::from_mins(1);
+    engine.advance();
+    assert_eq!(asked(&engine), Vec::<String>::new(), "the master may still answer");
+    assert!(!engine.operations.waiting(&id).unwrap().needs_people);
+
+    engine.now += SignedDuration::from_mins(2);
+    engine.advance();
+    let [sentence] = &asked(&engine)[..] else { panic!("{:?}", asked(&engine)) };
+    let late = format!("(for {} min)", patience.as_mins() + 1);
+    assert!(sentence.contains("alibuild01") && sentence.contains(&late), "{sentence}");
+    let told: Vec<bool> = engine.operations.outbox.iter().map(|tell| tell.needs_people).collect();
+    assert_eq!(told, [true], "{:?}", engine.operations.outbox);
+    assert!(engine.operations.waiting(&id).unwrap().needs_people);
+
+    // It stays a question, and is none once more: neither an hour later nor to a coordinator that starts then.
+    engine.now += SignedDuration::from_hours(1);
+    engine.advance();
+    engine.restart();
+    let again = engine.advance();
+    assert_eq!((asked(&engine).len(), again.len()), (1, 1), "{again:?}");
+    engine.operations.outcome(&again[0], Outcome::done(Vec::new()), engine.now).unwrap();
+    assert!(engine.operation(&id).done_at(Step::Cordon).is_some(), "what comes late still counts");
 }
 
 #[test]

@@ -22,6 +22,7 @@ const VERDICT_LIMIT: Duration = Duration::from_secs(180);
 #[derive(Debug)]
 pub struct Setup {
     settings: String,
+    environment: Vec<(String, String)>,
     scratch: Scratch,
 }
 
@@ -36,13 +37,20 @@ impl Setup {
             scratch.join("state"),
             scratch.join("coordinator.sock"),
         );
-        Ok(Self { settings, scratch })
+        Ok(Self { settings, environment: Vec::new(), scratch })
     }
 
     /// Adds a section of `coordinator.toml`.
     pub fn with(mut self, section: &str) -> Self {
         self.settings.push_str(section);
         self.settings.push('\n');
+        self
+    }
+
+    /// Adds a variable to the environment that it starts in.
+    #[allow(dead_code, reason = "only `make crashes` needs it")]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -95,6 +103,7 @@ impl Setup {
         let _ = fs::remove_file(&log);
         let mut command = Daemon::leashed(&program);
         command.arg("--config").arg(config).args(["run", "--announce"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut daemon = Daemon::start("millwright-coordinator", &mut command, &log)?;
         let announced = daemon.wait_for("its addresses", LIMIT, || {
             let said = fs::read_to_string(&log).unwrap_or_default();

@@ -27,6 +27,7 @@ pub struct PlayedMachine {
     furnish: Furnish,
     agent: Option<Agent>,
     boots: usize,
+    machines: usize,
     agents_url: String,
     scratch: Scratch,
 }
@@ -62,6 +63,7 @@ impl PlayedMachine {
             furnish: Box::new(furnish),
             agent: None,
             boots: 0,
+            machines: 1,
             agents_url,
             scratch,
         };
@@ -73,6 +75,7 @@ impl PlayedMachine {
         let node = Node::named(&self.name)?
             .text("paths.root", self.scratch.join("root").display())
             .text("paths.boot_id", self.scratch.join("boot").display())
+            .text("paths.machine_id", self.scratch.join("machine").display())
             .text("paths.state", self.scratch.join("state").display())
             .text("orders.reboot_command", self.scratch.join("reboot").display())
             .text("coordinator.url", &self.agents_url)
@@ -84,12 +87,18 @@ impl PlayedMachine {
     pub fn boot(&mut self) -> Result<()> {
         self.boots += 1;
         self.scratch.write("boot", &self.boot_id())?;
+        self.scratch.write("machine", &self.machine_id())?;
         self.start_agent()
     }
 
     /// The id of its present boot.
     pub fn boot_id(&self) -> String {
         format!("{}-boot-{}", self.name, self.boots)
+    }
+
+    /// The id that its disk has.
+    pub fn machine_id(&self) -> String {
+        format!("{}-machine-{}", self.name, self.machines)
     }
 
     /// How often it has booted.
@@ -111,6 +120,15 @@ impl PlayedMachine {
     pub fn reboot(&mut self) -> Result<()> {
         self.go_down()?;
         self.boot()
+    }
+
+    /// It goes down, and what boots next has its name and an empty disk.
+    #[allow(dead_code, reason = "only `make crashes` needs it")]
+    pub fn replace(&mut self) -> Result<()> {
+        self.go_down()?;
+        fs::remove_dir_all(self.scratch.join("state")).context("take away the state of the old machine")?;
+        self.machines += 1;
+        Ok(())
     }
 
     fn start_agent(&mut self) -> Result<()> {

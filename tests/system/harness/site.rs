@@ -3,15 +3,18 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::coordinator::{Coordinator, Setup};
+use super::machine::needs_binary;
 use super::node::Node;
 use super::played::PlayedMachine;
 use super::ports::free_port;
+use super::process::output_of;
 use super::wait::wait_for;
 
 /// An emptiness proof and two clean reports take a minute each, and a start warms up.
@@ -38,13 +41,24 @@ pub struct Site {
 impl Site {
     /// Starts both and waits for the node's first report; the coordinator keeps its addresses when it starts again.
     pub fn start(setup: Setup, node: &str, furnish: impl Fn(Node) -> Node + Send + 'static) -> Result<Self> {
+        let mut site = Self::without_machine(setup, node, furnish)?;
+        site.machine.boot()?;
+        let path = format!("nodes/{node}");
+        let has_reported = |detail: &Value| detail["reported_at"].as_str().map(drop);
+        site.coordinator()?.wait_for("its first report", &path, has_reported)?;
+        Ok(site)
+    }
+
+    /// Starts the coordinator; the machine is still to be made, or off.
+    pub fn without_machine(
+        setup: Setup,
+        node: &str,
+        furnish: impl Fn(Node) -> Node + Send + 'static,
+    ) -> Result<Self> {
         let address = |port: u16| format!("127.0.0.1:{port}");
         let setup = setup.with_operators(&address(free_port()?)).with_agents(&address(free_port()?));
         let coordinator = setup.start()?;
-        let mut machine = PlayedMachine::new(node, &coordinator, furnish)?;
-        machine.boot()?;
-        let path = format!("nodes/{node}");
-        coordinator.wait_for("its first report", &path, |detail| detail["reported_at"].as_str().map(drop))?;
+        let machine = PlayedMachine::new(node, &coordinator, furnish)?;
         Ok(Self { coordinator: Some(coordinator), node: node.to_owned(), machine })
     }
 
@@ -63,9 +77,13 @@ impl Site {
 
     /// The same, and something happens while it is away.
     pub fn crash_while(&mut self, happening: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.crash_into(|setup| happening().map(|()| setup))
+    }
+
+    /// The same, and it starts again with another setup.
+    pub fn crash_into(&mut self, change: impl FnOnce(Setup) -> Result<Setup>) -> Result<()> {
         let coordinator = self.coordinator.take().context("find the coordinator")?;
-        let setup = coordinator.kill()?;
-        happening()?;
+        let setup = change(coordinator.kill()?)?;
         self.coordinator = Some(setup.start()?);
         Ok(())
     }
@@ -133,6 +151,18 @@ impl Site {
             bail!("{id} came to another end: {}: {ended:#}", ended["state"]);
         }
         Ok(ended)
+    }
+
+    /// Whether the journal is whole, as the program for it says of a copy.
+    pub fn verify_journal(&self) -> Result<()> {
+        let copy = self.copy_of_store()?;
+        let mut command = Command::new(needs_binary("millwright")?);
+        let output = output_of(command.args(["audit", "verify"]).arg(copy).arg("--json"), LIMIT)?;
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        if !output.status.success() || told["good"] != true {
+            bail!("verify the journal: {told:#}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
     }
 
     /// A copy of the store, as a backup makes it.

@@ -108,6 +108,7 @@ impl<D: Disk> Machine<D> {
             at: self.bound.now(now.uptime)?.latest,
             boot_id: self.rules.identity.boot_id.clone(),
             uptime_seconds: now.uptime.as_secs(),
+            undelayed: None,
         };
         let verb = order.verb.as_str();
         let remembered = Remembered {

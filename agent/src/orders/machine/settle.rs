@@ -76,12 +76,17 @@ fn after_restart(order: &Remembered, boot_id: &str) -> Option<OrderState> {
     let begun_in = order.begun.as_ref().map(|begun| begun.boot_id.as_str()).unwrap_or_default();
     match order.verb.as_str() {
         "reboot" if begun_in == boot_id => None,
-        "reboot" => Some(OrderState::Done {
-            evidence: vec![
+        "reboot" => {
+            let undelayed = order.begun.as_ref().and_then(|begun| begun.undelayed.as_deref());
+            let mut evidence = vec![
                 Evidence::new("boot_id", boot_id, "agent"),
                 Evidence::new("boot_id_before", begun_in, "agent"),
-            ],
-        }),
+            ];
+            evidence.extend(
+                undelayed.map(|why| Evidence::new("shutdown_delay", format!("none: {why}"), "logind")),
+            );
+            Some(OrderState::Done { evidence })
+        }
         verb => Some(OrderState::Unknown {
             sentence: format!(
                 "the agent ended while it carried out {verb}; look whether it is so, and order it anew if not"

@@ -1,12 +1,17 @@
-//! Just enough D-Bus to call one method of one service on the system bus, and to understand a yes or a no.
+//! Just enough D-Bus to call one method of one service on the system bus, and to understand a yes, a no, or a file handed over.
 //!
 //! By hand, since a library for it would be larger than the agent's whole memory goal allows, and the programs that could
 //! do it are not on every node: busctl came with systemd 221, dbus-send is a package of its own. Numbers are
 //! little-endian, as the first byte of each message says.
 
-use std::{io, path::Path};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::{
+    io::{self, IoSliceMut},
+    os::fd::{AsRawFd, RawFd},
+    path::Path,
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::UnixStream,
 };
 
@@ -60,45 +65,158 @@ pub enum CallError {
     NoAnswer(String),
 }
 
-/// Calls a method with one boolean argument.
+/// What a method is called with.
+#[derive(Debug, Clone, Copy)]
+pub enum Arguments<'a> {
+    /// One boolean.
+    Flag(bool),
+    /// Texts.
+    Texts(&'a [&'a str]),
+}
+
+/// A file that the service handed over with its answer, closed when this is dropped.
+#[derive(Debug)]
+pub struct Handed(RawFd);
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        // Whatever close says, the file is gone.
+        let _ = nix::unistd::close(self.0);
+    }
+}
+
+/// Calls a method, and returns the file that came with its answer, where one did.
 ///
 /// # Errors
 /// Why it was not answered with yes; only [`CallError::NoAnswer`] leaves open whether it was carried out.
-pub async fn call(socket: &Path, method: Method<'_>, argument: bool) -> Result<(), CallError> {
+pub async fn call(
+    socket: &Path,
+    method: Method<'_>,
+    arguments: Arguments<'_>,
+) -> Result<Option<Handed>, CallError> {
     let not_reached =
         |why: io::Error| CallError::NotReached { path: socket.display().to_string(), why: why.to_string() };
-    let mut bus = greeted(socket).await.map_err(not_reached)?;
-    let argument = u32::from(argument).to_le_bytes();
-    bus.write_all(&message(2, method, "b", &argument)).await.map_err(not_reached)?;
+    let mut bus = Bus::greeted(socket).await.map_err(not_reached)?;
+    let (signature, body) = arguments.written();
+    bus.stream.write_all(&message(2, method, &signature, &body)).await.map_err(not_reached)?;
     let no_answer = |error: io::Error| CallError::NoAnswer(error.to_string());
-    match answer(&mut bus, 2).await.map_err(no_answer)? {
-        Answer::Yes => Ok(()),
+    match bus.answer(2).await.map_err(no_answer)? {
+        Answer::Yes(handed) => Ok(handed),
         Answer::No { name, message } => Err(CallError::Refused { name, message }),
     }
 }
 
-/// A connection that has said who it is and got its name.
-async fn greeted(socket: &Path) -> io::Result<UnixStream> {
-    let mut bus = UnixStream::connect(socket).await?;
-    let user: String =
-        nix::unistd::geteuid().to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
-    bus.write_all(format!("\0AUTH EXTERNAL {user}\r\n").as_bytes()).await?;
-    let said = line(&mut bus).await?;
-    if !said.starts_with("OK ") {
-        return Err(io::Error::other(format!("the bus answers {said:?} to our name")));
+impl Arguments<'_> {
+    /// Their signature, and their bytes.
+    fn written(self) -> (String, Vec<u8>) {
+        match self {
+            Self::Flag(flag) => ("b".to_owned(), u32::from(flag).to_le_bytes().to_vec()),
+            Self::Texts(texts) => {
+                let mut body = Vec::new();
+                for text in texts {
+                    pad(&mut body, 4);
+                    body.extend(length(text.len()));
+                    body.extend(text.bytes().chain([0]));
+                }
+                ("s".repeat(texts.len()), body)
+            }
+        }
     }
-    bus.write_all(b"BEGIN\r\n").await?;
-    let hello = Method {
-        destination: "org.freedesktop.DBus",
-        path: "/org/freedesktop/DBus",
-        interface: "org.freedesktop.DBus",
-        member: "Hello",
-    };
-    bus.write_all(&message(1, hello, "", &[])).await?;
-    match answer(&mut bus, 1).await? {
-        Answer::Yes => Ok(bus),
-        Answer::No { name, message } => Err(io::Error::other(format!("{name}: {message}"))),
+}
+
+/// A connection, with the files that came along with what was read last.
+struct Bus {
+    stream: UnixStream,
+    handed: Vec<Handed>,
+}
+
+impl Bus {
+    /// One that has said who it is and got its name.
+    async fn greeted(socket: &Path) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(socket).await?;
+        let user: String =
+            nix::unistd::geteuid().to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
+        stream.write_all(format!("\0AUTH EXTERNAL {user}\r\n").as_bytes()).await?;
+        let said = line(&mut stream).await?;
+        if !said.starts_with("OK ") {
+            return Err(io::Error::other(format!("the bus answers {said:?} to our name")));
+        }
+        stream.write_all(b"NEGOTIATE_UNIX_FD\r\n").await?;
+        // A bus that hands over no files still carries calls.
+        line(&mut stream).await?;
+        stream.write_all(b"BEGIN\r\n").await?;
+        let hello = Method {
+            destination: "org.freedesktop.DBus",
+            path: "/org/freedesktop/DBus",
+            interface: "org.freedesktop.DBus",
+            member: "Hello",
+        };
+        stream.write_all(&message(1, hello, "", &[])).await?;
+        let mut bus = Self { stream, handed: Vec::new() };
+        match bus.answer(1).await? {
+            Answer::Yes(_) => Ok(bus),
+            Answer::No { name, message } => Err(io::Error::other(format!("{name}: {message}"))),
+        }
     }
+
+    /// The answer to the call `serial`; what comes before it is signals to everybody.
+    async fn answer(&mut self, serial: u32) -> io::Result<Answer> {
+        for _ in 0..MOST_OTHERS {
+            self.handed.clear();
+            let mut head = [0; 16];
+            self.read(&mut head).await?;
+            let number = |at: usize| {
+                let bytes = head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                bytes.map_or(0, |bytes| u32::from_le_bytes(bytes) as usize)
+            };
+            let (body, fields) = (number(4), number(12));
+            let rest = fields.next_multiple_of(8).saturating_add(body);
+            if head.first() != Some(&b'l') || rest > LONGEST {
+                return Err(io::Error::other("the bus answers what is no message of ours"));
+            }
+            let mut rest = vec![0; rest];
+            self.read(&mut rest).await?;
+            let (heading, body) = rest.split_at(fields.next_multiple_of(8));
+            let heading = read_fields(heading.get(..fields).unwrap_or_default());
+            if heading.reply_to != Some(serial) {
+                continue;
+            }
+            return Ok(match head.get(1) {
+                Some(2) => Answer::Yes(self.handed.pop()),
+                _ => Answer::No { name: heading.error_name, message: first_text(body) },
+            });
+        }
+        Err(io::Error::other("the bus says much and answers nothing"))
+    }
+
+    /// Fills these bytes, and keeps the files that come along.
+    async fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            self.stream.readable().await?;
+            let (stream, handed) = (&self.stream, &mut self.handed);
+            match stream.try_io(Interest::READABLE, || receive(stream.as_raw_fd(), rest, handed)) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads what is there, as `read`, which would lose the files that come along.
+fn receive(socket: RawFd, bytes: &mut [u8], handed: &mut Vec<Handed>) -> io::Result<usize> {
+    let mut room = nix::cmsg_space!(RawFd);
+    let mut parts = [IoSliceMut::new(bytes)];
+    let message = recvmsg::<()>(socket, &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(files) = part {
+            handed.extend(files.into_iter().map(Handed));
+        }
+    }
+    Ok(message.bytes)
 }
 
 async fn line(bus: &mut UnixStream) -> io::Result<String> {
@@ -149,37 +267,8 @@ fn pad(bytes: &mut Vec<u8>, to: usize) {
 }
 
 enum Answer {
-    Yes,
+    Yes(Option<Handed>),
     No { name: String, message: String },
-}
-
-/// The answer to the call `serial`; what comes before it is signals to everybody.
-async fn answer(bus: &mut UnixStream, serial: u32) -> io::Result<Answer> {
-    for _ in 0..MOST_OTHERS {
-        let mut head = [0; 16];
-        bus.read_exact(&mut head).await?;
-        let number = |at: usize| {
-            let bytes = head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map_or(0, |bytes| u32::from_le_bytes(bytes) as usize)
-        };
-        let (body, fields) = (number(4), number(12));
-        let rest = fields.next_multiple_of(8).saturating_add(body);
-        if head.first() != Some(&b'l') || rest > LONGEST {
-            return Err(io::Error::other("the bus answers what is no message of ours"));
-        }
-        let mut rest = vec![0; rest];
-        bus.read_exact(&mut rest).await?;
-        let (heading, body) = rest.split_at(fields.next_multiple_of(8));
-        let heading = read_fields(heading.get(..fields).unwrap_or_default());
-        if heading.reply_to != Some(serial) {
-            continue;
-        }
-        return Ok(match head.get(1) {
-            Some(2) => Answer::Yes,
-            _ => Answer::No { name: heading.error_name, message: first_text(body) },
-        });
-    }
-    Err(io::Error::other("the bus says much and answers nothing"))
 }
 
 #[derive(Default)]
@@ -229,22 +318,48 @@ fn first_text(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use nix::sys::socket::{ControlMessage, sendmsg};
+    use std::{io::IoSlice, os::fd::OwnedFd};
     use tokio::net::UnixListener;
 
     /// A bus that lets one client in and answers its second call with these messages.
     pub(in crate::orders::verbs) async fn bus(listener: UnixListener, answers: Vec<Vec<u8>>) -> Vec<u8> {
-        let (mut client, _) = listener.accept().await.unwrap();
-        assert_eq!(client.read_u8().await.unwrap(), 0);
-        assert!(line(&mut client).await.unwrap().starts_with("AUTH EXTERNAL 3"));
-        client.write_all(b"OK 1234deadbeef\r\n").await.unwrap();
-        assert_eq!(line(&mut client).await.unwrap(), "BEGIN");
-        read_call(&mut client).await;
-        client.write_all(&reply(2, 1, "")).await.unwrap();
-        let asked = read_call(&mut client).await;
+        let (mut client, asked) = called_on(&listener).await;
         for answer in answers {
             client.write_all(&answer).await.unwrap();
         }
         asked
+    }
+
+    /// A bus that answers the second call of one client with yes, and hands this file over.
+    pub(in crate::orders::verbs) async fn bus_that_hands_over(
+        listener: UnixListener,
+        file: OwnedFd,
+    ) -> Vec<u8> {
+        let (client, asked) = called_on(&listener).await;
+        let (signal, yes, files) = (reply(4, 0, "a signal"), reply(2, 2, ""), [file.as_raw_fd()]);
+        let send = |bytes: &[u8], files: &[ControlMessage<'_>]| {
+            sendmsg::<()>(client.as_raw_fd(), &[IoSlice::new(bytes)], files, MsgFlags::empty(), None).unwrap()
+        };
+        // A file that comes with what is no answer is not kept.
+        send(&signal, &[ControlMessage::ScmRights(&files)]);
+        send(&yes, &[ControlMessage::ScmRights(&files)]);
+        asked
+    }
+
+    /// The client that was let in, and its second call.
+    async fn called_on(listener: &UnixListener) -> (UnixStream, Vec<u8>) {
+        let (mut client, _) = listener.accept().await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), 0);
+        assert!(line(&mut client).await.unwrap().starts_with("AUTH EXTERNAL 3"));
+        client.write_all(b"OK 1234deadbeef\r\n").await.unwrap();
+        assert_eq!(line(&mut client).await.unwrap(), "NEGOTIATE_UNIX_FD");
+        client.write_all(b"AGREE_UNIX_FD\r\n").await.unwrap();
+        assert_eq!(line(&mut client).await.unwrap(), "BEGIN");
+        read_call(&mut client).await;
+        client.write_all(&reply(2, 1, "")).await.unwrap();
+        let asked = read_call(&mut client).await;
+        (client, asked)
     }
 
     async fn read_call(client: &mut UnixStream) -> Vec<u8> {
@@ -284,17 +399,17 @@ pub(super) mod tests {
 
     const METHOD: Method<'_> = Method { destination: "x.y", path: "/x/y", interface: "x.y.Z", member: "Do" };
 
-    async fn called(answers: Vec<Vec<u8>>) -> (Result<(), CallError>, Vec<u8>) {
+    async fn called(answers: Vec<Vec<u8>>) -> (Result<Option<Handed>, CallError>, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("bus");
         let listener = UnixListener::bind(&socket).unwrap();
-        tokio::join!(call(&socket, METHOD, false), bus(listener, answers))
+        tokio::join!(call(&socket, METHOD, Arguments::Flag(false)), bus(listener, answers))
     }
 
     #[tokio::test]
     async fn a_call_is_answered_by_its_own_answer_among_others() {
         let (answer, asked) = called(vec![reply(4, 0, "a signal"), reply(2, 9, ""), reply(2, 2, "")]).await;
-        answer.unwrap();
+        assert!(answer.unwrap().is_none());
         let text = String::from_utf8_lossy(&asked).into_owned();
         assert!(text.contains("x.y.Z") && text.contains("/x/y"), "{text:?}");
         assert_eq!(asked[asked.len() - 4..], [0, 0, 0, 0]);
@@ -312,7 +427,7 @@ pub(super) mod tests {
             let (answer, _) = called(answers).await;
             assert!(matches!(answer, Err(CallError::NoAnswer(_))), "{answer:?}");
         }
-        let answer = call(Path::new("/none/such"), METHOD, false).await;
+        let answer = call(Path::new("/none/such"), METHOD, Arguments::Flag(false)).await;
         assert!(matches!(answer, Err(CallError::NotReached { .. })), "{answer:?}");
     }
 

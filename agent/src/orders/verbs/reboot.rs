@@ -5,7 +5,7 @@
 
 use super::{
     child,
-    dbus::{self, CallError, Method},
+    dbus::{self, Arguments, CallError, Method},
     failed,
 };
 use crate::config::{OrdersConfig, Paths};
@@ -39,9 +39,9 @@ pub async fn run(config: &OrdersConfig, paths: &Paths) -> Option<OrderState> {
         };
     }
     let socket = paths.rooted("/run/dbus/system_bus_socket");
-    match timeout(ANSWER_WITHIN, dbus::call(&socket, REBOOT, false)).await {
+    match timeout(ANSWER_WITHIN, dbus::call(&socket, REBOOT, Arguments::Flag(false))).await {
         // An answer that did not come may have gone down with the system: wait for the boot in either case.
-        Ok(Ok(()) | Err(CallError::NoAnswer(_))) | Err(_) => None,
+        Ok(Ok(_) | Err(CallError::NoAnswer(_))) | Err(_) => None,
         Ok(Err(error @ (CallError::NotReached { .. } | CallError::Refused { .. }))) => {
             Some(failed(format!("ask logind for a reboot: {error}; nothing was done")))
         }

@@ -42,7 +42,8 @@ const REBOOT_OBJECTIONS: [Objection; 7] = [
 impl Node {
     /// By an order, in an earlier boot.
     fn rebooted_half_an_hour_ago(&mut self) {
-        let begun = Begun { at: coordinator(NOW - 1800), boot_id: "b0".into(), uptime_seconds: 0 };
+        let begun =
+            Begun { at: coordinator(NOW - 1800), boot_id: "b0".into(), uptime_seconds: 0, undelayed: None };
         let event = OrderEvent { at: now(0).wall, boot_id: "b1".into(), state: done() };
         let order = Remembered {
             id: "before".into(),

@@ -122,6 +122,25 @@ fn a_reboot_that_does_not_come_about_is_unknown_after_ten_minutes_and_still_coun
 }
 
 #[test]
+fn a_reboot_without_a_delay_says_so_with_its_end() {
+    for why in [None, Some("no bus")] {
+        let mut node = Node::new();
+        rebooting(&mut node);
+        if let Some(why) = why {
+            node.machine.without_delay("r", why);
+        }
+        assert_eq!(node.told("r"), OrderState::Starting, "it is a reboot like any other");
+        let node = node.restart("b2", 60);
+        let OrderState::Done { evidence } = node.told("r") else { panic!("{:?}", node.told("r")) };
+        let delay = evidence.iter().find(|fact| fact.fact == "shutdown_delay").map(|fact| &*fact.value);
+        assert_eq!(delay, why.map(|_| "none: no bus"));
+    }
+    let mut node = Node::new();
+    node.machine.without_delay("nobody", "no bus");
+    assert!(node.machine.memory().orders().is_empty());
+}
+
+#[test]
 fn a_reboot_that_was_not_even_asked_for_counts_as_none() {
     let mut node = Node::new();
     rebooting(&mut node);
