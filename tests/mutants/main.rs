@@ -19,7 +19,8 @@ use std::{
 const AGENT: &[&str] =
     &["-p", "millwright-agent", "--lib", "--", "coordinator_client", "orders::", "memory::", "holds::"];
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
-/// Reading the policy, who may do what, whom and what the coordinator trusts, and what it does to Mesos.
+/// Reading the policy, who may do what, whom and what the coordinator trusts, what it does to Mesos, and what it records of
+/// operations.
 const COORDINATOR: &[&str] = &[
     "-p",
     "millwright-coordinator",
@@ -32,6 +33,7 @@ const COORDINATOR: &[&str] = &[
     "serve::",
     "guard::",
     "mesos::",
+    "operations::",
     "restore::",
     "raise::",
     "journal::",

@@ -8,7 +8,10 @@ use crate::{
     },
     store::journal::{Failure, MemoryJournal},
 };
-use millwright_decision::{Action, Code, Consent, Mode, Source, operation::Permit};
+use millwright_decision::{
+    Action, Code, Consent, Mode, Source,
+    operation::{Executor, Permit},
+};
 use millwright_protocol::{LocalHold, OrderState, RefusalCode, Seen};
 
 /// A fleet that is well, in mode `act`, and its operations.
@@ -69,28 +72,30 @@ impl Engine {
         self.operations = Operations::open(Arc::new(self.journal.clone())).unwrap();
     }
 
+    /// A step that takes a permit begins, for the first time.
+    fn begin(&mut self, id: &str, step: usize, word: Step) {
+        let permit = Permit {
+            fence: self.operations.fence(),
+            step: word,
+            at: self.now,
+            expires_at: self.now + SignedDuration::from_mins(5),
+            may_end: Vec::new(),
+            rests_on: Vec::new(),
+        };
+        let (machine, command, by) = (None, vec![word.to_string()], None);
+        let began = Event::Began { step, attempt: 1, machine, permit: Some(permit), command, by };
+        self.operations.write(number_of(id).unwrap(), began, self.now).unwrap();
+    }
+
     /// A step is done, in one attempt where it takes a permit, and was so before otherwise.
     fn finish(&mut self, id: &str, step: usize, word: Step) {
-        let number = number_of(id).unwrap();
-        let mut attempt = 0;
+        let attempt = u32::from(word.is_irreversible());
         if word.is_irreversible() {
-            attempt = 1;
-            let permit = Permit {
-                fence: self.operations.fence(),
-                step: word,
-                at: self.now,
-                expires_at: self.now + SignedDuration::from_mins(5),
-                may_end: Vec::new(),
-                rests_on: Vec::new(),
-            };
-            let (machine, command, by) = (None, Vec::new(), None);
-            let began = Event::Began { step, attempt, machine, permit: Some(permit), command, by };
-            self.operations.write(number, began, self.now).unwrap();
+            self.begin(id, step, word);
         }
         let outcome = Outcome::Done { evidence: Vec::new(), was_so: attempt == 0 };
-        self.operations
-            .write(number, Event::Finished { step, attempt, outcome, by: None }, self.now)
-            .unwrap();
+        let finished = Event::Finished { step, attempt, outcome, by: None };
+        self.operations.write(number_of(id).unwrap(), finished, self.now).unwrap();
     }
 
     fn operation(&self, id: &str) -> &Operation {
@@ -256,6 +261,43 @@ fn people_are_asked_once_when_the_patience_of_a_step_ends_and_not_before() {
     assert_eq!((asked(&engine).len(), again.len()), (1, 1), "{again:?}");
     engine.operations.outcome(&again[0], Outcome::done(Vec::new()), engine.now).unwrap();
     assert!(engine.operation(&id).done_at(Step::Cordon).is_some(), "what comes late still counts");
+}
+
+#[test]
+fn a_command_that_ran_when_the_coordinator_stopped_is_not_run_again_until_somebody_has_looked() {
+    let mut engine = engine(|policy| {
+        policy.executors.by = Executor::Command;
+        policy.executors.commands.insert(Step::Rebuild, vec!["ai-rebuild".to_owned()]);
+        policy.nodes.values_mut().for_each(|listed| listed.project = Some("lab".to_owned()));
+    });
+    let id = engine.request(&ask(Action::Rebuild, "alibuild01", "alice")).unwrap().id;
+    let steps = engine.operation(&id).plan.steps.clone();
+    let place = steps.iter().position(|step| *step == Step::Rebuild).unwrap();
+    for (place, step) in steps.into_iter().enumerate().take(place) {
+        engine.finish(&id, place, step);
+    }
+    engine.begin(&id, place, Step::Rebuild);
+    engine.operations.under_way.insert(number_of(&id).unwrap(), (place, 1));
+    assert!(engine.advance().is_empty());
+    assert_eq!(engine.operation(&id).steps[place].state, State::Begun, "it runs");
+
+    for _ in 0..2 {
+        engine.restart();
+        assert!(engine.advance().is_empty(), "it may have had its effect");
+        engine.now += SignedDuration::from_hours(1);
+        assert!(engine.advance().is_empty(), "and may have it still");
+        let state = &engine.operation(&id).steps[place].state;
+        assert!(
+            matches!(state, State::Unknown { question } if question.contains("`rebuild` ran")),
+            "{state:?}"
+        );
+        assert!(engine.operation(&id).permit.is_some());
+        assert!(engine.operations.waiting(&id).unwrap().needs_people);
+    }
+    let (fleet, now) = (&engine.fleet, engine.now);
+    engine.operations.confirm(&id, "bob", &Confirmation::NotRun, "looked in Nova", fleet, now).unwrap();
+    let operation = engine.operation(&id);
+    assert!(matches!(operation.steps[place].state, State::NotDone { .. }) && operation.permit.is_none());
 }
 
 #[test]
