@@ -147,12 +147,13 @@ pub struct Puppet {
     scratch: Scratch,
 }
 
+/// Two runs at once, by itself and by an order, do not stumble over each other.
 const PUPPET: &str = r#"#!/bin/sh
 cd "$(dirname "$0")/state" || exit 1
 printf -- '---\nversion:\n  puppet: 7.23.0\nresources:\n  failed: 0\n  total: 12\nevents:\n  failure: 0\ntime:\n  last_run: %s\n' \
-    "$(date +%s)" >summary.new
+    "$(date +%s)" >"summary.$$"
 printf 'status: unchanged\ncached_catalog_status: not_used\ntransaction_completed: true\n' >last_run_report.yaml
-mv summary.new last_run_summary.yaml
+mv "summary.$$" last_run_summary.yaml
 "#;
 
 impl Puppet {
