@@ -15,7 +15,7 @@ mod shipped;
 mod tls;
 
 pub use length::{InvalidLength, parse_length};
-pub use outside::OutsideSystem;
+pub use outside::{OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
 
@@ -51,6 +51,8 @@ pub struct Config {
     pub people: People,
     /// The Mesos masters we ask; empty where policy marks `mesos_master` as `none`.
     pub mesos: Mesos,
+    /// ZooKeeper's ensembles, where their members are asked.
+    pub zookeeper: ZooKeeper,
     /// Jenkins; `None` where nobody asks it.
     pub jenkins: Option<OutsideSystem>,
     /// How silent nodes are probed.
@@ -236,6 +238,7 @@ mod tests {
             ("[mesos]\nevery = \"1s\"\nevery = \"2s\"\n", vec!["c.toml:3: ", "`every`", "second time"]),
             ("host = \"a b\"\n", vec!["c.toml:1: ", "host", "write a host name"]),
             ("[jenkins]\n\nuser = \"millwright\"\n", vec!["c.toml:3: ", "user and secret_file go together"]),
+            ("[zookeeper.ensembles]\nmesos = { m1 = \"m1\" }\n", vec!["c.toml:2: ", "m1", "host and port"]),
             ("[jenkins]\nurl = \"jenkins\"\n", vec!["c.toml:2: ", "url", "https://"]),
             ("[notice]\nwebhook = \"chat\"\n", vec!["c.toml:2: ", "webhook", "https://"]),
             ("state_dir = \"here\"\n", vec!["c.toml:1: ", "state_dir", "absolute"]),

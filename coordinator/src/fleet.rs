@@ -36,7 +36,7 @@ pub use master::{
     CordonWay, ForeignNote, Held, Holding, MasterAgent, MasterAnswer, Offers, SeenAgent, TAKES_EFFECT,
 };
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
-pub use outside::{Computer, Jenkins, Observation, RunningBuild};
+pub use outside::{Computer, EnsembleSeen, Jenkins, MemberSaid, Observation, RunningBuild};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};

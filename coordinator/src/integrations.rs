@@ -6,6 +6,7 @@ pub mod mesos;
 pub mod peer;
 pub mod ssh;
 pub mod webhook;
+pub mod zookeeper;
 
 use crate::fleet::Observation;
 use futures_util::future::BoxFuture;

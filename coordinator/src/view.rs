@@ -10,8 +10,8 @@ mod verdict_change;
 
 pub use node::{
     Acknowledgement, AgentFacts, BootView, BuildView, CannotSee, ChecklistItem, ChecklistState,
-    ContainersView, Diagnosis, FindingView, IdentityView, MachineView, MasterListing, NodeDetail, TaskView,
-    TasksView, VolumeView,
+    ContainersView, Diagnosis, FindingView, IdentityView, MachineView, MasterListing, NodeDetail,
+    OutsideView, TaskView, TasksView, VolumeView,
 };
 pub use operation::{
     AcceptedView, AttestationView, AttestationsView, GrantView, HoldView, HoldsView, ObjectionView,
@@ -111,7 +111,7 @@ pub enum SourceWord {
     Unknown,
 }
 
-/// One required source.
+/// One source that is required or asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceView {
     /// Which.
@@ -124,6 +124,9 @@ pub struct SourceView {
     pub unknown_since: Option<Timestamp>,
     /// In words, with the error where there is one.
     pub sentence: String,
+    /// More of what it says, line by line.
+    #[serde(default)]
+    pub details: Vec<String>,
 }
 
 /// The policy in force.

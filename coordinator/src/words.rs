@@ -29,6 +29,26 @@ pub fn kill_cost(cost: u64, ran: Option<u64>) -> String {
     }
 }
 
+const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/// A size in binary units with three digits at most: "412 GiB", "1.4 GiB".
+pub fn size(bytes: u64) -> String {
+    let mut unit = 0;
+    let mut scaled = bytes;
+    let mut rest = 0;
+    while scaled >= 1024 && unit + 1 < UNITS.len() {
+        rest = scaled % 1024;
+        scaled /= 1024;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == 0 || scaled >= 10 {
+        format!("{scaled} {name}")
+    } else {
+        format!("{scaled}.{} {name}", rest * 10 / 1024)
+    }
+}
+
 /// "1 node", "2 nodes".
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -358,6 +358,16 @@ impl World {
     fn tell_of_fleet(&mut self, line: &Line) -> bool {
         let now = self.fleet.now;
         match line.words[0].as_str() {
+            "member" => {
+                let name = line.node();
+                let since =
+                    line.words.get(2).filter(|word| *word != "away").map(|_| self.fleet.ago(line.age(2)));
+                let members =
+                    self.fleet.snapshot.ensembles.iter_mut().flat_map(|ensemble| &mut ensemble.members);
+                let member = members.into_iter().find(|member| member.node == name).unwrap();
+                member.in_quorum_since = since;
+                member.story = if since.is_some() { "it follows" } else { "it does not answer" }.to_owned();
+            }
             "source" => {
                 let since = self.fleet.ago(line.age(3));
                 let state = SourceState { last_answer: Some(since), unknown_since: Some(since) };

@@ -9,7 +9,7 @@ use millwright_coordinator::{
     view::{Attention, ClassView, FleetView, NodeState, NodeSummary},
     words,
 };
-use millwright_decision::TaskClass;
+use millwright_decision::{Source, TaskClass};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, process::ExitCode};
@@ -47,6 +47,15 @@ fn print(output: &Output, fleet: &FleetView) -> Result<()> {
     }
     for node in &fleet.unlisted {
         print_node(output, node)?;
+    }
+    let outside =
+        fleet.sources.iter().filter(|source| !matches!(source.source, Source::Agent | Source::MesosMaster));
+    for (place, source) in outside.enumerate() {
+        let space = if place == 0 { "\n" } else { "" };
+        output.line(format!("{space}{}", clean(&source.sentence)))?;
+        for detail in &source.details {
+            output.line(output.tone(Tone::Quiet, &format!("  {}", clean(detail))))?;
+        }
     }
     if !fleet.not_configured.is_empty() {
         let sources: Vec<&str> = fleet.not_configured.iter().map(|source| source.as_str()).collect();

@@ -136,6 +136,10 @@ fn print(output: &Output, node: &NodeDetail) -> Result<()> {
     for build in node.living_tasks.builds.iter().filter(|build| build.task.is_none()) {
         output.line(clean(&format!("  build {} on {}, in no living task", build.name, build.computer)))?;
     }
+    for seen in &node.outside {
+        let word = output.tone(tone(seen.status.as_str()), seen.status.as_str());
+        output.line(format!("  {word} {}: {}", seen.source.title(), clean(&seen.sentence)))?;
+    }
     for line in not_seen(&node.cannot_see) {
         output.line(output.tone(Tone::Quiet, &format!("  {line}")))?;
     }

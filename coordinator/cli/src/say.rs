@@ -64,7 +64,7 @@ pub enum Say {
     Attest {
         /// The node, in any spelling.
         node: String,
-        /// The source, such as jenkins; the Mesos master's view cannot be vouched for.
+        /// The source, such as jenkins; the Mesos master's view and ZooKeeper's quorum cannot be vouched for.
         #[arg(value_parser = source)]
         source: Source,
         /// What you have seen; kept for ever.

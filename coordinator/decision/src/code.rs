@@ -84,6 +84,10 @@ codes! {
     NotCordoned = "not_cordoned",
     /// R3, R4: the other masters are not healthy enough.
     MasterQuorum = "master_quorum",
+    /// R3, R4: an ensemble would lose its majority.
+    EnsembleQuorum = "ensemble_quorum",
+    /// A member of an ensemble takes no part yet.
+    EnsembleSyncing = "ensemble_syncing",
     /// R24: a master is out, so nothing else goes.
     MasterOut = "master_out",
     /// Too many nodes of the class are out.

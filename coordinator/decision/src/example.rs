@@ -4,8 +4,8 @@ use crate::{
     Policy, Snapshot, Source,
     counts::FleetCounts,
     fleet::{
-        AgentView, AttachedVolume, Build, Containers, EmptySpan, GatingFinding, Image, JenkinsView, Listing,
-        MasterView, Node, NodeTask, SourceState, View,
+        AgentView, AttachedVolume, Build, Containers, EmptySpan, Ensemble, GatingFinding, Image, JenkinsView,
+        Listing, MasterView, Member, Node, NodeTask, SourceState, View,
     },
     policy::{Class, TaskMatch},
 };
@@ -38,6 +38,19 @@ impl ExampleFleet {
                 node.jenkins = Some(Box::new(JenkinsView { at: now, builds: Vec::new(), empty }));
             }
             snapshot.nodes.insert(name.clone(), Box::new(node));
+        }
+        let is_asked = |listed: &crate::policy::NodePolicy| {
+            policy.class_of(listed).is_some_and(|class| class.required.contains(&Source::ZooKeeper))
+        };
+        let members = policy.nodes.iter().filter(|(_, listed)| is_asked(listed)).map(|(name, _)| Member {
+            node: name.clone(),
+            in_quorum_since: Some(now - 20.hours()),
+            leads: false,
+            story: "it follows".to_owned(),
+        });
+        let members: Vec<Member> = members.collect();
+        if !members.is_empty() {
+            snapshot.ensembles.push(Ensemble { name: "mesos".to_owned(), at: now, members });
         }
         let required = policy.classes.values().flat_map(|class| class.required.iter().copied());
         for source in required.filter(|source| *source != Source::Agent) {

@@ -4,8 +4,10 @@
 //! `None` or `View::Unknown` and never means "nothing there".
 
 mod builds;
+mod ensembles;
 
 pub use builds::{Build, JenkinsView};
+pub use ensembles::{Ensemble, Member};
 
 use crate::{
     Action, Code, Source,
@@ -463,6 +465,8 @@ pub struct Snapshot {
     pub nodes: BTreeMap<NodeName, Box<Node>>,
     /// Sources other than agents.
     pub sources: BTreeMap<Source, SourceState>,
+    /// Ensembles, as their members tell.
+    pub ensembles: Vec<Ensemble>,
     /// Open operations.
     pub operations: PerNode<Operation>,
     /// Holds.
@@ -494,6 +498,7 @@ impl Snapshot {
             started_at,
             nodes: BTreeMap::new(),
             sources: BTreeMap::new(),
+            ensembles: Vec::new(),
             operations: PerNode::default(),
             holds: PerNode::default(),
             attestations: PerNode::default(),

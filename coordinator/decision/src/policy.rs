@@ -76,6 +76,8 @@ words! {
         Agent = "agent",
         /// The leading Mesos master.
         MesosMaster = "mesos_master",
+        /// The members of ZooKeeper's ensembles, each asked from outside.
+        ZooKeeper = "zookeeper",
         /// Jenkins.
         Jenkins = "jenkins",
         /// Marathon.
@@ -94,11 +96,18 @@ words! {
 }
 
 impl Source {
+    /// Whether a person may vouch for what it would say: not for what the Mesos master is about to launch, nor for a
+    /// quorum (DESIGN 3.2).
+    pub fn can_be_attested(self) -> bool {
+        !matches!(self, Self::MesosMaster | Self::ZooKeeper)
+    }
+
     /// What people call it, for sentences.
     pub fn title(self) -> &'static str {
         match self {
             Self::Agent => "the node's agent",
             Self::MesosMaster => "the Mesos master",
+            Self::ZooKeeper => "ZooKeeper",
             Self::Jenkins => "Jenkins",
             Self::Marathon => "Marathon",
             Self::Aurora => "Aurora",

@@ -7,6 +7,7 @@
 pub(crate) mod budget;
 pub(crate) mod calendar;
 pub(crate) mod create;
+pub(crate) mod ensembles;
 pub(crate) mod freshness;
 pub(crate) mod masters;
 pub(crate) mod notes;
@@ -46,6 +47,7 @@ const ALWAYS: &[NodeRule] = &[
     returning::puppet,
     returning::image_missing,
     returning::spec_mismatch,
+    ensembles::ensemble_syncing,
     create::zones,
     create::node_exists,
 ];
@@ -75,6 +77,7 @@ const FLEET: &[FleetRule] = &[
     start::leader_changed,
     silent::silent_repair_running,
     masters::master_quorum,
+    ensembles::ensemble_quorum,
     budget::budget_spent,
     budget::drain_budget,
     budget::other_zone_out,

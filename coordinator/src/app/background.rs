@@ -10,6 +10,7 @@ use crate::{
         peer::PeerError,
         ssh::Ssh,
         webhook::{TellPeople, Webhook, WebhookError},
+        zookeeper::ZooKeeperClient,
     },
     serve::tls::Identity,
     tasks::{
@@ -68,6 +69,11 @@ pub(super) fn start(
             driver.every(TURN, FollowMesosTask::new(LeaderEvents::new(&masters, PATIENCE), news.clone()));
         }
         driver.every(TURN, ObserveMesosTask::new(hub.clone(), masters, news, mesos.every));
+    }
+    let zookeeper = &app.config.zookeeper;
+    if !zookeeper.ensembles.is_empty() {
+        let client = ZooKeeperClient::new(zookeeper.ensembles.clone(), zookeeper.timeout);
+        driver.every(zookeeper.every, ObserveTask::new(hub.clone(), Arc::new(client)));
     }
     let mut jenkins: Option<Arc<dyn JenkinsAct>> = None;
     if let Some(system) = &app.config.jenkins {

@@ -12,6 +12,7 @@ use crate::{
     trusted, words,
 };
 use millwright_decision::{Class, Policy, Source};
+use millwright_protocol::NodeName;
 use nix::fcntl::{Flock, FlockArg};
 use std::{fs::File, io, path::Path};
 
@@ -74,6 +75,7 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
         match source {
             Source::Agent => {}
             Source::MesosMaster if !config.mesos.masters.is_empty() => {}
+            Source::ZooKeeper => wrong.extend(without_ensemble(config, policy)),
             Source::Jenkins if config.jenkins.is_some() => {}
             Source::MesosMaster => wrong.push(
                 "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
@@ -92,6 +94,26 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Nodes whose members the policy asks for, and that have none in any ensemble.
+fn without_ensemble(config: &Config, policy: &Policy) -> Vec<String> {
+    let is_asked = |class: &Class| {
+        policy.classes.get(class).is_some_and(|rules| rules.required.contains(&Source::ZooKeeper))
+    };
+    let has_member =
+        |name: &NodeName| config.zookeeper.ensembles.iter().any(|(_, members)| members.contains_key(name));
+    let asked = policy.nodes.iter().filter(|(_, listed)| is_asked(&listed.class));
+    asked
+        .filter(|(name, _)| !has_member(name))
+        .map(|(_, listed)| {
+            format!(
+                "the policy requires zookeeper of {}, and zookeeper.ensembles in coordinator.toml names no member there; \
+                 add it, or write `zookeeper = \"none\"` for its class in the policy",
+                listed.display
+            )
+        })
+        .collect()
 }
 
 /// Whether a coordinator runs on this state directory.

@@ -2,7 +2,7 @@
 
 use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
-    outside::OutsideFragment,
+    outside::{OutsideFragment, ZooKeeperFragment},
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };
@@ -27,6 +27,7 @@ pub(super) struct Fragment {
     tls: TlsFragment,
     people: PeopleFragment,
     mesos: MesosFragment,
+    zookeeper: ZooKeeperFragment,
     jenkins: OutsideFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
@@ -153,6 +154,7 @@ impl Fragment {
                 timeout: length(self.mesos.timeout, 5),
                 events: self.mesos.events.unwrap_or(true),
             },
+            zookeeper: self.zookeeper.checked()?,
             jenkins: self.jenkins.checked(15)?,
             probe: Probe {
                 domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
@@ -464,6 +466,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "tls.crl_every" | "tls.crl_grace" => r#""10s""#,
         "mesos.masters" => r#"["http://alimesos01.cern.ch:5050"]"#,
         "mesos.every" | "mesos.timeout" | "probe.timeout" => r#""10s""#,
+        "zookeeper.every" | "zookeeper.timeout" => r#""10s""#,
         "jenkins.url" => r#""https://alijenkins.cern.ch""#,
         "jenkins.user" => r#""millwright""#,
         "jenkins.secret_file" => r#""/etc/millwright/jenkins.secret""#,

@@ -2,8 +2,9 @@
 
 use super::fragment::{Length, Wrong, absolute, length, web_address};
 use crate::integrations::peer::Credentials;
+use millwright_protocol::NodeName;
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use toml::Spanned;
 
 /// One system.
@@ -54,5 +55,56 @@ impl OutsideFragment {
             every: length(self.every, every_secs),
             timeout: length(self.timeout, 10),
         }))
+    }
+}
+
+/// ZooKeeper's ensembles.
+#[derive(Debug, Clone)]
+pub struct ZooKeeper {
+    /// Each one's name and, by the node it runs on, where each member answers clients.
+    pub ensembles: Vec<(String, BTreeMap<NodeName, String>)>,
+    /// From the start of one look to the start of the next.
+    pub every: Duration,
+    /// After this a member says nothing.
+    pub timeout: Duration,
+}
+
+/// The section as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ZooKeeperFragment {
+    ensembles: BTreeMap<String, BTreeMap<NodeName, Spanned<String>>>,
+    every: Option<Length>,
+    timeout: Option<Length>,
+}
+
+impl ZooKeeperFragment {
+    pub fn checked(self) -> Result<ZooKeeper, Wrong> {
+        let mut ensembles = Vec::new();
+        for (name, members) in self.ensembles {
+            let mut places = BTreeMap::new();
+            for (node, address) in members {
+                places.insert(node, host_and_port(&address)?);
+            }
+            ensembles.push((name, places));
+        }
+        Ok(ZooKeeper { ensembles, every: length(self.every, 10), timeout: length(self.timeout, 5) })
+    }
+}
+
+fn host_and_port(given: &Spanned<String>) -> Result<String, Wrong> {
+    let text = given.get_ref();
+    let port = text
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    match port {
+        Some(_) => Ok(text.clone()),
+        None => Err(Wrong {
+            offset: given.span().start,
+            message: format!(
+                "{text:?} is not a host and port; write one such as \"alimesos01.cern.ch:2181\""
+            ),
+        }),
     }
 }

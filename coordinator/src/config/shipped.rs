@@ -60,6 +60,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "people.proxy",
         "people.roles",
         "mesos",
+        "zookeeper",
         "jenkins",
         "probe",
         "retention",

@@ -491,6 +491,7 @@ impl Story {
                 last_answer: Some(self.ago(SignedDuration::from_secs(3))),
                 unknown_since: None,
                 sentence: sentence.to_owned(),
+                details: Vec::new(),
             })
             .collect(),
             policy: PolicyView {

@@ -135,6 +135,7 @@ struct SourceLine {
     name: String,
     sentence: String,
     last_answer: Option<Moment>,
+    details: Vec<String>,
 }
 
 impl FleetPage {
@@ -375,5 +376,6 @@ fn source_line(source: &SourceView, now: Timestamp) -> SourceLine {
         name: source.source.as_str().replace('_', " "),
         sentence: source.sentence.clone(),
         last_answer: source.last_answer.map(|at| Moment::new(at, now)),
+        details: source.details.clone(),
     }
 }

@@ -43,6 +43,8 @@ pages! {
     "empty_not_proven",
     "not_cordoned",
     "master_quorum",
+    "ensemble_quorum",
+    "ensemble_syncing",
     "master_out",
     "budget_spent",
     "drain_budget",

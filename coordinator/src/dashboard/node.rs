@@ -16,7 +16,7 @@ use crate::{
     people::{Caller, Role},
     view::{
         ChecklistItem, ChecklistState, Diagnosis, FindingView, FleetView, HoldView, NodeDetail, NodeState,
-        OperationSummary, Transition, VerdictChange, VolumeView,
+        OperationSummary, OutsideView, Transition, VerdictChange, VolumeView,
     },
 };
 use askama::Template;
@@ -62,6 +62,7 @@ pub struct NodePage {
     troubles: Vec<FindingLine>,
     fine: Vec<FindingLine>,
     volumes: Vec<Volume>,
+    outside: Vec<OutsideLine>,
     tasks: Vec<tasks::Task>,
     tasks_count: Option<usize>,
     tasks_story: String,
@@ -114,6 +115,24 @@ struct Volume {
     is_measured: bool,
     gauge: Gauge,
     details: Vec<String>,
+}
+
+struct OutsideLine {
+    mark: Mark,
+    name: &'static str,
+    sentence: String,
+    at: Moment,
+}
+
+impl OutsideLine {
+    fn new(seen: &OutsideView, now: Timestamp) -> Self {
+        Self {
+            mark: seen.status.into(),
+            name: seen.source.title(),
+            sentence: seen.sentence.clone(),
+            at: Moment::new(seen.at, now),
+        }
+    }
 }
 
 struct Containers {
@@ -235,6 +254,7 @@ impl NodePage {
             troubles: lines(troubles),
             fine: lines(fine),
             volumes: node.volumes.iter().map(volume).collect(),
+            outside: node.outside.iter().map(|seen| OutsideLine::new(seen, now)).collect(),
             tasks: node.living_tasks.tasks.iter().map(|living| tasks::task(living, now)).collect(),
             tasks_count: tasks::count_told(node),
             tasks_story: tasks::story(node, now),

@@ -5,7 +5,7 @@ use millwright_decision::{Severity, TaskClass};
 use millwright_protocol::{Status, TaskState};
 
 use crate::view::{ChecklistState, NodeState, SourceWord};
-pub use crate::words::{count, kill_cost, length, seconds};
+pub use crate::words::{count, kill_cost, length, seconds, size};
 
 /// How something is to be read at a glance. A tone chooses symbol and colour; the word always stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,26 +182,6 @@ pub fn hours_to_full(hours: f64) -> String {
         short if short < 1.0 => "full within the hour".to_owned(),
         hours if hours < 48.0 => format!("full in {hours:.0} h"),
         long => format!("full in {:.0} d", long / 24.0),
-    }
-}
-
-const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-
-/// A size in binary units with three digits at most: "412 GiB", "1.4 GiB".
-pub fn size(bytes: u64) -> String {
-    let mut unit = 0;
-    let mut scaled = bytes;
-    let mut rest = 0;
-    while scaled >= 1024 && unit + 1 < UNITS.len() {
-        rest = scaled % 1024;
-        scaled /= 1024;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == 0 || scaled >= 10 {
-        format!("{scaled} {name}")
-    } else {
-        format!("{scaled}.{} {name}", rest * 10 / 1024)
     }
 }
 

@@ -4,8 +4,10 @@
 //! requires and that does not answer is unknown; one that is only asked is shown, and is never a reason.
 
 mod jenkins;
+mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
+pub use zookeeper::{EnsembleSeen, MemberSaid};
 
 use super::{Fleet, report::add};
 use crate::view::Transition;
@@ -22,6 +24,8 @@ const STALE: SignedDuration = SignedDuration::from_secs(60);
 pub enum Observation {
     /// What Jenkins runs where.
     Jenkins(Jenkins),
+    /// What the members of each ensemble say.
+    ZooKeeper(Vec<EnsembleSeen>),
 }
 
 impl Observation {
@@ -29,6 +33,7 @@ impl Observation {
     pub fn source(&self) -> Source {
         match self {
             Self::Jenkins(_) => Source::Jenkins,
+            Self::ZooKeeper(_) => Source::ZooKeeper,
         }
     }
 }
@@ -42,6 +47,8 @@ pub(super) struct Outside {
     errors: BTreeMap<Source, String>,
     /// Where the computers of Jenkins are.
     pub jenkins: jenkins::Computers,
+    /// Ensembles by name.
+    pub ensembles: BTreeMap<String, zookeeper::Kept>,
 }
 
 impl Outside {
@@ -88,6 +95,7 @@ impl Fleet {
         self.outside.errors.remove(&source);
         let sentence = match seen {
             Observation::Jenkins(seen) => self.take_jenkins(seen, at),
+            Observation::ZooKeeper(seen) => self.take_zookeeper(seen, at),
         };
         self.outside.sentences.insert(source, sentence);
         let boundary = add(at, STALE);

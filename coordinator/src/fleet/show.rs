@@ -4,6 +4,7 @@ mod attention;
 mod checklist;
 mod detail;
 mod diagnosis;
+mod outside;
 
 pub(super) use detail::node;
 
@@ -122,12 +123,12 @@ fn sources(fleet: &Fleet, now: Timestamp) -> Vec<SourceView> {
         .filter(|source| !missing.contains(source))
         .map(|source| match source {
             Source::Agent => agents(fleet, now),
-            source => outside(fleet, source),
+            source => heard(fleet, source, now),
         })
         .collect()
 }
 
-fn outside(fleet: &Fleet, source: Source) -> SourceView {
+fn heard(fleet: &Fleet, source: Source, now: Timestamp) -> SourceView {
     let state = fleet.snapshot.sources.get(&source);
     let last_answer = state.and_then(|state| state.last_answer);
     let unknown_since = state.map_or(Some(fleet.snapshot.started_at), |state| state.unknown_since);
@@ -152,7 +153,8 @@ fn outside(fleet: &Fleet, source: Source) -> SourceView {
         (Some(_), Some(_), error) => format!("{} does not answer{}", source.title(), colon(error)),
     };
     let state = if unknown_since.is_none() { SourceWord::Fresh } else { SourceWord::Unknown };
-    SourceView { source, state, last_answer, unknown_since, sentence }
+    let details = outside::details(fleet, source, now);
+    SourceView { source, state, last_answer, unknown_since, sentence, details }
 }
 
 fn colon(error: Option<&str>) -> String {
@@ -170,6 +172,7 @@ fn agents(fleet: &Fleet, now: Timestamp) -> SourceView {
         last_answer,
         unknown_since: (fresh == 0).then(|| last_answer.unwrap_or(fleet.snapshot.started_at)),
         sentence: format!("{fresh} of {listed} nodes report"),
+        details: Vec::new(),
     }
 }
 

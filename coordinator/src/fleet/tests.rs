@@ -10,3 +10,4 @@ mod offers;
 mod size;
 mod start;
 mod views;
+mod zookeeper;

@@ -321,7 +321,7 @@ impl Operations {
     /// A person vouches for one source about one node, for 15 min.
     ///
     /// # Errors
-    /// The Mesos master's view cannot be vouched for, or the journal does not take it.
+    /// The Mesos master's view and a quorum cannot be vouched for, or the journal does not take it.
     pub fn attest(
         &mut self,
         node: NodeName,
@@ -330,10 +330,12 @@ impl Operations {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), NotThat> {
-        if source == Source::MesosMaster {
-            return Err(NotThat::Senseless(
-                "nobody can vouch for the Mesos master's view: it alone knows what it has placed".into(),
-            ));
+        if !source.can_be_attested() {
+            let why = match source {
+                Source::MesosMaster => "the Mesos master's view: it alone knows what it has placed",
+                _ => "a quorum: only its members know whether they agree",
+            };
+            return Err(NotThat::Senseless(format!("nobody can vouch for {why}")));
         }
         let word = Word::Attested { node, source, by: by.to_owned(), reason: reason.to_owned() };
         Ok(self.say(&word, super::whole(now)).map_err(NotRecorded::from)?)

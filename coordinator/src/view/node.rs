@@ -54,6 +54,9 @@ pub struct NodeDetail {
     pub mesos_master: Option<MesosMasterFacts>,
     /// Its ZooKeeper member (masters only).
     pub zookeeper: Option<ZooKeeperFacts>,
+    /// What outside systems say of it.
+    #[serde(default)]
+    pub outside: Vec<OutsideView>,
     /// What the coordinator cannot see of this node, and why.
     pub cannot_see: Vec<CannotSee>,
     /// Changes, newest first. The fleet keeps none: filled from the store by whoever asks.
@@ -316,6 +319,19 @@ pub struct MachineView {
     pub facts: SystemFacts,
     /// The offset of the node's clock from the coordinator's when it last reported, in seconds; ahead is positive.
     pub clock_offset_seconds: i64,
+}
+
+/// What an outside system says of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideView {
+    /// Who says so.
+    pub source: Source,
+    /// How good that is.
+    pub status: Status,
+    /// In words.
+    pub sentence: String,
+    /// When it was asked.
+    pub at: Timestamp,
 }
 
 /// Something that the coordinator cannot see.

@@ -85,6 +85,12 @@ impl ZooKeeperEnsemble {
         Ok(())
     }
 
+    /// Takes everything a stopped member has written, as a new disk would.
+    pub fn wipe(&mut self, number: usize) -> Result<()> {
+        let data = self.scratch.join(&format!("member-{number}/version-2"));
+        std::fs::remove_dir_all(&data).with_context(|| format!("wipe {}", data.display()))
+    }
+
     /// Starts a stopped member again and waits until it serves.
     pub fn start_again(&mut self, number: usize) -> Result<()> {
         let place = self.place(number)?;

@@ -58,8 +58,7 @@ pub(crate) fn source_unknown(case: &Case<'_>, subject: &Subject<'_>, reasons: &m
             Some(state) => state.unknown_since,
         };
         let Some(since) = since else { continue };
-        // The Mesos master's view cannot be vouched for: it alone knows what it is about to launch (DESIGN 3.2).
-        if source != Source::MesosMaster && attested(case, subject, source) {
+        if source.can_be_attested() && attested(case, subject, source) {
             continue;
         }
         let severity = case.patience(since);
@@ -72,6 +71,8 @@ pub(crate) fn source_unknown(case: &Case<'_>, subject: &Subject<'_>, reasons: &m
         };
         let clears = if source == Source::MesosMaster {
             "an answer from the leading Mesos master; this view cannot be attested".to_owned()
+        } else if !source.can_be_attested() {
+            format!("an answer from {}; this view cannot be attested", source.title())
         } else {
             unblocked(severity, &format!("an answer from {}", source.title()))
         };

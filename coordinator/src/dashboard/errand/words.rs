@@ -93,8 +93,7 @@ pub(super) async fn attest_form<D: PageData>(
         let word = source.as_str().to_owned();
         (word.clone(), word.clone(), word == typed.one("source"))
     };
-    // What Mesos has placed on a node only its master knows.
-    let sources = Source::ALL.iter().filter(|source| **source != Source::MesosMaster);
+    let sources = Source::ALL.iter().filter(|source| source.can_be_attested());
     let mut form = FormPage {
         title: format!("Vouch for a source about {spelled}"),
         trail: (format!("/nodes/{name}"), spelled),

@@ -88,6 +88,7 @@ pub(super) fn detail(summary: &NodeSummary, seen: Option<&Node>, now: Timestamp)
             uptime_seconds: Some(1_700_000),
             age_seconds: 3,
         }),
+        outside: Vec::new(),
         zookeeper: is_master.then(|| ZooKeeperFacts {
             mode: Some("follower".to_owned()),
             version: "3.4.5".to_owned(),

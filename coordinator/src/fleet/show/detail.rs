@@ -5,7 +5,7 @@ use super::super::{
     record::{Record, used_percent},
     report::{by_our_clock, takes_tasks},
 };
-use super::{checklist, diagnosis, finding_name, not_configured, summary};
+use super::{checklist, diagnosis, finding_name, not_configured, outside, summary};
 use crate::view::{
     AgentFacts, BootView, BuildView, CannotSee, ContainersView, FindingView, IdentityView, MachineView,
     MasterListing, NodeDetail, TaskView, TasksView, VolumeView,
@@ -89,6 +89,7 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
         }),
         mesos_master: facts.mesos_master,
         zookeeper: facts.zookeeper,
+        outside: outside::of_node(fleet, name, now),
         cannot_see,
         history: Vec::new(),
         verdict_history: Vec::new(),
