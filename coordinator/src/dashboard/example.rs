@@ -483,6 +483,8 @@ impl Story {
             sources: [
                 (Source::Agent, "50 of 50 nodes report"),
                 (Source::MesosMaster, "alimesos01 leads, Mesos 1.4.3"),
+                (Source::ZooKeeper, "ensemble mesos: 3 of 3 take part, alimesos02 leads"),
+                (Source::Jenkins, "Jenkins 2.176.2 answers and runs 31 builds; 4 wait"),
             ]
             .into_iter()
             .map(|(source, sentence)| SourceView {
@@ -491,7 +493,7 @@ impl Story {
                 last_answer: Some(self.ago(SignedDuration::from_secs(3))),
                 unknown_since: None,
                 sentence: sentence.to_owned(),
-                details: Vec::new(),
+                details: details(source),
             })
             .collect(),
             policy: PolicyView {
@@ -500,7 +502,7 @@ impl Story {
                 unreadable_since: self.fleet.policy.unreadable.as_ref().and_then(|policy| policy.since),
                 listed: 55,
             },
-            not_configured: vec![Source::Jenkins, Source::Marathon, Source::Aurora, Source::OpenStack],
+            not_configured: vec![Source::Marathon, Source::Aurora, Source::OpenStack],
             outside_blamed: Vec::new(),
             leader_changed_at: snapshot.leader_changed_at,
             own_troubles: Vec::new(),
@@ -532,4 +534,13 @@ impl Story {
         }
         example
     }
+}
+
+fn details(source: Source) -> Vec<String> {
+    if source != Source::ZooKeeper {
+        return Vec::new();
+    }
+    ["alimesos01: it follows", "alimesos02: it leads", "alimesos03: it follows"]
+        .map(|member| format!("mesos, {member}, for 12 d, version 3.4.13, 0 ms a request, 1.2 MiB"))
+        .to_vec()
 }

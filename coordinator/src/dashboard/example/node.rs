@@ -2,7 +2,10 @@
 
 use crate::view::*;
 use jiff::{SignedDuration, Timestamp};
-use millwright_decision::{Class, Source, fleet::Node};
+use millwright_decision::{
+    Class, Source,
+    fleet::{Node, NodeTask},
+};
 use millwright_protocol::{
     Container, ContainerRole, Evidence, ImageFact, MesosMasterFacts, PullProgress, PullState, PuppetFacts,
     Resources, Status, SystemFacts, TaskState, VolumeFact, ZooKeeperFacts,
@@ -88,7 +91,15 @@ pub(super) fn detail(summary: &NodeSummary, seen: Option<&Node>, now: Timestamp)
             uptime_seconds: Some(1_700_000),
             age_seconds: 3,
         }),
-        outside: Vec::new(),
+        outside: is_master
+            .then(|| OutsideView {
+                source: Source::ZooKeeper,
+                status: Status::Ok,
+                sentence: "its member of mesos: it follows, for 12 d, version 3.4.13".to_owned(),
+                at: now,
+            })
+            .into_iter()
+            .collect(),
         zookeeper: is_master.then(|| ZooKeeperFacts {
             mode: Some("follower".to_owned()),
             version: "3.4.5".to_owned(),
@@ -319,16 +330,33 @@ fn containers(now: Timestamp, is_master: bool) -> ContainersView {
     ContainersView { containers, version: "18.09.1".to_owned(), storage_driver: "overlay2".to_owned() }
 }
 
+/// What Jenkins is at work on in a task.
+fn builds(task: &NodeTask) -> Option<&'static str> {
+    task.id.starts_with("mesos-jenkins-").then_some("daily-tags #1432")
+}
+
 fn tasks(seen: Option<&Node>, now: Timestamp) -> TasksView {
     let listed = seen.and_then(|node| node.master.as_ref()).map_or(&[][..], |view| &view.tasks);
+    let end = now.checked_add(SignedDuration::from_mins(95)).ok();
     TasksView {
         agent_known: seen.and_then(|node| node.agent.as_ref()).map(|_| true),
         master_known: seen.and_then(|node| node.master.as_ref()).map(|_| true),
         disagree_since: None,
         agent_empty_since: seen.and_then(|node| node.agent_empty).map(|span| span.first),
-        jenkins_known: None,
+        jenkins_known: seen.map(|_| true),
         jenkins_empty_since: None,
-        builds: Vec::new(),
+        builds: listed
+            .iter()
+            .filter_map(|task| {
+                Some(BuildView {
+                    name: builds(task)?.to_owned(),
+                    computer: task.id.clone(),
+                    task: Some(task.id.clone()),
+                    started_at: task.started_at,
+                    expected_end: end,
+                })
+            })
+            .collect(),
         master_empty_since: seen.and_then(|node| node.master_empty).map(|span| span.first),
         tasks: listed
             .iter()
@@ -346,8 +374,8 @@ fn tasks(seen: Option<&Node>, now: Timestamp) -> TasksView {
                     started_at: task.started_at,
                     runtime_seconds: ran,
                     kill_cost_seconds: ran.map(|ran| ran + task.warm_up_seconds),
-                    expected_end: None,
-                    build: None,
+                    expected_end: builds(task).and_then(|_| end),
+                    build: builds(task).map(str::to_owned),
                     named_by: vec![Source::Agent, Source::MesosMaster],
                 }
             })
