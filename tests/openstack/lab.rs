@@ -36,7 +36,8 @@ pub struct Server {
 impl Lab {
     /// The one that is up.
     pub fn find() -> Result<Self> {
-        let folder = std::env::var_os("OPENSTACK_LAB").context("set OPENSTACK_LAB, or say `make test-openstack`")?;
+        let folder =
+            std::env::var_os("OPENSTACK_LAB").context("set OPENSTACK_LAB, or say `make test-openstack`")?;
         let folder = PathBuf::from(folder);
         ensure!(folder.join("clouds.yaml").exists(), "{} has no running lab", folder.display());
         Ok(Self { folder })
@@ -123,7 +124,16 @@ impl Lab {
     /// Makes a second server of that name, and returns its id.
     pub fn twin(&self, name: &str) -> Result<String> {
         let made = self.ask(&[
-            "server", "create", "--image", "ALMA9 - x86_64", "--flavor", "m2.small", "--nic", "none", "--wait", name,
+            "server",
+            "create",
+            "--image",
+            "ALMA9 - x86_64",
+            "--flavor",
+            "m2.small",
+            "--nic",
+            "none",
+            "--wait",
+            name,
         ])?;
         Ok(made["id"].as_str().context("find the twin's id")?.to_owned())
     }
@@ -140,10 +150,8 @@ impl Lab {
 
     fn signal(&self, service: &str, signal: Signal) -> Result<()> {
         let file = self.folder.join(format!("run/{service}.pid"));
-        let pid: i32 = fs::read_to_string(&file)
-            .with_context(|| format!("read {}", file.display()))?
-            .trim()
-            .parse()?;
+        let pid: i32 =
+            fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?.trim().parse()?;
         kill(Pid::from_raw(pid), signal).with_context(|| format!("send {signal} to {service}"))
     }
 

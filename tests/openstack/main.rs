@@ -28,7 +28,9 @@ use anyhow::{Context, Result, ensure};
 use lab::{Lab, PROJECT};
 use puppet::Puppet;
 use serde_json::{Value, json};
-use system::harness::{Node, Scratch, Setup, Site, acting_policy, free_port, step_of, wait_for};
+use system::harness::{
+    DockerDaemon, Node, Scratch, Setup, Site, acting_policy, free_port, step_of, wait_for,
+};
 
 /// The longest wait there is: five minutes of silence, and what comes before.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -40,24 +42,17 @@ fn main() -> ExitCode {
     let stories: [(&str, fn(&Tell) -> Result<()>); 3] =
         [("rebuild", rebuild), ("reset", reset), ("delete", delete)];
     let wanted = std::env::args().nth(1);
-    let failed: Vec<&str> = std::thread::scope(|scope| {
+    let failures = std::thread::scope(|scope| {
         let chosen = stories.iter().filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| wanted == name));
+        let tell = |story: &'static str| move |error| eprintln!("test-openstack: {story}: {error:#}");
         let running: Vec<_> = chosen
-            .map(|(name, story)| (*name, scope.spawn(move || story(&Tell { story: name, began }))))
-            .collect();
-        running
-            .into_iter()
-            .filter_map(|(name, story)| match story.join() {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => {
-                    eprintln!("test-openstack: {name}: {error:#}");
-                    Some(name)
-                }
-                Err(_) => Some(name),
+            .map(|(name, story)| {
+                scope.spawn(move || story(&Tell { story: name, began }).map_err(tell(name)).is_ok())
             })
-            .collect()
+            .collect();
+        running.into_iter().map(|story| story.join().unwrap_or(false)).filter(|is_good| !is_good).count()
     });
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Tells what happens, and when.
@@ -73,7 +68,12 @@ impl Tell {
 }
 
 /// A coordinator of its own for a node, with the credentials of the cloud.
-fn site(node: &str, lab: &Lab, secrets: &Scratch, furnish: impl Fn(Node) -> Node + Send + 'static) -> Result<Site> {
+fn site(
+    node: &str,
+    lab: &Lab,
+    secrets: &Scratch,
+    furnish: impl Fn(Node) -> Node + Send + 'static,
+) -> Result<Site> {
     let setup = Setup::new(&policy(node, ""))?
         // Nothing listens there, so that ssh is refused.
         .with(&format!("[probe]\nport = {}", free_port()?))
@@ -122,10 +122,13 @@ fn done(site: &Site, id: &str, step: &str) -> Result<Value> {
 
 fn rebuild(tell: &Tell) -> Result<()> {
     let (lab, secrets, puppet) = (Lab::find()?, Scratch::new("secrets")?, Puppet::new()?);
-    let node = "alibuild10";
+    let (node, docker) = ("alibuild10", DockerDaemon::start()?);
+    let socket = docker.socket().to_owned();
     let (program, folder) = (puppet.program(), puppet.folder());
     let mut site = site(node, &lab, &secrets, move |node| {
         node.text("paths.root", "/")
+            .with("docker")
+            .text("checks.docker.socket", socket.display())
             .with("puppet")
             .set("checks.puppet.folders", format!("[{folder:?}]"))
             .set("orders.puppet_command", format!("[{program:?}]"))
@@ -204,12 +207,17 @@ fn reset(tell: &Tell) -> Result<()> {
 
 fn delete(tell: &Tell) -> Result<()> {
     let (lab, secrets) = (Lab::find()?, Scratch::new("secrets")?);
-    let node = "alibuild03";
-    let mut site = site(node, &lab, &secrets, |node| node)?;
+    let (node, docker) = ("alibuild03", DockerDaemon::start()?);
+    let socket = docker.socket().to_owned();
+    let mut site = site(node, &lab, &secrets, move |node| {
+        node.with("docker").text("checks.docker.socket", socket.display())
+    })?;
     let server = lab.server(node)?.id;
     let volume = lab.volume("alibuild03-data")?.context("find its volume")?;
     let entry = |protections: &str| {
-        format!("[[volumes]]\nname = \"data\"\nnode = {node:?}\ncinder = {volume:?}\nprotections = [{protections}]\n")
+        format!(
+            "[[volumes]]\nname = \"data\"\nnode = {node:?}\ncinder = {volume:?}\nprotections = [{protections}]\n"
+        )
     };
     let say_done = |site: &Site, id: &str, step: &str| {
         let what = format!("{step} to be for people");

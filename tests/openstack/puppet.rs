@@ -44,7 +44,8 @@ impl Puppet {
 
     /// It runs by itself.
     pub fn run(&self) -> Result<()> {
-        let status = Command::new("/bin/sh").arg(self.program()).status().context("run the stand-in of Puppet")?;
+        let status =
+            Command::new("/bin/sh").arg(self.program()).status().context("run the stand-in of Puppet")?;
         ensure!(status.success(), "the stand-in of Puppet ended with {status}");
         Ok(())
     }

@@ -96,7 +96,13 @@ pub(super) fn start(
         people = Some(webhook.clone());
         driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
     }
-    let world = RealWorld { app: Arc::downgrade(app), mesos: act.clone(), jenkins, people, cloud: cloud(app).map_err(OutsideError::OpenStack)? };
+    let world = RealWorld {
+        app: Arc::downgrade(app),
+        mesos: act.clone(),
+        jenkins,
+        people,
+        cloud: cloud(app).map_err(OutsideError::OpenStack)?,
+    };
     operations::run(app, Arc::new(world), act);
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())

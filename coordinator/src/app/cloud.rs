@@ -175,7 +175,9 @@ impl Errand {
 
     async fn create(&self) -> Result<Vec<Evidence>, Halt> {
         self.allowed(None)?;
-        let Some(like) = self.cloud.create.clone() else { return Err(unreachable_outcome("openstack.create")) };
+        let Some(like) = self.cloud.create.clone() else {
+            return Err(unreachable_outcome("openstack.create"));
+        };
         let policy = self.app.policy();
         let listed = policy.nodes.get(&self.operation.wish.node);
         let size = listed.and_then(|listed| policy.class_of(listed)).and_then(|class| class.volume_bytes);
@@ -196,7 +198,8 @@ impl Errand {
     /// The server's volumes as facts, if every one of them may meet the fate that was decided on.
     async fn volumes(&self) -> Result<Vec<Evidence>, Halt> {
         let (server, volumes) = self.cloud.act.find(&self.target).await.map_err(not_finished)?;
-        if let Some(objection) = volume_objection(&self.app.policy(), &self.operation.wish, &server, &volumes) {
+        if let Some(objection) = volume_objection(&self.app.policy(), &self.operation.wish, &server, &volumes)
+        {
             return Err(objection);
         }
         let mut evidence = vec![Evidence::new("volumes", volumes.len(), "cinder")];
@@ -244,12 +247,15 @@ enum Fate {
 impl Fate {
     fn refusal(&self, id: &str, name: &str, node: &str) -> Outcome {
         match self {
-            Self::Protected => {
-                refused("volume_protected", format!("the volume {name} ({id}) of {node} must never be deleted"))
-            }
+            Self::Protected => refused(
+                "volume_protected",
+                format!("the volume {name} ({id}) of {node} must never be deleted"),
+            ),
             _ => refused(
                 "volume_unknown",
-                format!("policy.toml has no entry for the volume {name} ({id}) of {node}; add one by its Cinder id"),
+                format!(
+                    "policy.toml has no entry for the volume {name} ({id}) of {node}; add one by its Cinder id"
+                ),
             ),
         }
     }
@@ -292,7 +298,10 @@ fn volume_objection(policy: &Policy, wish: &Wish, server: &Server, volumes: &[Vo
         if volume.attached_to.iter().any(|other| *other != server.id) && is_meant_to_go {
             return Some(refused(
                 "volume_in_use",
-                format!("the volume {} ({}) is also on another server than {}", volume.name, volume.id, wish.spelled),
+                format!(
+                    "the volume {} ({}) is also on another server than {}",
+                    volume.name, volume.id, wish.spelled
+                ),
             ));
         }
     }

@@ -1,6 +1,11 @@
 //! Carries effects out in the real world: Mesos, colleagues, commands.
 
-use super::{App, cloud::{self, Cloud}, operations::unreachable_outcome, whitelist};
+use super::{
+    App,
+    cloud::{self, Cloud},
+    operations::unreachable_outcome,
+    whitelist,
+};
 use crate::{
     fleet::CordonWay,
     integrations::{

@@ -4,7 +4,7 @@ use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
     outside::{OutsideFragment, ZooKeeperFragment},
     openstack::{self, OpenStackFragment},
-    outside::OutsideFragment,
+
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };

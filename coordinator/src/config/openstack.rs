@@ -277,7 +277,10 @@ mod tests {
             (COMPLETE.replace("[\"ALICE CI\"]", "[\"a\", \"b\"]"), vec!["one project", "several"]),
             (COMPLETE.replace("/etc/millwright/secret", "secret"), vec!["c.toml:5: ", "absolute"]),
             (COMPLETE.replace("secret_file", "user"), vec!["comes as two"]),
-            (format!("{COMPLETE}[openstack.delete]\nuser = \"x\"\n"), vec!["c.toml:7: ", "lacks `secret_file`"]),
+            (
+                format!("{COMPLETE}[openstack.delete]\nuser = \"x\"\n"),
+                vec!["c.toml:7: ", "lacks `secret_file`"],
+            ),
             (format!("{COMPLETE}[openstack.create]\nflavor = \"x\"\n"), vec!["c.toml:7: ", "both"]),
             (format!("{COMPLETE}password = \"x\"\n"), vec!["c.toml:6: ", "password", "known keys"]),
         ] {

@@ -96,7 +96,8 @@ fn in_words(
 ) -> Result<Vec<String>, NoCommand> {
     let project = project.filter(|project| !project.is_empty());
     let project = project.ok_or_else(|| NoCommand::Unknown { step, name: "project".to_owned() })?;
-    let mut words = vec!["OpenStack".to_owned(), step.to_string(), wish.spelled.clone(), format!("project={project}")];
+    let mut words =
+        vec!["OpenStack".to_owned(), step.to_string(), wish.spelled.clone(), format!("project={project}")];
     let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
     words.extend(server.filter(|_| step != Step::Create).map(|server| format!("server={server}")));
     if matches!(step, Step::Rebuild | Step::Create) {
@@ -165,7 +166,10 @@ mod tests {
         assert_eq!(words, ["OpenStack", "rebuild", "alibuild10", "project=ALICE CI", "image={zone} x"]);
         let refusal = executors.command(Step::HardReboot, &wish, None, None).unwrap_err();
         assert!(refusal.to_string().contains("{project}"), "{refusal}");
-        assert!(executors.command(Step::MaskAlarms, &wish, Some("ALICE CI"), None).is_err(), "no such thing there");
+        assert!(
+            executors.command(Step::MaskAlarms, &wish, Some("ALICE CI"), None).is_err(),
+            "no such thing there"
+        );
         for executor in Executor::ALL {
             let word = serde_json::to_string(&executor).unwrap();
             assert_eq!(word, format!("{:?}", executor.as_str()));

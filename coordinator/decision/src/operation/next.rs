@@ -412,7 +412,9 @@ fn passes_by_itself(refusal: Option<&str>) -> bool {
 /// Whether a refusal of the cloud's is about something that only people can mend.
 fn is_for_people(refusal: Option<&str>) -> bool {
     let of_the_cloud = |word: &str| {
-        word.starts_with("server_") || word.starts_with("volume_") || matches!(word, "forbidden" | "node_protected")
+        word.starts_with("server_")
+            || word.starts_with("volume_")
+            || matches!(word, "forbidden" | "node_protected")
     };
     refusal.is_some_and(of_the_cloud) && !passes_by_itself(refusal)
 }

@@ -204,7 +204,10 @@ fn what_the_cloud_was_asked_for_is_looked_at_later_and_never_asked_twice() {
     assert_eq!(ask(&operation, 3, false), look, "a restart looks, and asks for nothing");
 
     operation.apply(&finished(&operation, Outcome::unknown("what does it say?")), at(10)).unwrap();
-    assert!(matches!(ask(&operation, 11, false), Next::Write(Event::Asked { .. })), "people hear the question");
+    assert!(
+        matches!(ask(&operation, 11, false), Next::Write(Event::Asked { .. })),
+        "people hear the question"
+    );
     assert!(!matches!(ask(&operation, 309, false), Next::Again(_)));
     assert_eq!(ask(&operation, 310, false), look);
     assert!(!matches!(ask(&operation, 310, true), Next::Again(_)), "one look at a time");

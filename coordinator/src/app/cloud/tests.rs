@@ -90,7 +90,10 @@ fn a_protected_volume_on_an_unprotected_node_keeps_its_server() {
     };
     let kept = [Protection::NeverDeleteVolume];
     assert_eq!(objection(&with_volume("V1", "x", &kept), Volumes::Delete, false), "volume_protected");
-    assert_eq!(objection(&with_volume("v9", "alibuild01_vol_001", &kept), Volumes::Delete, false), "volume_protected");
+    assert_eq!(
+        objection(&with_volume("v9", "alibuild01_vol_001", &kept), Volumes::Delete, false),
+        "volume_protected"
+    );
     assert_eq!(objection(&with_volume("v9", "y", &[]), Volumes::Delete, false), "volume_unknown");
     let mut twice = with_volume("v1", "x", &[]);
     assert_eq!(objection(&twice, Volumes::Delete, false), "none");
@@ -102,9 +105,8 @@ fn a_protected_volume_on_an_unprotected_node_keeps_its_server() {
 #[test]
 fn a_volume_that_nova_would_take_along_or_that_another_server_has_is_no_small_matter() {
     let policy = with_volume("v1", "x", &[]);
-    let objection = |fate, goes, on: &[&str]| {
-        word(volume_objection(&policy, &wish(fate), &server(goes), &[volume(on)]))
-    };
+    let objection =
+        |fate, goes, on: &[&str]| word(volume_objection(&policy, &wish(fate), &server(goes), &[volume(on)]));
     assert_eq!(objection(Volumes::Keep, true, &["s1"]), "volume_kept");
     assert_eq!(objection(Volumes::Delete, true, &["s1"]), "none");
     assert_eq!(objection(Volumes::Delete, false, &["s1", "s2"]), "volume_in_use");
@@ -116,11 +118,13 @@ fn only_volumes_that_were_written_down_while_the_server_had_them_go_with_it() {
     let requested = Event::Requested { wish: wish(Volumes::Delete), plan, digest: "d".into() };
     let mut operation = Operation::begin("op-1", &requested, at(0)).unwrap();
     assert_eq!(recorded_volumes(&operation), None);
-    while let Some((step, record)) = operation.current_step().filter(|(step, _)| *step != Step::DeleteVolumes) {
+    while let Some((step, record)) = operation.current_step().filter(|(step, _)| *step != Step::DeleteVolumes)
+    {
         let (place, attempt) = (operation.at, record.attempt);
         let mut evidence = Vec::new();
         if step == Step::Quarantine {
-            evidence = vec![Evidence::new("volumes", 1, "cinder"), Evidence::new("volume", "v1 a b", "cinder")];
+            evidence =
+                vec![Evidence::new("volumes", 1, "cinder"), Evidence::new("volume", "v1 a b", "cinder")];
         }
         let permit = Permit {
             fence: Fence { generation: 1, epoch: 1 },
@@ -132,7 +136,8 @@ fn only_volumes_that_were_written_down_while_the_server_had_them_go_with_it() {
         };
         let permit = step.is_irreversible().then_some(permit);
         let attempt = attempt + 1;
-        let began = Event::Began { step: place, attempt, machine: None, permit, command: Vec::new(), by: None };
+        let began =
+            Event::Began { step: place, attempt, machine: None, permit, command: Vec::new(), by: None };
         operation.apply(&began, at(1)).unwrap();
         let outcome = Outcome::done(evidence);
         operation.apply(&Event::Finished { step: place, attempt, outcome, by: None }, at(2)).unwrap();

@@ -291,7 +291,10 @@ impl OpenStackAct for OpenStackOperator {
                     None => {
                         return Err(Outcome::refused(
                             Refusal::ServerDoubtful,
-                            format!("Nova says that {} has the volume {id}, and Cinder has none such", target.name),
+                            format!(
+                                "Nova says that {} has the volume {id}, and Cinder has none such",
+                                target.name
+                            ),
                         ));
                     }
                 }
@@ -451,10 +454,7 @@ fn objection(server: &Server, act: &Act) -> Option<Outcome> {
 ///
 /// # Errors
 /// There is none, or it is not certain which, or the cloud does not say.
-pub(super) async fn one(
-    sessions: &Sessions,
-    target: &Target,
-) -> Result<(Arc<Session>, Server), Outcome> {
+pub(super) async fn one(sessions: &Sessions, target: &Target) -> Result<(Arc<Session>, Server), Outcome> {
     let (session, sought) = seek(sessions, target).await?;
     match sought {
         Sought::One(server) => Ok((session, *server)),
@@ -532,7 +532,9 @@ pub(super) fn refused(why: &CloudError, attempt: &str, target: &Target) -> Outco
         Some(StatusCode::CONFLICT) => Refusal::ServerBusy,
         Some(StatusCode::FORBIDDEN) => Refusal::Forbidden,
         Some(StatusCode::NOT_FOUND) => Refusal::ServerAbsent,
-        Some(StatusCode::BAD_REQUEST) => return Outcome::not_done(format!("{attempt} {}: {why}", target.name)),
+        Some(StatusCode::BAD_REQUEST) => {
+            return Outcome::not_done(format!("{attempt} {}: {why}", target.name));
+        }
         _ => Refusal::CloudSilent,
     };
     Outcome::refused(refusal, format!("{attempt} {}: {why}", target.name))

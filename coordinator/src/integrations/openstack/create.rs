@@ -57,12 +57,7 @@ impl OpenStackOperator {
         }
     }
 
-    async fn made(
-        &self,
-        order: &Order,
-        intent: &Intent,
-        target: &Target,
-    ) -> Result<Vec<Evidence>, Outcome> {
+    async fn made(&self, order: &Order, intent: &Intent, target: &Target) -> Result<Vec<Evidence>, Outcome> {
         let no = |why: CloudError| refused(&why, "make", target);
         let session = self.sessions.of(&order.project).map_err(no)?;
         let same_name = named(&self.sessions, &order.name).await.map_err(no)?;
@@ -154,8 +149,12 @@ impl OpenStackOperator {
                 order.name, order.project
             )));
         };
-        let flavors: FlavorsAnswer =
-            session.ask(Service::Nova, Call::get("flavors")).await.map_err(no)?.json().map_err(|why| no(why.into()))?;
+        let flavors: FlavorsAnswer = session
+            .ask(Service::Nova, Call::get("flavors"))
+            .await
+            .map_err(no)?
+            .json()
+            .map_err(|why| no(why.into()))?;
         let flavor = flavors.flavors.into_iter().find(|flavor| flavor.name == order.like.flavor);
         let Some(flavor) = flavor else {
             return Err(Outcome::not_done(format!(
@@ -278,7 +277,8 @@ async fn attach(
         let call = Call::post(path).json(json!({ "volumeAttachment": { "volumeId": volume } }));
         session.ask(Service::Nova, call).await.map_err(|why| sent(&why, target))?;
     }
-    let is_there = |seen: &SeenVolume| seen.status == "in-use" && seen.attached_to.iter().any(|id| id == server);
+    let is_there =
+        |seen: &SeenVolume| seen.status == "in-use" && seen.attached_to.iter().any(|id| id == server);
     volume_until(session, target, volume, intent, is_there).await
 }
 

@@ -118,8 +118,7 @@ impl OpenStackRemover {
                 Some(before) if Instant::now() >= before => return expired("delete", &target),
                 Some(_) => {}
             }
-            let sent =
-                session.ask(Service::Cinder, Call::delete(format!("volumes/{}", segment(id)))).await;
+            let sent = session.ask(Service::Cinder, Call::delete(format!("volumes/{}", segment(id)))).await;
             if let Err(why) = sent
                 && why.had_no_effect()
                 && !why.is_not_found()
@@ -176,7 +175,8 @@ async fn see_it_go(asked: &Asked<'_>, intent: &Intent) -> Outcome {
             Err(why) => format!("it cannot be asked: {why}"),
         };
         if Instant::now() >= until {
-            return asked.unknown(&format!("Nova took it, and after {} s {standing}", intent.patience.as_secs()));
+            return asked
+                .unknown(&format!("Nova took it, and after {} s {standing}", intent.patience.as_secs()));
         }
         pace.rest().await;
     }

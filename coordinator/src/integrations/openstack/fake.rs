@@ -113,7 +113,8 @@ impl Fake {
         let status = if server.is_some() { "in-use" } else { "available" };
         cloud.volumes.push(json!({ "id": id, "name": name, "status": status, "size": 500,
             "attachments": attachments, "metadata": {}, "bootable": "false" }));
-        if let Some(server) = cloud.servers.iter_mut().find(|known| Some(known["id"].as_str().unwrap()) == server)
+        if let Some(server) =
+            cloud.servers.iter_mut().find(|known| Some(known["id"].as_str().unwrap()) == server)
         {
             let attached = json!({ "id": id, "delete_on_termination": false });
             server["os-extended-volumes:volumes_attached"].as_array_mut().unwrap().push(attached);
@@ -160,7 +161,9 @@ fn fault(status: u16, key: &str, message: &str) -> Response {
 }
 
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
 impl Cloud {
@@ -179,13 +182,18 @@ impl Cloud {
         let is_glance = parts[0] == "image";
         let token = headers.get("x-auth-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
         if self.keystone_is_down && !is_glance {
-            return say(503, &json!({ "message": "The Keystone service is temporarily unavailable.<br />",
-                "code": "503 Service Unavailable", "title": "Service Unavailable" }));
+            return say(
+                503,
+                &json!({ "message": "The Keystone service is temporarily unavailable.<br />",
+                "code": "503 Service Unavailable", "title": "Service Unavailable" }),
+            );
         }
         if self.keystone_is_down || !self.tokens.iter().any(|good| good == token) {
             let said = "This server could not verify that you are authorized.<br />";
             return match is_glance {
-                true => say(401, &json!({ "message": said, "code": "401 Unauthorized", "title": "Unauthorized" })),
+                true => {
+                    say(401, &json!({ "message": said, "code": "401 Unauthorized", "title": "Unauthorized" }))
+                }
                 false => fault(401, "error", "The request you have made requires authentication."),
             };
         }
@@ -270,8 +278,11 @@ impl Cloud {
         body: &Value,
     ) -> Response {
         let [_, ..] = parts else {
-            return say(200, &json!({ "version": { "id": "v2.1", "status": "CURRENT",
-                "version": self.highest_version, "min_version": "2.1" } }));
+            return say(
+                200,
+                &json!({ "version": { "id": "v2.1", "status": "CURRENT",
+                "version": self.highest_version, "min_version": "2.1" } }),
+            );
         };
         if headers.get("x-openstack-nova-api-version").is_none() {
             return fault(406, "computeFault", "a test wants the version pinned");
@@ -285,8 +296,11 @@ impl Cloud {
                 let all = self.servers.iter().filter(fits).cloned().collect();
                 self.page(all, query, "servers")
             }
-            ("GET", ["flavors"]) => say(200, &json!({ "flavors": [
-                { "id": "f1", "name": "m2.small" }, { "id": "f2", "name": "m2.2xlarge" } ] })),
+            ("GET", ["flavors"]) => say(
+                200,
+                &json!({ "flavors": [
+                { "id": "f1", "name": "m2.small" }, { "id": "f2", "name": "m2.2xlarge" } ] }),
+            ),
             ("POST", ["servers"]) => self.new_server(&body["server"]),
             ("GET", ["servers", id, "os-instance-actions"]) => match self.actions.get(*id) {
                 Some(actions) => say(200, &json!({ "instanceActions": actions })),
@@ -431,8 +445,11 @@ impl Cloud {
         server["OS-EXT-AZ:availability_zone"] = wanted["availability_zone"].clone();
         self.changes.push(format!("create {}", wanted["name"].as_str().unwrap()));
         self.servers.push(server);
-        self.actions.insert(id.clone(), vec![json!({ "action": "create", "request_id": "req-new",
-            "user_id": USER, "start_time": self.start_time, "message": null })]);
+        self.actions.insert(
+            id.clone(),
+            vec![json!({ "action": "create", "request_id": "req-new",
+            "user_id": USER, "start_time": self.start_time, "message": null })],
+        );
         self.under_way.insert(id.clone(), (self.lasts, "create", "ACTIVE"));
         say(202, &json!({ "server": { "id": id, "adminPass": "x", "links": [] } }))
     }

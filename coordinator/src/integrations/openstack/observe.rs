@@ -5,8 +5,8 @@
 use super::{
     session::{CloudError, Service, Session, Sessions},
     wire::{
-        ActionAnswer, ActionWire, ActionsAnswer, AttachmentsAnswer, ImageWire, ImagesAnswer, ServerAnswer, ServersAnswer,
-        VolumeAnswer, VolumesAnswer,
+        ActionAnswer, ActionWire, ActionsAnswer, AttachmentsAnswer, ImageWire, ImagesAnswer, ServerAnswer,
+        ServersAnswer, VolumeAnswer, VolumesAnswer,
     },
 };
 use crate::{

@@ -167,7 +167,11 @@ impl Sessions {
     ///
     /// # Errors
     /// Keystone's address is none.
-    pub fn new(config: &OpenStack, credential: &Credential, tallies: &Arc<Tallies>) -> Result<Self, PeerError> {
+    pub fn new(
+        config: &OpenStack,
+        credential: &Credential,
+        tallies: &Arc<Tallies>,
+    ) -> Result<Self, PeerError> {
         let limits = Limits { timeout: config.timeout, largest: LARGEST };
         let session = |project: &String| {
             Ok(Arc::new(Session {
@@ -283,8 +287,7 @@ impl Session {
         let path = if self.keystone.address().ends_with("/v3/") { "auth/tokens" } else { "v3/auth/tokens" };
         let started = Instant::now();
         let token = |source| CloudError::Token { project: self.project.clone(), who: self.who(), source };
-        let answer =
-            self.keystone.ask(Call::post(path).json(self.request(&secret))).await.map_err(token)?;
+        let answer = self.keystone.ask(Call::post(path).json(self.request(&secret))).await.map_err(token)?;
         let header = answer.headers.get("x-subject-token").and_then(|value| value.to_str().ok());
         let Some(header) = header.map(str::to_owned) else {
             return Err(token(answer.unreadable("its answer has no token (X-Subject-Token)".to_owned())));

@@ -354,7 +354,8 @@ async fn after_a_crash_our_own_request_is_found_and_made_no_second_time() {
     evidence(lab.acts.rebuild(&target("s1"), None, &look_only()).await);
     assert_eq!(lab.fake.changes(), ["rebuild s1"]);
     // Whoever only looks, and finds nothing, has sent nothing.
-    let Outcome::NotDone { why, refusal: None } = lab.acts.hard_reboot(&target("s1"), &look_only()).await else {
+    let Outcome::NotDone { why, refusal: None } = lab.acts.hard_reboot(&target("s1"), &look_only()).await
+    else {
         panic!("it was never asked for");
     };
     assert!(why.contains("no such request of ours"), "{why}");
