@@ -40,8 +40,7 @@ const FROZEN: &str = "localhost";
 
 fn main() -> ExitCode {
     let began = Instant::now();
-    let stories: [(&str, fn(&Tell) -> Result<()>); 3] =
-        [("rebuild", rebuild), ("reset", reset), ("delete", delete)];
+    let stories: [(&str, Story); 3] = [("rebuild", rebuild), ("reset", reset), ("delete", delete)];
     let wanted = std::env::args().nth(1);
     let failures = std::thread::scope(|scope| {
         let chosen = stories.iter().filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| wanted == name));
@@ -55,6 +54,8 @@ fn main() -> ExitCode {
     });
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
+
+type Story = fn(&Tell) -> Result<()>;
 
 /// Tells what happens, and when.
 struct Tell {
@@ -151,7 +152,7 @@ fn rebuild(tell: &Tell) -> Result<()> {
     tell.say(&why);
     lab.cli(&["server", "delete", "--wait", &twin])?;
     lab.halt("keystone")?;
-    let why = refused(&site, &id, "rebuild", "keystone");
+    let why = refused(&site, &id, "rebuild", "no answer within");
     lab.go_on("keystone")?;
     tell.say(&why?);
 
