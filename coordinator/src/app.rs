@@ -3,6 +3,7 @@
 mod background;
 mod backup;
 mod check;
+mod cloud;
 mod operations;
 mod outside;
 mod people;

@@ -8,6 +8,7 @@
 
 mod fragment;
 mod length;
+pub mod openstack;
 mod outside;
 mod people;
 #[cfg(test)]
@@ -63,6 +64,8 @@ pub struct Config {
     pub backup: Backup,
     /// Whom we tell; `None` tells nobody.
     pub notice: Option<Notice>,
+    /// The cloud; `None` leaves it alone.
+    pub openstack: Option<openstack::OpenStack>,
 }
 
 /// Where we listen.

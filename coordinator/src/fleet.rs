@@ -17,7 +17,7 @@ mod conditions;
 mod door;
 mod master;
 mod operations;
-mod outside;
+pub mod outside;
 mod packed;
 mod people;
 mod record;

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod jenkins;
 pub mod mesos;
+pub mod openstack;
 pub mod peer;
 pub mod ssh;
 pub mod webhook;

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     fmt::Write,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Something that is counted.
@@ -85,7 +88,7 @@ pub struct Metrics {
     /// Event streams that were cut because their reader lagged.
     pub streams_cut: Counter,
     /// What was asked of outside systems.
-    pub outside: Tallies,
+    pub outside: Arc<Tallies>,
     /// The newest copy of the store that is whole and handed on.
     pub backup: Moment,
     /// The coordinator's certificate, until when.

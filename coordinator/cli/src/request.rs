@@ -52,7 +52,7 @@ pub struct Taking {
     #[arg(long, value_name = "TASK")]
     let_go: Vec<String>,
     /// Who runs what needs the cloud's credentials, where the policy's choice does not fit.
-    #[arg(long, value_parser = ["by_hand", "command"])]
+    #[arg(long, value_parser = ["by_hand", "command", "openstack"])]
     executor: Option<String>,
 }
 
@@ -92,7 +92,7 @@ pub enum Request {
         #[arg(long)]
         image: Option<String>,
         /// Who runs what needs the cloud's credentials, where the policy's choice does not fit.
-        #[arg(long, value_parser = ["by_hand", "command"])]
+        #[arg(long, value_parser = ["by_hand", "command", "openstack"])]
         executor: Option<String>,
     },
     /// Have a node pull the images that its class needs.

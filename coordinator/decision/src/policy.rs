@@ -173,6 +173,8 @@ pub struct ClassPolicy {
     pub draining: Share,
     /// Quiet time after a return.
     pub settle: SignedDuration,
+    /// How long a stopped and locked server waits before it is deleted.
+    pub quarantine: SignedDuration,
     /// Disruption is allowed inside these only; none means any time.
     pub windows: Vec<WeeklyWindow>,
     /// No disruption inside these.

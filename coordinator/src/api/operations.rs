@@ -95,7 +95,7 @@ struct Wanted {
     /// The node's name, typed by a person who means it.
     #[serde(default)]
     typed: Option<String>,
-    /// `by_hand` or `command`.
+    /// `by_hand`, `command` or `openstack`.
     #[serde(default)]
     executor: Option<Executor>,
     /// Only say what would happen.

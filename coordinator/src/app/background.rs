@@ -1,12 +1,13 @@
 //! What runs in the background of a coordinator, at which rhythm.
 
-use super::{App, operations, outside::RealWorld};
+use super::{App, cloud::Cloud, operations, outside::RealWorld};
 use crate::{
     fleet::Fleet,
     integrations::{
         authority::PuppetAuthority,
         jenkins::{JenkinsAct, JenkinsClient},
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
+        openstack::{OpenStackOperator, OpenStackRemover, Sessions},
         peer::PeerError,
         ssh::Ssh,
         webhook::{TellPeople, Webhook, WebhookError},
@@ -46,6 +47,9 @@ pub enum OutsideError {
     /// The webhook.
     #[error("use notice.webhook of coordinator.toml")]
     Webhook(#[from] WebhookError),
+    /// The cloud.
+    #[error("use openstack of coordinator.toml")]
+    OpenStack(#[source] PeerError),
 }
 
 /// Starts all of it; dropping the driver ends it. The second part hands over the last state of every node at the end.
@@ -92,7 +96,13 @@ pub(super) fn start(
         people = Some(webhook.clone());
         driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
     }
-    let world = RealWorld { app: Arc::downgrade(app), mesos: act.clone(), jenkins, people };
+    let world = RealWorld {
+        app: Arc::downgrade(app),
+        mesos: act.clone(),
+        jenkins,
+        people,
+        cloud: cloud(app).map_err(OutsideError::OpenStack)?,
+    };
     operations::run(app, Arc::new(world), act);
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())
@@ -116,6 +126,22 @@ pub(super) fn start(
     );
     driver.every(PRUNE, Prune { hub: hub.clone(), store: app.store.clone() });
     Ok((driver, Remember::new(hub, app.store.clone())))
+}
+
+/// What we may do to the cloud, where there is one.
+fn cloud(app: &App) -> Result<Option<Arc<Cloud>>, PeerError> {
+    let Some(config) = &app.config.openstack else { return Ok(None) };
+    let tallies = &app.metrics.outside;
+    let sessions = |credential| Ok::<_, PeerError>(Arc::new(Sessions::new(config, credential, tallies)?));
+    let mut cloud = Cloud {
+        act: Arc::new(OpenStackOperator::new(sessions(&config.credential)?)),
+        delete: None,
+        create: config.create.clone(),
+    };
+    if let Some(credential) = &config.delete {
+        cloud.delete = Some(Arc::new(OpenStackRemover::new(sessions(credential)?)));
+    }
+    Ok(Some(Arc::new(cloud)))
 }
 
 impl Hub for App {

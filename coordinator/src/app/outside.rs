@@ -1,6 +1,11 @@
 //! Carries effects out in the real world: Mesos, colleagues, commands.
 
-use super::{App, operations::unreachable_outcome, whitelist};
+use super::{
+    App,
+    cloud::{self, Cloud},
+    operations::unreachable_outcome,
+    whitelist,
+};
 use crate::{
     fleet::CordonWay,
     integrations::{
@@ -41,6 +46,8 @@ pub(super) struct RealWorld {
     pub jenkins: Option<Arc<dyn JenkinsAct>>,
     /// Colleagues, where they listen.
     pub people: Option<Arc<dyn TellPeople>>,
+    /// The cloud, where we may act on it.
+    pub cloud: Option<Arc<Cloud>>,
 }
 
 impl Outside for RealWorld {
@@ -54,6 +61,7 @@ impl Outside for RealWorld {
                 let stop = task.effect == Effect::Cordon;
                 Box::pin(new_work(app, self.mesos.clone(), self.jenkins.clone(), task, stop))
             }
+            Effect::Cloud { may_ask } => Box::pin(cloud::carry_out(app, self.cloud.clone(), task, may_ask)),
             Effect::Run { command } => Box::pin(run(app, task.step, command)),
         }
     }

@@ -3,6 +3,8 @@
 use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
     outside::{OutsideFragment, ZooKeeperFragment},
+    openstack::{self, OpenStackFragment},
+
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };
@@ -33,6 +35,7 @@ pub(super) struct Fragment {
     retention: RetentionFragment,
     backup: BackupFragment,
     notice: NoticeFragment,
+    openstack: OpenStackFragment,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,6 +168,7 @@ impl Fragment {
                 transitions: length(self.retention.transitions, 90 * 86_400),
                 audit: length(self.retention.audit, 400 * 86_400),
             },
+            openstack: self.openstack.checked()?,
             notice: match self.notice.webhook {
                 None => None,
                 Some(webhook) => Some(Notice { webhook: web_address(webhook)? }),
@@ -475,6 +479,6 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "probe.port" => "22",
         "retention.transitions" | "retention.audit" => r#""90d""#,
         "notice.webhook" => r#""https://chat.example.org/hooks/millwright""#,
-        _ => return None,
+        _ => return openstack::example(key),
     })
 }

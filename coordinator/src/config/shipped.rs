@@ -66,6 +66,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "retention",
         "backup",
         "notice",
+        "openstack",
+        "openstack.delete",
+        "openstack.create",
     ];
     for section in sections {
         assert_eq!(shown_keys(section), known_keys(section), "section [{section}]");

@@ -296,6 +296,7 @@ pub fn covers(operation: &OperationView, policy: &str) -> Vec<(&'static str, Str
         "run by",
         match operation.executor.as_str() {
             "command" => "the coordinator, with the command that the policy names".to_owned(),
+            "openstack" => "the coordinator, which asks OpenStack itself".to_owned(),
             _ => "a person, with `millwright step`".replace('`', ""),
         },
     ));

@@ -5,6 +5,7 @@
 
 mod jenkins;
 mod zookeeper;
+pub mod openstack;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
 pub use zookeeper::{EnsembleSeen, MemberSaid};

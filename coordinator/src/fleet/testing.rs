@@ -74,6 +74,7 @@ fn class_policy() -> ClassPolicy {
         out: Share { at_least: 1, percent: 10 },
         draining: Share { at_least: 2, percent: 10 },
         settle: SignedDuration::from_mins(5),
+        quarantine: SignedDuration::from_hours(7 * 24),
         windows: Vec::new(),
         quiet_hours: Vec::new(),
         freezes: Vec::new(),

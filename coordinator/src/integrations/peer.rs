@@ -185,6 +185,13 @@ impl Call {
         }
     }
 
+    /// The same, below a folder such as `v2/`.
+    #[must_use]
+    pub fn below(mut self, folder: &str) -> Self {
+        self.path.insert_str(0, folder);
+        self
+    }
+
     /// With a parameter.
     #[must_use]
     pub fn query(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -302,6 +309,11 @@ impl Peer {
     /// Its name.
     pub fn system(&self) -> &'static str {
         self.system
+    }
+
+    /// Below what everything is asked; ends with a slash.
+    pub fn address(&self) -> &str {
+        self.base.as_str()
     }
 
     /// Asks, and has an answer that says yes.

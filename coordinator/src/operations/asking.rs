@@ -189,7 +189,8 @@ impl Operations {
         if let Some(code) = ask.confirm.iter().find(|code| !CONFIRMABLE.contains(code)) {
             return Err(Declined::Senseless(format!("{code} is nothing that the requester can say yes to")));
         }
-        if ask.image.is_some() && !takes_image(&policy, ask) {
+        let executor = ask.executor.unwrap_or(policy.executors.by);
+        if ask.image.is_some() && !takes_image(&policy, ask, executor) {
             return Err(Declined::Senseless(format!(
                 "the command of policy.toml for a {} has no {{image}}, so an image cannot be chosen; leave it out, or add it to executors.commands",
                 ask.action
@@ -207,7 +208,7 @@ impl Operations {
             image: ask.image.clone(),
             is_silent: ask.action == Action::Reboot && ask.confirm.contains(&Code::SilentNode),
             machine,
-            executor: ask.executor.unwrap_or(policy.executors.by),
+            executor,
         };
         self.judge_start(ask, &wish, fleet, now)?;
         Ok(wish)
@@ -322,7 +323,10 @@ impl Operations {
 }
 
 /// Whether the image of a request comes to anything.
-fn takes_image(policy: &Policy, ask: &Ask) -> bool {
+fn takes_image(policy: &Policy, ask: &Ask, executor: Executor) -> bool {
+    if executor == Executor::OpenStack {
+        return matches!(ask.action, Action::Rebuild | Action::Create);
+    }
     let steps = Plan::of(ask.action, false).steps;
     let mut commands = steps.iter().filter_map(|step| policy.executors.commands.get(step));
     commands.any(|words| words.iter().any(|word| word.contains("{image}")))

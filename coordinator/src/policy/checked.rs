@@ -24,6 +24,8 @@ use toml::Spanned;
 /// DESIGN section 4: what holds for a class unless its policy says otherwise.
 const OUT: Share = Share { at_least: 1, percent: 10 };
 const DRAINING: Share = Share { at_least: 2, percent: 10 };
+/// Time in which somebody may miss a server that is to be deleted.
+const QUARANTINE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const AGENT_SETTLE: SignedDuration = SignedDuration::from_mins(5);
 const MASTER_SETTLE: SignedDuration = SignedDuration::from_mins(60);
 const OBJECTION_WINDOW: SignedDuration = SignedDuration::from_mins(30);
@@ -279,6 +281,7 @@ impl Checker<'_> {
             draining: self.share(fragment.draining.as_ref(), DRAINING),
             settle: self
                 .duration_or(fragment.settle.as_ref(), if is_master { MASTER_SETTLE } else { AGENT_SETTLE }),
+            quarantine: self.duration_or(fragment.quarantine.as_ref(), QUARANTINE),
             windows: fragment.windows.iter().filter_map(|window| self.weekly(window)).collect(),
             quiet_hours: fragment.quiet_hours.iter().filter_map(|window| self.weekly(window)).collect(),
             freezes: fragment.freezes.iter().filter_map(|freeze| self.freeze(freeze)).collect(),

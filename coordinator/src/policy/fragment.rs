@@ -114,6 +114,7 @@ pub(super) struct ClassFragment {
     pub out: Option<ShareFragment>,
     pub draining: Option<ShareFragment>,
     pub settle: Option<Spanned<String>>,
+    pub quarantine: Option<Spanned<String>>,
     pub volume: Option<Spanned<String>>,
     #[serde(default)]
     pub images: Vec<String>,
@@ -228,7 +229,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "out" | "draining" => "{ at_least = 1, percent = 10 }",
         "at_least" => "1",
         "percent" => "10",
-        "settle" | "lasts" | "or_after" | "warm_up" => r#""30m""#,
+        "settle" | "quarantine" | "lasts" | "or_after" | "warm_up" => r#""30m""#,
         "volume" => r#""500GB""#,
         "images" => r#"["alisw/slc7-builder:latest"]"#,
         "by" => r#""by_hand""#,

@@ -1,6 +1,6 @@
 //! What is recorded about an operation. The state of an operation is the replay of these, in their order.
 
-use super::plan::{Plan, Step};
+use super::plan::{Doer, Plan, Step};
 use crate::{Action, Class, Code, Evidence, Volumes};
 use jiff::Timestamp;
 use millwright_protocol::{Fence, NodeName};
@@ -61,14 +61,27 @@ pub enum Executor {
     ByHand,
     /// The coordinator runs the configured command.
     Command,
+    /// The coordinator asks the cloud itself.
+    #[serde(rename = "openstack")]
+    OpenStack,
 }
 
 impl Executor {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ByHand, Self::Command, Self::OpenStack];
+
+    /// Whether the coordinator takes this step by asking the cloud itself; what the cloud knows nothing of, such as alarms,
+    /// is a command or a person's in any case.
+    pub fn asks_the_cloud(self, step: Step) -> bool {
+        self == Self::OpenStack && step.doer() == Doer::Executor && step.is_irreversible()
+    }
+
     /// The word in policy, journal and pages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ByHand => "by_hand",
             Self::Command => "command",
+            Self::OpenStack => "openstack",
         }
     }
 }

@@ -69,6 +69,9 @@ impl Executors {
         project: Option<&str>,
         zone: Option<&str>,
     ) -> Result<Vec<String>, NoCommand> {
+        if wish.executor.asks_the_cloud(step) {
+            return in_words(step, wish, project, zone);
+        }
         let words =
             self.commands.get(&step).filter(|words| !words.is_empty()).ok_or(NoCommand::Missing(step))?;
         let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
@@ -82,6 +85,28 @@ impl Executors {
         ];
         words.iter().map(|word| fill(step, word, &known)).collect()
     }
+}
+
+/// What the cloud is asked for, in words that approvals bind and the journal keeps. R20: never without its project.
+fn in_words(
+    step: Step,
+    wish: &Wish,
+    project: Option<&str>,
+    zone: Option<&str>,
+) -> Result<Vec<String>, NoCommand> {
+    let project = project.filter(|project| !project.is_empty());
+    let project = project.ok_or_else(|| NoCommand::Unknown { step, name: "project".to_owned() })?;
+    let mut words =
+        vec!["OpenStack".to_owned(), step.to_string(), wish.spelled.clone(), format!("project={project}")];
+    let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
+    words.extend(server.filter(|_| step != Step::Create).map(|server| format!("server={server}")));
+    if matches!(step, Step::Rebuild | Step::Create) {
+        words.extend(wish.image.as_ref().map(|image| format!("image={image}")));
+    }
+    if step == Step::Create {
+        words.extend(zone.map(|zone| format!("zone={zone}")));
+    }
+    Ok(words)
 }
 
 /// Puts names in their places; what a name contains is never looked at again.
@@ -131,6 +156,24 @@ mod tests {
             Executors { commands: BTreeMap::from([(Step::Rebuild, words)]), ..Executors::default() };
         let command = executors.command(Step::Rebuild, &wish(), None, None).unwrap();
         assert_eq!(command, ["ai-rebuild", "--image={zone} x", "alibuild10"]);
+    }
+
+    #[test]
+    fn what_the_cloud_is_asked_itself_takes_no_command_and_always_a_project() {
+        let executors = Executors::default();
+        let wish = Wish { executor: Executor::OpenStack, ..wish() };
+        let words = executors.command(Step::Rebuild, &wish, Some("ALICE CI"), None).unwrap();
+        assert_eq!(words, ["OpenStack", "rebuild", "alibuild10", "project=ALICE CI", "image={zone} x"]);
+        let refusal = executors.command(Step::HardReboot, &wish, None, None).unwrap_err();
+        assert!(refusal.to_string().contains("{project}"), "{refusal}");
+        assert!(
+            executors.command(Step::MaskAlarms, &wish, Some("ALICE CI"), None).is_err(),
+            "no such thing there"
+        );
+        for executor in Executor::ALL {
+            let word = serde_json::to_string(&executor).unwrap();
+            assert_eq!(word, format!("{:?}", executor.as_str()));
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) const SKEW: SignedDuration = SignedDuration::from_secs(60);
 const TELLS_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 /// A step that has no effect is tried this often before a person is asked.
 const MOST_TRIES: u32 = 5;
+/// What the cloud has not finished is looked at again after this.
+const LOOKS_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 /// How long a printed command may be run after it was printed.
 pub(super) const PRINTED_LASTS: SignedDuration = SignedDuration::from_mins(5);
 
@@ -56,6 +58,11 @@ pub enum Effect {
     Run {
         /// Its words.
         command: Vec<String>,
+    },
+    /// Have the cloud take this step, or only look what became of having asked it before.
+    Cloud {
+        /// Whether anything may be asked for; its permit says until when.
+        may_ask: bool,
     },
 }
 
@@ -131,6 +138,7 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
             }
             let mut waiting = wait(operation, record, format!("{step} is tried again: {why}"), "millwright");
             waiting.expected_at = again;
+            waiting.needs_people = is_for_people(refusal.as_deref());
             waiting
         }
         State::Unknown { question } => {
@@ -141,6 +149,10 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
                 return finished(operation, record, Outcome::not_done(why));
             }
             let since = record.changed_at.unwrap_or(operation.changed_at);
+            let is_pause_over = situation.now.duration_since(since) >= LOOKS_AGAIN;
+            if operation.wish.executor.asks_the_cloud(step) && is_pause_over && !situation.is_in_flight {
+                return Next::Again(Effect::Cloud { may_ask: false });
+            }
             let sentence = format!("nobody knows whether {step} happened: {question}");
             let tells_itself =
                 steps::tells_itself(step) && situation.now.duration_since(since) < TELLS_WITHIN;
@@ -230,7 +242,11 @@ fn begin(
         Doer::Executor => match steps::command(operation, step, situation) {
             Ok(command) => {
                 let permit = step.is_irreversible().then(|| permit(operation, step, situation));
-                Ok(Next::Do(began(permit, command.clone()), Effect::Run { command }))
+                let effect = match operation.wish.executor.asks_the_cloud(step) {
+                    true => Effect::Cloud { may_ask: true },
+                    false => Effect::Run { command: command.clone() },
+                };
+                Ok(Next::Do(began(permit, command), effect))
             }
             Err(why) => Ok(Next::Write(Event::Stuck { why: why.to_string() })),
         },
@@ -309,6 +325,10 @@ fn under_way(
                 format!("{} runs `{}`", record.by.as_deref().unwrap_or_default(), record.command.join(" "));
             Err(wait(operation, record, sentence, record.by.clone().unwrap_or_default()))
         }
+        // The cloud remembers what it was asked.
+        Doer::Executor if operation.wish.executor.asks_the_cloud(step) => {
+            Ok(Next::Again(Effect::Cloud { may_ask: false }))
+        }
         Doer::Executor => {
             let question = format!(
                 "the coordinator stopped while `{}` ran; look whether it took effect",
@@ -380,9 +400,23 @@ fn or_ask(
     Next::Wait(Waiting { needs_people: waiting.needs_people || is_late, ..waiting })
 }
 
-/// Whether an agent's refusal is about something that ends without anybody mending anything.
+/// Whether a refusal is about something that ends without anybody mending anything.
 fn passes_by_itself(refusal: Option<&str>) -> bool {
-    matches!(refusal, Some("too_soon" | "veto" | "busy" | "changed_mind" | "expired" | "prepare_lost"))
+    matches!(
+        refusal,
+        Some("too_soon" | "veto" | "busy" | "changed_mind" | "expired" | "prepare_lost")
+            | Some("server_busy" | "cloud_silent")
+    )
+}
+
+/// Whether a refusal of the cloud's is about something that only people can mend.
+fn is_for_people(refusal: Option<&str>) -> bool {
+    let of_the_cloud = |word: &str| {
+        word.starts_with("server_")
+            || word.starts_with("volume_")
+            || matches!(word, "forbidden" | "node_protected")
+    };
+    refusal.is_some_and(of_the_cloud) && !passes_by_itself(refusal)
 }
 
 fn finished(operation: &Operation, record: &StepRecord, outcome: Outcome) -> Next {

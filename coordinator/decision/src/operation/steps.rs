@@ -13,8 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 
 /// R14, R15 of a rebuilt node.
 const CLEAN_RUNS: u32 = 2;
-/// A quarantined server waits so long (DESIGN section 7).
-const REST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Whether a step may begin.
 pub(super) enum Gate {
@@ -141,7 +139,8 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
         }
         Step::Rest => {
             let since = operation.done_at(Step::Quarantine)?;
-            let rested = situation.now.duration_since(since) >= REST;
+            let listed = situation.policy.nodes.get(&operation.wish.node)?;
+            let rested = situation.now.duration_since(since) >= situation.policy.class_of(listed)?.quarantine;
             rested.then(|| vec![Evidence::new("rested_since", since, "operations")])
         }
         _ => None,
@@ -496,6 +495,7 @@ impl Effect {
             Self::Cordon => "cordon",
             Self::Uncordon => "uncordon",
             Self::Run { .. } => "run",
+            Self::Cloud { .. } => "cloud",
         }
     }
 }

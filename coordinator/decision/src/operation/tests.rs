@@ -185,3 +185,38 @@ fn approvals_hold_for_a_day_after_the_node_was_proven_empty() {
     assert_eq!(grants(at(10 + 86_400)), 1);
     assert_eq!(grants(at(11 + 86_400)), 0);
 }
+
+#[test]
+fn what_the_cloud_was_asked_for_is_looked_at_later_and_never_asked_twice() {
+    let mut operation = up_to(Action::Rebuild, Step::Rebuild);
+    operation.wish.executor = Executor::OpenStack;
+    let (snapshot, policy) = (Snapshot::new(at(0)), Policy::unreadable("", "c".parse().unwrap()));
+    let ask = |operation: &Operation, seconds: i64, is_in_flight: bool| {
+        let fence = Fence { generation: 1, epoch: 1 };
+        let (now, machine, frozen) = (at(seconds), None, None);
+        let situation =
+            Situation { snapshot: &snapshot, policy: &policy, now, machine, fence, is_in_flight, frozen };
+        next(operation, &situation)
+    };
+    let look = Next::Again(Effect::Cloud { may_ask: false });
+    operation.apply(&began(&operation, Some(permit(Step::Rebuild))), at(2)).unwrap();
+    assert!(matches!(ask(&operation, 3, true), Next::Wait(_)));
+    assert_eq!(ask(&operation, 3, false), look, "a restart looks, and asks for nothing");
+
+    operation.apply(&finished(&operation, Outcome::unknown("what does it say?")), at(10)).unwrap();
+    assert!(
+        matches!(ask(&operation, 11, false), Next::Write(Event::Asked { .. })),
+        "people hear the question"
+    );
+    assert!(!matches!(ask(&operation, 309, false), Next::Again(_)));
+    assert_eq!(ask(&operation, 310, false), look);
+    assert!(!matches!(ask(&operation, 310, true), Next::Again(_)), "one look at a time");
+
+    for (word, is_for_people) in [("server_locked", true), ("server_busy", false), ("cloud_silent", false)] {
+        let mut refused = operation.clone();
+        let outcome = Outcome::NotDone { why: "no".into(), refusal: Some(word.into()) };
+        refused.apply(&finished(&refused, outcome), at(20)).unwrap();
+        let asks = matches!(ask(&refused, 21, false), Next::Write(Event::Asked { .. }));
+        assert_eq!(asks, is_for_people, "{word}");
+    }
+}

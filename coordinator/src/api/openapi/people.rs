@@ -146,7 +146,7 @@ fn action() -> Value {
 }
 
 fn executor() -> Value {
-    words([Executor::ByHand, Executor::Command].map(Executor::as_str))
+    words(Executor::ALL.map(Executor::as_str))
 }
 
 fn step() -> Value {
