@@ -7,7 +7,7 @@ use crate::{
         authority::PuppetAuthority,
         jenkins::{JenkinsAct, JenkinsClient},
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
-        openstack::{OpenStackOperator, OpenStackRemover, Sessions},
+        openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
         peer::PeerError,
         ssh::Ssh,
         webhook::{TellPeople, Webhook, WebhookError},
@@ -103,6 +103,11 @@ pub(super) fn start(
         people,
         cloud: cloud(app).map_err(OutsideError::OpenStack)?,
     };
+    if let Some(config) = &app.config.openstack {
+        let sessions = Sessions::new(config, &config.credential, &app.metrics.outside);
+        let observer = OpenStackObserver::new(Arc::new(sessions.map_err(OutsideError::OpenStack)?));
+        driver.every(config.every, ObserveTask::new(hub.clone(), Arc::new(observer)));
+    }
     operations::run(app, Arc::new(world), act);
     if let Some(identity) = identity
         && let Some(config) = app.config.tls.as_ref().and_then(|tls| tls.authority.clone())

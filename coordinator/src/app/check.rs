@@ -77,6 +77,7 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
             Source::MesosMaster if !config.mesos.masters.is_empty() => {}
             Source::ZooKeeper => wrong.extend(without_ensemble(config, policy)),
             Source::Jenkins if config.jenkins.is_some() => {}
+            Source::OpenStack if config.openstack.is_some() => {}
             Source::MesosMaster => wrong.push(
                 "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
                  wait for it; name the masters, or write `mesos_master = \"none\"` in the policy"
@@ -85,6 +86,11 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
             Source::Jenkins => wrong.push(
                 "the policy requires jenkins, and [jenkins] in coordinator.toml has no url: every verdict would wait for \
                  it; say where it is, or write `jenkins = \"none\"` in the policy"
+                    .to_owned(),
+            ),
+            Source::OpenStack => wrong.push(
+                "the policy requires openstack, and [openstack] in coordinator.toml has no auth_url: every verdict would \
+                 wait for it; say where it is, or write `openstack = \"none\"` in the policy"
                     .to_owned(),
             ),
             source => wrong.push(format!(

@@ -3,9 +3,10 @@
 //! What a system says about nodes is taken apart in a file of its own; here is what they have in common. One that policy
 //! requires and that does not answer is unknown; one that is only asked is shown, and is never a reason.
 
+mod cloud;
 mod jenkins;
-mod zookeeper;
 pub mod openstack;
+mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
 pub use zookeeper::{EnsembleSeen, MemberSaid};
@@ -19,6 +20,16 @@ use std::collections::BTreeMap;
 
 /// An answer that is older than this proves nothing any more.
 const STALE: SignedDuration = SignedDuration::from_secs(60);
+/// The same of systems that are slow to ask and tell of things that change slowly.
+const SLOW_STALE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How old an answer of a source may be.
+fn stale(source: Source) -> SignedDuration {
+    match source {
+        Source::Jenkins | Source::ZooKeeper => STALE,
+        _ => SLOW_STALE,
+    }
+}
 
 /// What one look at an outside system brought, in our words.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +38,8 @@ pub enum Observation {
     Jenkins(Jenkins),
     /// What the members of each ensemble say.
     ZooKeeper(Vec<EnsembleSeen>),
+    /// Servers and volumes of the cloud.
+    OpenStack(openstack::OpenStackSeen),
 }
 
 impl Observation {
@@ -35,6 +48,7 @@ impl Observation {
         match self {
             Self::Jenkins(_) => Source::Jenkins,
             Self::ZooKeeper(_) => Source::ZooKeeper,
+            Self::OpenStack(_) => Source::OpenStack,
         }
     }
 }
@@ -50,6 +64,8 @@ pub(super) struct Outside {
     pub jenkins: jenkins::Computers,
     /// Ensembles by name.
     pub ensembles: BTreeMap<String, zookeeper::Kept>,
+    /// The cloud's servers.
+    pub cloud: cloud::CloudSeen,
 }
 
 impl Outside {
@@ -97,9 +113,10 @@ impl Fleet {
         let sentence = match seen {
             Observation::Jenkins(seen) => self.take_jenkins(seen, at),
             Observation::ZooKeeper(seen) => self.take_zookeeper(seen, at),
+            Observation::OpenStack(seen) => self.take_openstack(seen, at),
         };
         self.outside.sentences.insert(source, sentence);
-        let boundary = add(at, STALE);
+        let boundary = add(at, stale(source));
         self.next_boundary = Some(self.next_boundary.map_or(boundary, |next| next.min(boundary)));
     }
 
@@ -110,7 +127,9 @@ impl Fleet {
             if matches!(source, Source::Agent | Source::MesosMaster) || state.unknown_since.is_some() {
                 continue;
             }
-            if let Some(since) = state.last_answer.map(|at| add(at, STALE)).filter(|since| *since <= now) {
+            if let Some(since) =
+                state.last_answer.map(|at| add(at, stale(*source))).filter(|since| *since <= now)
+            {
                 state.unknown_since = Some(since);
                 silent.push(*source);
             }
@@ -137,8 +156,8 @@ impl Fleet {
             .sources
             .iter()
             .filter(|(source, _)| !matches!(source, Source::Agent | Source::MesosMaster));
-        let answers = outside.filter_map(|(_, state)| state.last_answer);
-        answers.map(|at| add(at, STALE)).filter(|at| *at > now).min()
+        let answers = outside.filter_map(|(source, state)| Some(add(state.last_answer?, stale(*source))));
+        answers.filter(|at| *at > now).min()
     }
 }
 

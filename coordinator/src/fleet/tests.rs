@@ -7,6 +7,7 @@ mod identity;
 mod jenkins;
 mod mesos;
 mod offers;
+mod openstack;
 mod size;
 mod start;
 mod views;

@@ -116,7 +116,7 @@ pub enum ChecklistState {
 /// One line of the runbook's checklist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChecklistItem {
-    /// A word: `report`, `ssh`, `puppet`, `docker`, `container`, `volume`, `mesos`, `zookeeper`, `image`, `verified`.
+    /// A word: `server`, `report`, `ssh`, `puppet`, `docker`, `container`, `volume`, `mesos`, `zookeeper`, `image`, `verified`.
     pub step: String,
     /// For people, such as "Docker answers".
     pub title: String,

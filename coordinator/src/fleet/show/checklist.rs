@@ -29,7 +29,8 @@ pub(super) fn list(
 ) -> Vec<ChecklistItem> {
     let node = fleet.snapshot.nodes.get(name).map(Box::as_ref);
     let class = fleet.policy.nodes.get(name).map(|listed| listed.class);
-    let mut items = vec![report(node, now), ssh(node, now)];
+    let mut items: Vec<ChecklistItem> = server(fleet, name, now).into_iter().collect();
+    items.extend([report(node, now), ssh(node, now)]);
     items.extend(LINES.iter().map(|(step, title, checks)| from_findings(step, title, checks, findings)));
     if takes_tasks(&fleet.policy, class) && class.is_some() {
         items.insert(items.len() - 1, listed_by_mesos(node, now));
@@ -66,6 +67,20 @@ fn seconds(now: Timestamp, then: Timestamp) -> u64 {
 
 fn age(now: Timestamp, then: Timestamp) -> String {
     words::seconds(seconds(now, then))
+}
+
+/// R8 begins with the cloud, where somebody asks it.
+fn server(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Option<ChecklistItem> {
+    let seen = super::outside::cloud(fleet, name)?;
+    let state = match seen.status {
+        Status::Ok => ChecklistState::Done,
+        Status::Warn => ChecklistState::Warn,
+        Status::Crit => ChecklistState::Failed,
+        Status::Unknown => ChecklistState::Unknown,
+    };
+    let mut evidence = Evidence::new("server", &seen.sentence, "openstack");
+    evidence.age_seconds = seconds(now, seen.at);
+    Some(item("server", "The cloud runs its server", state, seen.sentence, vec![evidence]))
 }
 
 fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {

@@ -14,6 +14,23 @@ const RESTS_ON: [(&str, &[&str]); 4] = [
 /// Reads the list of one node, spelled as people do. What to do next comes from its findings where they say it.
 pub(super) fn of(node: &str, checklist: &[ChecklistItem], findings: &[(&str, &Finding)]) -> Diagnosis {
     let state = |step: &str| checklist.iter().find(|item| item.step == step).map(|item| item.state);
+    let server = checklist.iter().find(|item| item.step == "server");
+    if state("report") == Some(ChecklistState::Failed)
+        && let Some(item) = server.filter(|item| item.state == ChecklistState::Failed)
+    {
+        return Diagnosis {
+            layer: Some(item.step.clone()),
+            state: Some(item.state),
+            sentence: format!("{node} does not report, and the cloud says why: {}", item.sentence),
+            next: vec![
+                format!("look at its console: `openstack console log show {node} --lines 50`"),
+                format!(
+                    "ask what stands against a reset from outside, and what it ends: `millwright may reboot {node}`"
+                ),
+            ],
+            untold: titles(checklist, |item| item.step != "server" && item.step != "mesos_master"),
+        };
+    }
     if state("report") == Some(ChecklistState::Failed) {
         return unheard(node, checklist, state("ssh"));
     }
@@ -110,6 +127,7 @@ fn next(node: &str, item: &ChecklistItem, findings: &[(&str, &Finding)]) -> Vec<
     next.dedup();
     if next.is_empty() {
         next.push(match item.step.as_str() {
+            "server" => format!("look at it in the cloud: `openstack server show {node}`"),
             "mesos_master" => format!("ask why it gets no tasks: `millwright may return {node}`"),
             "verified" => "wait for two clean reports a minute apart".to_owned(),
             _ => format!("look at its findings: `millwright node {node}`"),

@@ -1,7 +1,13 @@
 //! What outside systems say, line by line: of the whole site, and of one node.
 
 use crate::{
-    fleet::{Fleet, outside::MemberSaid},
+    fleet::{
+        Fleet,
+        outside::{
+            MemberSaid,
+            openstack::{Power, Server},
+        },
+    },
     view::OutsideView,
     words,
 };
@@ -26,14 +32,83 @@ pub(super) fn details(fleet: &Fleet, source: Source, now: Timestamp) -> Vec<Stri
 pub(super) fn of_node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Vec<OutsideView> {
     let ensembles = fleet.snapshot.ensembles.iter();
     let members = ensembles.filter_map(|ensemble| Some((ensemble, ensemble.member_on(name)?)));
-    members
-        .map(|(ensemble, member)| OutsideView {
-            source: Source::ZooKeeper,
-            status: if member.in_quorum_since.is_some() { Status::Ok } else { Status::Crit },
-            sentence: format!("its member of {}: {}", ensemble.name, tell(fleet, ensemble, member, now)),
-            at: ensemble.at,
-        })
-        .collect()
+    let members = members.map(|(ensemble, member)| OutsideView {
+        source: Source::ZooKeeper,
+        status: if member.in_quorum_since.is_some() { Status::Ok } else { Status::Crit },
+        sentence: format!("its member of {}: {}", ensemble.name, tell(fleet, ensemble, member, now)),
+        at: ensemble.at,
+    });
+    members.chain(cloud(fleet, name)).collect()
+}
+
+/// What the cloud says of its server; nothing while the cloud has not been asked.
+pub(super) fn cloud(fleet: &Fleet, name: &NodeName) -> Option<OutsideView> {
+    let cloud = &fleet.outside.cloud;
+    let at = cloud.at?;
+    let servers = cloud.servers.get(name).map_or(&[][..], Vec::as_slice);
+    let project = fleet.policy.nodes.get(name).and_then(|listed| listed.project.as_deref());
+    let (status, sentence) = match servers {
+        [server] => (status(server), server_story(fleet, server)),
+        // A node that is no server of ours, as far as policy says.
+        [] if project.is_none() => return None,
+        [] if project.is_some_and(|project| cloud.unseen.contains(project)) || cloud.nameless > 0 => (
+            Status::Unknown,
+            "whether it has a server is not known: a part of the cloud does not answer".to_owned(),
+        ),
+        [] => (Status::Crit, "no server of its name in any project that is asked".to_owned()),
+        many => {
+            let ids: Vec<&str> = many.iter().map(|server| server.id.as_str()).collect();
+            (
+                Status::Crit,
+                format!(
+                    "{} servers have its name: {}; one must go or be renamed",
+                    many.len(),
+                    ids.join(", ")
+                ),
+            )
+        }
+    };
+    Some(OutsideView { source: Source::OpenStack, status, sentence, at })
+}
+
+fn status(server: &Server) -> Status {
+    match server.status.as_str() {
+        _ if server.task_state.is_some() => Status::Warn,
+        "ACTIVE" if server.power == Power::On => Status::Ok,
+        "ACTIVE" | "ERROR" | "SHUTOFF" | "PAUSED" | "SUSPENDED" | "DELETED" => Status::Crit,
+        "UNKNOWN" => Status::Unknown,
+        _ => Status::Warn,
+    }
+}
+
+fn server_story(fleet: &Fleet, server: &Server) -> String {
+    let power = match server.power {
+        Power::On => None,
+        Power::Off => Some("powered off"),
+        Power::Held => Some("paused"),
+        Power::Crashed => Some("crashed"),
+        Power::Unknown => Some("power not known"),
+    };
+    let lock = server.locked.then(|| match &server.locked_reason {
+        Some(reason) => format!("locked: {reason}"),
+        None => "locked, nobody said why".to_owned(),
+    });
+    let volumes = server.volumes.iter().map(|attached| {
+        let known = fleet.outside.cloud.volumes.get(&attached.volume);
+        let name = known.map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
+        let size = known.map_or_else(String::new, |(_, size)| format!(", {size} GiB"));
+        let goes = if attached.goes_with_server { ", goes with it" } else { "" };
+        format!("volume {}{size}{goes}", name.unwrap_or(&attached.volume))
+    });
+    let told = [
+        Some(format!("its server is {} in {}", server.standing(), server.project)),
+        power.map(str::to_owned),
+        server.zone.clone(),
+        server.flavor.clone(),
+        lock,
+        server.fault.as_ref().map(|fault| format!("fault: {fault}")),
+    ];
+    told.into_iter().flatten().chain(volumes).collect::<Vec<_>>().join(", ")
 }
 
 fn members(fleet: &Fleet, ensemble: &Ensemble, now: Timestamp) -> Vec<String> {

@@ -10,10 +10,17 @@ use super::{
     },
 };
 use crate::{
-    fleet::outside::openstack::{Image, OpenStackSeen, Server, Volume},
-    integrations::peer::{Answer, Call},
+    fleet::{
+        Observation,
+        outside::openstack::{Image, OpenStackSeen, Server, Volume},
+    },
+    integrations::{
+        Observe,
+        peer::{Answer, Call},
+    },
 };
 use futures_util::future::{BoxFuture, join_all};
+use millwright_decision::Source;
 use std::sync::Arc;
 
 /// Entries asked for at once; a service may give fewer.
@@ -46,6 +53,25 @@ impl OpenStackObserver {
     /// With these sessions.
     pub fn new(sessions: Arc<Sessions>) -> Self {
         Self { sessions }
+    }
+}
+
+impl Observe for OpenStackObserver {
+    fn source(&self) -> Source {
+        Source::OpenStack
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<Observation, String>> {
+        Box::pin(async {
+            let seen = ObserveOpenStack::look(self).await;
+            match seen.unseen.first() {
+                // Not one project: the cloud as a whole is away, or does not know us.
+                Some((project, why)) if seen.unseen.len() == self.sessions.all().len() => {
+                    Err(format!("{project}: {why}"))
+                }
+                _ => Ok(Observation::OpenStack(seen)),
+            }
+        })
     }
 }
 
