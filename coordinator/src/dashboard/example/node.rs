@@ -374,7 +374,7 @@ fn tasks(seen: Option<&Node>, now: Timestamp) -> TasksView {
                     started_at: task.started_at,
                     runtime_seconds: ran,
                     kill_cost_seconds: ran.map(|ran| ran + task.warm_up_seconds),
-                    expected_end: builds(task).and_then(|_| end),
+                    expected_end: builds(task).and(end),
                     build: builds(task).map(str::to_owned),
                     named_by: vec![Source::Agent, Source::MesosMaster],
                 }
