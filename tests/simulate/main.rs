@@ -70,7 +70,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let stopped = Arc::new(AtomicBool::new(false));
     let parts: Vec<_> = (0..workers)
         .map(|worker| {
-            let run = Run { hours, without: without.clone(), stopped: Arc::clone(&stopped) };
+            let run =
+                Run { hours, without: without.clone(), stopped: Arc::clone(&stopped), ..Run::default() };
             let step = usize::try_from(workers).unwrap_or(1);
             let mine = (first + worker..first + seeds).step_by(step);
             thread::spawn(move || history::these(mine, &run))

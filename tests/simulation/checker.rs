@@ -38,8 +38,9 @@ pub struct Checker {
     pub lied: BTreeSet<(String, Step)>,
     /// When agents last said that they are ready for an order.
     prepared: BTreeMap<String, Timestamp>,
-    /// Events of each operation that were judged.
+    /// Events of each operation that were judged, and when that was last done.
     judged: BTreeMap<String, usize>,
+    pub looked_at: Timestamp,
     /// Reboots by order, by machine.
     reboots: BTreeMap<String, Vec<Timestamp>>,
     fences: BTreeMap<NodeName, Fence>,
@@ -166,6 +167,7 @@ pub fn look(world: &mut World) {
     let mut judged = std::mem::take(&mut world.checker.judged);
     let wrong = super::judge::judge(world, &mut judged);
     world.checker.judged = judged;
+    world.checker.looked_at = world.now;
     for (invariant, sentence) in wrong {
         world.checker.violate(invariant, sentence);
     }

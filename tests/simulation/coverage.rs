@@ -1,13 +1,15 @@
 //! What the generator has reached: without it, a clean run proves nothing.
 
 use millwright_coordinator::operations::Tracked;
-use millwright_decision::operation::Event;
+use millwright_decision::{Code, operation::Event};
 use std::collections::BTreeMap;
 
 /// Counts by word.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     pub counts: BTreeMap<String, u64>,
+    /// Reasons are met all the time: counted by themselves, without a word to be made.
+    reasons: BTreeMap<&'static str, u64>,
     seen: BTreeMap<String, usize>,
 }
 
@@ -22,6 +24,11 @@ impl Coverage {
 
     pub fn count_word(&mut self, kind: &str, word: &str) {
         self.count(&format!("{kind}/{word}"));
+    }
+
+    /// Counts a reason that something waits for.
+    pub fn reason(&mut self, code: Code) {
+        *self.reasons.entry(code.as_str()).or_default() += 1;
     }
 
     /// Counts what an operation's story has got since the last look.
@@ -66,6 +73,9 @@ impl Coverage {
     pub fn add(&mut self, other: &Self) {
         for (word, count) in &other.counts {
             *self.counts.entry(word.clone()).or_default() += count;
+        }
+        for (code, count) in &other.reasons {
+            *self.counts.entry(format!("code/{code}")).or_default() += count;
         }
     }
 }

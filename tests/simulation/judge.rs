@@ -23,7 +23,9 @@ const KNOWN: SignedDuration = SignedDuration::from_mins(10);
 pub fn judge(world: &World, judged: &mut BTreeMap<String, usize>) -> Vec<Found> {
     let Some(coordinator) = &world.coordinator else { return Vec::new() };
     let mut found = Vec::new();
-    for tracked in coordinator.operations.list() {
+    let looked_at = world.checker.looked_at;
+    let is_new = |tracked: &&Tracked| tracked.operation.changed_at >= looked_at;
+    for tracked in coordinator.operations.list().filter(is_new) {
         let length = tracked.story.len();
         let seen = match judged.get_mut(&tracked.operation.id) {
             Some(seen) if *seen >= length => continue,

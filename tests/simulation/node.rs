@@ -12,20 +12,38 @@ use millwright_agent::{
         machine::Machine,
     },
 };
+use millwright_coordinator::fleet::Again;
 use millwright_decision::Class;
 use millwright_protocol::{
     Container, ContainerFacts, ContainerRole, Evidence, Facts, Finding, ImageFact, LocalHold,
     MesosAgentFacts, MesosMasterFacts, NodeName, PROTOCOL_VERSION, PuppetFacts, Report, Resources, Status,
     SystemFacts, Task, TaskState, VolumeFact, ZooKeeperFacts,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What runs on a node.
 #[derive(Debug, Clone)]
 pub struct SimTask {
     pub id: String,
     pub is_disposable: bool,
+    pub started_at: Timestamp,
 }
+
+/// What a node sends: mostly what it sent before, under another head.
+pub struct Sent {
+    pub again: Again,
+    pub report: Arc<Report>,
+    /// A digest of the report, its head apart.
+    pub content: u64,
+}
+
+/// So long before a report the node has looked for its tasks and containers.
+const LOOKED: u64 = 1;
 
 pub struct SimNode {
     pub name: NodeName,
@@ -42,6 +60,8 @@ pub struct SimNode {
     pub booted_at: Timestamp,
     pub boots: u32,
     pub builds: u32,
+    /// Which registration of its Mesos agent this is.
+    pub mesos_number: u32,
     pub docker_ok: bool,
     pub volume_ok: bool,
     /// Its agents do nothing, and everything else goes on.
@@ -66,6 +86,10 @@ pub struct SimNode {
     pub is_deleted: bool,
     /// Since when it does not do what it is for.
     pub ill_since: Option<Timestamp>,
+    /// When one of its checks last said something else.
+    pub changed_at: Timestamp,
+    /// What it last sent, and the digest of that.
+    sent: Option<(u64, Arc<Report>)>,
 }
 
 impl SimNode {
@@ -83,6 +107,7 @@ impl SimNode {
             booted_at: now - SignedDuration::from_hours(30),
             boots: 1,
             builds: 1,
+            mesos_number: 1,
             docker_ok: true,
             volume_ok: true,
             is_hung: false,
@@ -101,6 +126,8 @@ impl SimNode {
             is_stopped: false,
             is_deleted: false,
             ill_since: None,
+            changed_at: now - SignedDuration::from_hours(30),
+            sent: None,
         }
     }
 
@@ -113,7 +140,7 @@ impl SimNode {
     }
 
     pub fn mesos_id(&self) -> String {
-        format!("S{}-{}", self.builds, self.name)
+        format!("S{}-{}", self.mesos_number, self.name)
     }
 
     pub fn takes_tasks(&self) -> bool {
@@ -171,9 +198,43 @@ impl SimNode {
         }
     }
 
-    pub fn report(&mut self, now: Timestamp) -> Report {
+    pub fn report(&mut self, now: Timestamp) -> Sent {
         self.sequence += 1;
+        let again = Again {
+            sequence: self.sequence,
+            sent_at: now + self.offset,
+            uptime_seconds: self.moment(now).uptime.as_secs(),
+            looked_seconds_ago: LOOKED,
+        };
+        let content = self.content();
+        let known = self.sent.as_ref().filter(|(sent, _)| *sent == content);
+        let report =
+            known.map_or_else(|| Arc::new(self.whole_report(again)), |(_, report)| Arc::clone(report));
+        self.sent = Some((content, Arc::clone(&report)));
+        Sent { again, report, content }
+    }
+
+    /// Everything that a report depends on beside the time.
+    fn content(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.boots, self.builds, self.mesos_number, self.docker_ok, self.volume_ok, self.has_image)
+            .hash(&mut hasher);
+        (self.puppet_clean, self.puppet_failed, self.changed_at, self.offset).hash(&mut hasher);
+        for task in &self.tasks {
+            task.id.hash(&mut hasher);
+        }
+        for hold in &self.holds {
+            (&hold.author, hold.since, hold.until).hash(&mut hasher);
+        }
+        if let Some(seen) = self.agent.as_ref().and_then(Machine::seen) {
+            (seen.fence.generation, seen.fence.epoch, seen.position, seen.ordered_at).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn whole_report(&self, head: Again) -> Report {
         let status = |works: bool| if works { Status::Ok } else { Status::Crit };
+        let since = self.changed_at + self.offset;
         Report {
             protocol: PROTOCOL_VERSION,
             node: self.display.clone(),
@@ -181,23 +242,23 @@ impl SimNode {
             boot_id: self.boot_id(),
             machine_id: self.machine_id(),
             server_uuid: Some(format!("{}-server", self.name)),
-            sequence: self.sequence,
-            sent_at: now + self.offset,
-            uptime_seconds: self.moment(now).uptime.as_secs(),
+            sequence: head.sequence,
+            sent_at: head.sent_at,
+            uptime_seconds: head.uptime_seconds,
             findings: vec![
-                finding("docker", status(self.docker_ok), now),
-                finding("volume", status(self.volume_ok), now),
-                finding("mesos_agent", Status::Ok, now),
+                finding("docker", status(self.docker_ok), since),
+                finding("volume", status(self.volume_ok), since),
+                finding("mesos_agent", Status::Ok, since),
             ],
-            facts: self.facts(now),
+            facts: self.facts(),
             seen: self.agent.as_ref().and_then(Machine::seen),
             local_holds: self.holds.clone(),
             whitelist: None,
         }
     }
 
-    fn facts(&self, now: Timestamp) -> Facts {
-        let tasks: Vec<Task> = self.tasks.iter().map(|task| task_of(task, now)).collect();
+    fn facts(&self) -> Facts {
+        let tasks: Vec<Task> = self.tasks.iter().map(task_of).collect();
         let containers = self.tasks.iter().map(|task| Container {
             name: format!("mesos-{}", task.id),
             image: String::new(),
@@ -216,13 +277,13 @@ impl SimNode {
                 registered: Some(true),
                 attributes: self.attributes.clone(),
                 tasks,
-                age_seconds: 1,
+                age_seconds: LOOKED,
             }),
             mesos_master: is_master
                 .then(|| MesosMasterFacts { elected: Some(false), ..MesosMasterFacts::default() }),
             containers: self.docker_ok.then(|| ContainerFacts {
                 containers: containers.collect(),
-                age_seconds: 1,
+                age_seconds: LOOKED,
                 ..ContainerFacts::default()
             }),
             volumes: vec![VolumeFact {
@@ -278,6 +339,7 @@ impl SimNode {
         // One in twelve comes back with Docker down.
         self.docker_ok = !chance.happens(800);
         self.volume_ok = true;
+        self.changed_at = now;
         self.is_hung = false;
         self.disk.repair();
         self.power_goes_at = None;
@@ -291,13 +353,14 @@ impl SimNode {
     /// A new system disk: the agent's memory is gone with the old one.
     pub fn rebuild(&mut self) {
         self.builds += 1;
+        self.mesos_number += 1;
         self.disk = SimDisk::default();
         self.has_image = false;
         self.sequence = 1;
     }
 }
 
-pub fn task_of(task: &SimTask, now: Timestamp) -> Task {
+pub fn task_of(task: &SimTask) -> Task {
     Task {
         id: task.id.clone(),
         name: task.id.clone(),
@@ -307,11 +370,11 @@ pub fn task_of(task: &SimTask, now: Timestamp) -> Task {
         state: TaskState::Running,
         resources: Resources { cpus: 8.0, ..Resources::default() },
         labels: BTreeMap::new(),
-        started_at_secs: Some(now.as_second() - 60),
+        started_at_secs: Some(task.started_at.as_second()),
     }
 }
 
-fn finding(check: &str, status: Status, now: Timestamp) -> Finding {
+fn finding(check: &str, status: Status, since: Timestamp) -> Finding {
     Finding {
         check: check.to_owned(),
         item: None,
@@ -319,7 +382,7 @@ fn finding(check: &str, status: Status, now: Timestamp) -> Finding {
         gating: true,
         sentence: format!("{check} is {}", status.as_str()),
         evidence: vec![Evidence::new("seen", status.as_str(), "agent")],
-        since: now,
+        since,
         age_seconds: 1,
         next: None,
     }

@@ -6,13 +6,13 @@ use super::{
     checker::Checker,
     coverage::Coverage,
     crash::{CountingJournal, Trick, Writes},
-    node::{SimNode, SimTask, task_of},
+    node::{Sent, SimNode, SimTask, task_of},
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_agent::memory::Fault as DiskFault;
 use millwright_coordinator::{
     fleet::{Fleet, Knock, MasterAgent, MasterAnswer, NodeRecord, Remembered},
-    operations::{Operations, Task},
+    operations::{Operations, Task, Tracked},
     store::journal::{Failure, Journal, MemoryJournal},
     view::NodeState,
 };
@@ -20,10 +20,9 @@ use millwright_decision::{
     Class, Policy, Protection,
     operation::{Effect, Outcome, Step},
 };
-use millwright_protocol::{NodeName, Order, OrderEvent, OrderState, Report, Verb};
+use millwright_protocol::{NodeName, Order, OrderEvent, OrderState, Verb};
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -41,11 +40,14 @@ mod trouble;
 
 pub use setting::{FAULTS, Setting};
 
+/// What is written is looked at in the same round; by then it surely has been.
+const LOOKED_WITHIN: SignedDuration = SignedDuration::from_mins(70);
+
 /// What happens at a moment.
 enum Happening {
     Tick,
     Report(NodeName),
-    DeliverReport(NodeName, Box<Report>),
+    DeliverReport(NodeName, Box<Sent>),
     DeliverOrder(NodeName, serde_json::Value),
     DeliverEvent(NodeName, String, OrderEvent),
     EndOrder(NodeName, u32, Box<Order>),
@@ -85,11 +87,30 @@ pub struct Coordinator {
     pub awaited: BTreeSet<NodeName>,
     /// How many may stay away.
     pub may_miss: usize,
+    /// Nodes with an open operation, as of its last round.
+    pub busy: BTreeSet<NodeName>,
+    /// The digest of what each node last said to it.
+    heard: BTreeMap<NodeName, u64>,
 }
 
 impl Coordinator {
     pub fn fleet(&self) -> std::sync::MutexGuard<'_, Fleet> {
         self.fleet.lock().unwrap()
+    }
+
+    fn note_busy(&mut self) {
+        let open = self.operations.list().filter(|tracked| !tracked.operation.is_over());
+        self.busy = open.map(|tracked| tracked.operation.wish.node.clone()).collect();
+    }
+
+    /// Takes a report in: whole if it says something new.
+    fn hear(&mut self, name: &NodeName, sent: &Sent, is_eager: bool, now: Timestamp) {
+        let mut fleet = self.fleet.lock().unwrap();
+        let repeats = !is_eager && self.heard.get(name) == Some(&sent.content);
+        if !repeats || fleet.take_again(name, sent.again, now).is_none() {
+            fleet.take_report(name, sent.again.whole(&sent.report), now);
+            self.heard.insert(name.clone(), sent.content);
+        }
     }
 }
 
@@ -113,6 +134,8 @@ pub struct World {
     pub mesos: BTreeMap<String, MesosAgent>,
     pub mesos_down_until: Timestamp,
     mesos_elected_at: i64,
+    /// What the master says, and a digest of what that comes from.
+    mesos_answer: Option<(u64, MasterAnswer)>,
     pub journal: MemoryJournal,
     pub coordinator: Option<Coordinator>,
     /// One that does not know yet that another has taken over, and until when it may live on.
@@ -123,8 +146,8 @@ pub struct World {
     pub policy_changed_at: Timestamp,
     pub checker: Checker,
     pub coverage: Coverage,
-    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    /// What comes, in its order.
+    queue: BTreeMap<(Timestamp, u64), Happening>,
     counted: u64,
     runs: u64,
     tasks_ever: u64,
@@ -172,6 +195,7 @@ impl World {
             mesos: BTreeMap::new(),
             mesos_down_until: now,
             mesos_elected_at: 1,
+            mesos_answer: None,
             journal: MemoryJournal::new(false),
             coordinator: None,
             old: None,
@@ -179,8 +203,7 @@ impl World {
             policy_changed_at: now,
             checker: Checker::default(),
             coverage: Coverage::default(),
-            queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
+            queue: BTreeMap::new(),
             counted: 0,
             runs: 0,
             tasks_ever: 0,
@@ -228,14 +251,12 @@ impl World {
     /// Runs until the end of its hours, or until something that must never happen has.
     pub fn run(&mut self) {
         let end = self.started + SignedDuration::from_hours(self.setting.hours);
-        while let Some(Reverse((at, number))) = self.queue.pop() {
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
             if at > end || self.checker.violation.is_some() {
                 break;
             }
             self.now = at;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening);
-            }
+            self.happen(happening);
         }
         if self.checker.violation.is_none() {
             self.now = end;
@@ -246,12 +267,10 @@ impl World {
     /// Runs until so long after the beginning.
     pub fn run_until(&mut self, length: SignedDuration) {
         let end = self.started + length;
-        while self.queue.peek().is_some_and(|Reverse((at, _))| *at <= end) {
-            let Some(Reverse((at, number))) = self.queue.pop() else { break };
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), happening) = entry.remove_entry();
             self.now = at;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening);
-            }
+            self.happen(happening);
             self.see_deaths();
         }
         self.now = end;
@@ -297,8 +316,8 @@ impl World {
 
     fn after(&mut self, seconds: i64, happening: Happening) {
         self.counted += 1;
-        self.queue.push(Reverse((self.now + SignedDuration::from_secs(seconds.max(0)), self.counted)));
-        self.happenings.insert(self.counted, happening);
+        let at = self.now + SignedDuration::from_secs(seconds.max(0));
+        self.queue.insert((at, self.counted), happening);
     }
 
     /// Whether trouble of a kind happens now: so many times in ten thousand, and never in the calm at the end.
@@ -315,7 +334,7 @@ impl World {
         match happening {
             Happening::Tick => self.tick(),
             Happening::Report(name) => self.send_report(&name),
-            Happening::DeliverReport(name, report) => self.deliver_report(&name, *report),
+            Happening::DeliverReport(name, report) => self.deliver_report(&name, &report),
             Happening::DeliverOrder(name, order) => self.deliver_order(&name, &order),
             Happening::DeliverEvent(name, id, event) => self.deliver_event(&name, &id, event),
             Happening::EndOrder(name, boot, order) => self.end_order(&name, boot, &order),
@@ -386,6 +405,8 @@ impl World {
             in_flight: BTreeSet::new(),
             may_miss: (awaited.len() / 20).max(1),
             awaited,
+            busy: BTreeSet::new(),
+            heard: BTreeMap::new(),
         });
     }
 
@@ -410,9 +431,7 @@ impl World {
         self.look_at_mesos();
         self.advance_old();
         self.advance();
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
-            coordinator.operations.list().any(|tracked| !tracked.operation.is_over())
-        });
+        let busy = self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.busy.is_empty());
         // Lazy while nothing is going on: the same facts, told more seldom.
         self.after(if busy { 15 } else { 45 }, Happening::Tick);
     }
@@ -435,6 +454,7 @@ impl World {
         }
         coordinator.fleet().tick(now);
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
+        coordinator.note_busy();
         let run = coordinator.run;
         for task in &tasks {
             if !coordinator.in_flight.insert(effect_of(task)) {
@@ -476,6 +496,7 @@ impl World {
         let now = self.now;
         old.fleet().tick(now);
         let tasks = old.operations.advance(&old.fleet, now);
+        old.note_busy();
         let run = old.run;
         for task in tasks {
             self.after(1, Happening::Effect(Box::new(task), run));
@@ -492,11 +513,15 @@ impl World {
     /// Counts what has been recorded since the last look.
     fn look_at_story(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
-        for tracked in coordinator.operations.list() {
+        let is_new =
+            |tracked: &&Tracked| self.now.duration_since(tracked.operation.changed_at) < LOOKED_WITHIN;
+        for tracked in
+            coordinator.operations.list().filter(|tracked| !tracked.operation.is_over() || is_new(tracked))
+        {
             self.coverage.story(tracked);
             if let Some(waiting) = coordinator.operations.waiting(&tracked.operation.id) {
                 for reason in &waiting.reasons {
-                    self.coverage.count_word("code", reason.code.as_str());
+                    self.coverage.reason(reason.code);
                 }
             }
         }
@@ -510,13 +535,7 @@ impl World {
 
     fn send_orders_of(&mut self, coordinator: &Coordinator) {
         let mut sent = Vec::new();
-        let wanted: BTreeSet<NodeName> = coordinator
-            .operations
-            .list()
-            .filter(|tracked| !tracked.operation.is_over())
-            .map(|tracked| tracked.operation.wish.node.clone())
-            .collect();
-        for name in wanted {
+        for name in coordinator.busy.clone() {
             for order in coordinator.operations.orders(&name, &self.policy, self.now) {
                 let commits = matches!(&order.verb, Verb::Reboot { commit: Some(_), .. });
                 let last = self.sent.insert(order.id.clone(), (self.now, commits));

@@ -8,12 +8,7 @@ impl World {
     }
 
     pub(super) fn send_report(&mut self, name: &NodeName) {
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
-            coordinator
-                .operations
-                .list()
-                .any(|tracked| !tracked.operation.is_over() && tracked.operation.wish.node == *name)
-        });
+        let busy = self.coordinator.as_ref().is_some_and(|coordinator| coordinator.busy.contains(name));
         self.after(if busy { 10 } else { 45 }, Happening::Report(name.clone()));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(name) else { return };
@@ -21,15 +16,15 @@ impl World {
         if !node.is_up || goes_down || node.class == Class::Physical {
             return;
         }
-        let report = node.report(now);
+        let sent = node.report(now);
         if self.trouble("messages", 200) {
             return;
         }
         let late = self.chance.between(0, 2);
-        self.after(late, Happening::DeliverReport(name.clone(), Box::new(report)));
+        self.after(late, Happening::DeliverReport(name.clone(), Box::new(sent)));
     }
 
-    pub(super) fn deliver_report(&mut self, name: &NodeName, report: Report) {
+    pub(super) fn deliver_report(&mut self, name: &NodeName, sent: &Sent) {
         if self.is_cut_off(name) {
             return;
         }
@@ -39,7 +34,7 @@ impl World {
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
         let newest = self.coordinator.as_mut().filter(|_| !is_paused);
         let Some(coordinator) = old.or(newest) else { return };
-        coordinator.fleet().take_report(name, report, now);
+        coordinator.hear(name, sent, self.setting.is_eager, now);
         let fence = coordinator.operations.fence();
         coordinator.awaited.remove(name);
         self.checker.heard(name, fence);
@@ -280,9 +275,11 @@ impl World {
     }
 
     pub(super) fn repair(&mut self, name: &NodeName) {
+        let now = self.now;
         if let Some(node) = self.nodes.get_mut(name) {
             node.docker_ok = true;
             node.volume_ok = true;
+            node.changed_at = now;
             if node.is_healthy() {
                 node.ill_since = None;
             }

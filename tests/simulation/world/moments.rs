@@ -140,7 +140,7 @@ impl World {
         agent.deactivated = false;
         self.tasks_ever += 1;
         let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
+        node.tasks.push(SimTask { id: id.clone(), is_disposable: false, started_at: self.now });
         self.note("foreign", Some(name));
         let seconds = self.chance.between(600, 4000);
         self.after(seconds, Happening::TaskEnds(name.clone(), id));

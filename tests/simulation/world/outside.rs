@@ -1,6 +1,7 @@
 //! Mesos and the cloud, as they are: they refuse, hang, or do it without saying so.
 
 use super::*;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl World {
     pub(super) fn register(&mut self, name: &NodeName) {
@@ -27,23 +28,42 @@ impl World {
             return;
         }
         let down = now < self.mesos_down_until;
-        let answer = MasterAnswer {
-            leader: format!("alimesos0{}", 1 + self.mesos_elected_at % 3),
-            elected_at_secs: Some(self.mesos_elected_at),
-            version: "1.11.0".to_owned(),
-            agents: self
-                .mesos
-                .iter()
-                .filter(|(_, agent)| agent.unlisted_until <= now)
-                .filter_map(|(id, agent)| self.listed(id, agent))
-                .collect(),
-            ..MasterAnswer::default()
-        };
-        let answer = if down { Err("connection refused") } else { Ok(&answer) };
+        let content = self.mesos_content();
+        if self.mesos_answer.as_ref().is_none_or(|(known, _)| *known != content) {
+            self.mesos_answer = Some((content, self.mesos_says()));
+        }
+        let Some((_, answer)) = &self.mesos_answer else { return };
+        let answer = if down { Err("connection refused") } else { Ok(answer) };
         let old = self.old.as_ref().map(|(old, _)| old);
         for coordinator in self.coordinator.iter().chain(old) {
             coordinator.fleet().take_master_state(answer, now);
         }
+    }
+
+    fn mesos_says(&self) -> MasterAnswer {
+        let agents = self.mesos.iter().filter(|(_, agent)| agent.unlisted_until <= self.now);
+        MasterAnswer {
+            leader: format!("alimesos0{}", 1 + self.mesos_elected_at % 3),
+            elected_at_secs: Some(self.mesos_elected_at),
+            version: "1.11.0".to_owned(),
+            agents: agents.filter_map(|(id, agent)| self.listed(id, agent)).collect(),
+            ..MasterAnswer::default()
+        }
+    }
+
+    /// A digest of everything that the master's answer depends on.
+    fn mesos_content(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.mesos_elected_at.hash(&mut hasher);
+        for agent in self.mesos.values() {
+            let is_listed = agent.unlisted_until <= self.now;
+            (agent.deactivated, agent.is_connected, is_listed).hash(&mut hasher);
+            if let Some(node) = self.nodes.get(&agent.node) {
+                node.mesos_number.hash(&mut hasher);
+                node.tasks.iter().for_each(|task| task.id.hash(&mut hasher));
+            }
+        }
+        hasher.finish()
     }
 
     pub(super) fn listed(&self, id: &str, agent: &MesosAgent) -> Option<MasterAgent> {
@@ -57,7 +77,7 @@ impl World {
             unreachable: !agent.is_connected,
             attributes: node.attributes.clone(),
             tasks: if is_current && agent.is_connected {
-                node.tasks.iter().map(|task| task_of(task, self.now)).collect()
+                node.tasks.iter().map(task_of).collect()
             } else {
                 Vec::new()
             },
@@ -86,7 +106,7 @@ impl World {
         else {
             return;
         };
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
+        node.tasks.push(SimTask { id: id.clone(), is_disposable: false, started_at: now });
         if let Some(ends_at) = ends_at {
             self.after(ends_at.duration_since(now).as_secs(), Happening::TaskEnds(name, id));
         }

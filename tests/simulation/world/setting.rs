@@ -46,6 +46,8 @@ pub struct Setting {
     pub agents: usize,
     /// Kinds of trouble that do not happen.
     pub without: BTreeSet<&'static str>,
+    /// Every report is taken in whole, also one that only repeats the one before it.
+    pub is_eager: bool,
     /// Nodes that are dead from the first hour on, for ever.
     pub dead: usize,
 }

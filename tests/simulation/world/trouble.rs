@@ -29,6 +29,7 @@ impl World {
                 if let Some(node) = self.nodes.get_mut(&name) {
                     let broken = if is_volume { &mut node.volume_ok } else { &mut node.docker_ok };
                     *broken = false;
+                    node.changed_at = now;
                     node.ill_since.get_or_insert(now);
                 }
                 let after = self.chance.between(600, 20_000);
