@@ -20,6 +20,8 @@ mod history;
 mod judge;
 mod node;
 mod people;
+#[allow(dead_code, reason = "long runs use the rest")]
+mod wanted;
 mod world;
 
 use history::{Run, these};

@@ -30,16 +30,71 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct SimTask {
     pub id: String,
-    pub is_disposable: bool,
+    pub kind: TaskKind,
     pub started_at: Timestamp,
+}
+
+/// What a task is, by the shipped policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    Build,
+    Checker,
+    Service,
+    Pinned,
+    Disposable,
+}
+
+impl TaskKind {
+    pub fn id(self, number: u64) -> String {
+        match self {
+            Self::Build => format!("mesos-jenkins-{number:032x}-slc7_x86-64-larg"),
+            Self::Checker => format!("mesos-jenkins-{number:032x}-light"),
+            Self::Service => format!("web.{number}"),
+            Self::Pinned => format!("repo.{number}"),
+            Self::Disposable => format!("trial.{number}"),
+        }
+    }
 }
 
 /// What a node sends: mostly what it sent before, under another head.
 pub struct Sent {
-    pub again: Again,
+    pub sequence: u64,
+    pub sent_at: Timestamp,
+    pub uptime_seconds: u64,
     pub report: Arc<Report>,
     /// A digest of the report, its head apart.
     pub content: u64,
+}
+
+impl Sent {
+    pub fn again(&self) -> Again<'_> {
+        Again {
+            sequence: self.sequence,
+            sent_at: self.sent_at,
+            uptime_seconds: self.uptime_seconds,
+            looked_seconds_ago: LOOKED,
+            mesos_id: self.report.facts.mesos_agent.as_ref().and_then(|facts| facts.agent_id.as_deref()),
+        }
+    }
+
+    /// The whole of it.
+    pub fn whole(&self) -> Report {
+        Report {
+            sequence: self.sequence,
+            sent_at: self.sent_at,
+            uptime_seconds: self.uptime_seconds,
+            ..Report::clone(&self.report)
+        }
+    }
+}
+
+/// What an agent says that is not so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lie {
+    /// Nothing runs.
+    Idle,
+    /// It is this Mesos agent, which is another node's.
+    Claims(String),
 }
 
 /// So long before a report the node has looked for its tasks and containers.
@@ -86,6 +141,12 @@ pub struct SimNode {
     pub is_deleted: bool,
     /// Since when it does not do what it is for.
     pub ill_since: Option<Timestamp>,
+    /// Containers that belong to nobody any more, and until when they run.
+    pub orphans: Vec<String>,
+    pub orphans_until: Timestamp,
+    pub lie: Option<Lie>,
+    /// Trouble that comes with its next boot.
+    pub at_boot: Option<&'static str>,
     /// When one of its checks last said something else.
     pub changed_at: Timestamp,
     /// What it last sent, and the digest of that.
@@ -126,6 +187,10 @@ impl SimNode {
             is_stopped: false,
             is_deleted: false,
             ill_since: None,
+            orphans: Vec::new(),
+            orphans_until: now,
+            lie: None,
+            at_boot: None,
             changed_at: now - SignedDuration::from_hours(30),
             sent: None,
         }
@@ -176,16 +241,23 @@ impl SimNode {
         self.agent = Some(Machine::open(self.disk.clone(), rules, self.moment(now)));
     }
 
+    /// The tasks that its agent tells of.
+    fn told_tasks(&self) -> &[SimTask] {
+        if self.lie == Some(Lie::Idle) { &[] } else { &self.tasks }
+    }
+
     /// What the node itself has to say to an order.
     pub fn local_facts(&self) -> LocalFacts {
         let seen = |ids: Vec<String>| Known::Seen { age_seconds: 1, value: ids };
-        let names = self.tasks.iter().map(|task| task.id.clone()).collect();
-        let containers = self.tasks.iter().map(|task| (format!("mesos-{}", task.id), ContainerRole::Task));
+        let names = self.told_tasks().iter().map(|task| task.id.clone()).collect();
+        let containers =
+            self.told_tasks().iter().map(|task| (format!("mesos-{}", task.id), ContainerRole::Task));
+        let orphans = self.orphans.iter().map(|id| (format!("mesos-{id}"), ContainerRole::Orphan));
         LocalFacts {
             holds: self.holds.clone(),
             tasks: if self.takes_tasks() { seen(names) } else { Known::NotHere },
             containers: if self.docker_ok {
-                Known::Seen { age_seconds: 1, value: containers.collect() }
+                Known::Seen { age_seconds: 1, value: containers.chain(orphans).collect() }
             } else {
                 Known::Unknown
             },
@@ -200,18 +272,17 @@ impl SimNode {
 
     pub fn report(&mut self, now: Timestamp) -> Sent {
         self.sequence += 1;
-        let again = Again {
+        let content = self.content();
+        let known = self.sent.as_ref().filter(|(sent, _)| *sent == content);
+        let report = known.map_or_else(|| Arc::new(self.whole_report(now)), |(_, report)| Arc::clone(report));
+        self.sent = Some((content, Arc::clone(&report)));
+        Sent {
             sequence: self.sequence,
             sent_at: now + self.offset,
             uptime_seconds: self.moment(now).uptime.as_secs(),
-            looked_seconds_ago: LOOKED,
-        };
-        let content = self.content();
-        let known = self.sent.as_ref().filter(|(sent, _)| *sent == content);
-        let report =
-            known.map_or_else(|| Arc::new(self.whole_report(again)), |(_, report)| Arc::clone(report));
-        self.sent = Some((content, Arc::clone(&report)));
-        Sent { again, report, content }
+            report,
+            content,
+        }
     }
 
     /// Everything that a report depends on beside the time.
@@ -223,6 +294,7 @@ impl SimNode {
         for task in &self.tasks {
             task.id.hash(&mut hasher);
         }
+        (&self.orphans, &self.lie).hash(&mut hasher);
         for hold in &self.holds {
             (&hold.author, hold.since, hold.until).hash(&mut hasher);
         }
@@ -232,7 +304,7 @@ impl SimNode {
         hasher.finish()
     }
 
-    fn whole_report(&self, head: Again) -> Report {
+    fn whole_report(&self, now: Timestamp) -> Report {
         let status = |works: bool| if works { Status::Ok } else { Status::Crit };
         let since = self.changed_at + self.offset;
         Report {
@@ -242,9 +314,9 @@ impl SimNode {
             boot_id: self.boot_id(),
             machine_id: self.machine_id(),
             server_uuid: Some(format!("{}-server", self.name)),
-            sequence: head.sequence,
-            sent_at: head.sent_at,
-            uptime_seconds: head.uptime_seconds,
+            sequence: self.sequence,
+            sent_at: now + self.offset,
+            uptime_seconds: self.moment(now).uptime.as_secs(),
             findings: vec![
                 finding("docker", status(self.docker_ok), since),
                 finding("volume", status(self.volume_ok), since),
@@ -258,20 +330,27 @@ impl SimNode {
     }
 
     fn facts(&self) -> Facts {
-        let tasks: Vec<Task> = self.tasks.iter().map(task_of).collect();
-        let containers = self.tasks.iter().map(|task| Container {
-            name: format!("mesos-{}", task.id),
+        let tasks: Vec<Task> = self.told_tasks().iter().map(task_of).collect();
+        let container = |id: &String, role| Container {
+            name: format!("mesos-{id}"),
             image: String::new(),
             state: "running".to_owned(),
-            role: ContainerRole::Task,
+            role,
             started_at: None,
             restarts: 0,
-        });
+        };
+        let of_tasks = self.told_tasks().iter().map(|task| container(&task.id, ContainerRole::Task));
+        let orphans = self.orphans.iter().map(|id| container(id, ContainerRole::Orphan));
+        let containers = of_tasks.chain(orphans);
+        let claimed = match &self.lie {
+            Some(Lie::Claims(id)) => id.clone(),
+            _ => self.mesos_id(),
+        };
         let is_master = !self.takes_tasks();
         Facts {
             mesos_agent: (!is_master).then(|| MesosAgentFacts {
                 url: "http://127.0.0.1:5051/slave(1)".to_owned(),
-                agent_id: Some(self.mesos_id()),
+                agent_id: Some(claimed),
                 version: "1.11.0".to_owned(),
                 hostname: self.host(),
                 registered: Some(true),
@@ -326,6 +405,8 @@ impl SimNode {
         self.is_up = false;
         self.agent = None;
         self.tasks.clear();
+        self.orphans.clear();
+        self.lie = None;
     }
 
     /// It is there again, in another boot.
@@ -361,14 +442,20 @@ impl SimNode {
 }
 
 pub fn task_of(task: &SimTask) -> Task {
+    let (framework, role, cpus) = match task.kind {
+        TaskKind::Build => ("Jenkins Scheduler", None, 8.0),
+        TaskKind::Checker => ("Jenkins Scheduler", None, 1.0),
+        TaskKind::Service | TaskKind::Pinned => ("marathon", None, 1.0),
+        TaskKind::Disposable => ("trials", Some("mesostest".to_owned()), 1.0),
+    };
     Task {
         id: task.id.clone(),
         name: task.id.clone(),
-        framework: if task.is_disposable { "spare" } else { "Jenkins Scheduler" }.to_owned(),
+        framework: framework.to_owned(),
         framework_id: String::new(),
-        role: None,
+        role,
         state: TaskState::Running,
-        resources: Resources { cpus: 8.0, ..Resources::default() },
+        resources: Resources { cpus, ..Resources::default() },
         labels: BTreeMap::new(),
         started_at_secs: Some(task.started_at.as_second()),
     }

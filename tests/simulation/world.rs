@@ -6,7 +6,7 @@ use super::{
     checker::Checker,
     coverage::Coverage,
     crash::{CountingJournal, Trick, Writes},
-    node::{Sent, SimNode, SimTask, task_of},
+    node::{Lie, Sent, SimNode, SimTask, TaskKind, task_of},
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_agent::memory::Fault as DiskFault;
@@ -29,6 +29,10 @@ use std::{
 
 #[path = "world/agents.rs"]
 mod agents;
+#[path = "world/changes.rs"]
+mod changes;
+#[path = "world/director.rs"]
+mod director;
 #[path = "world/moments.rs"]
 mod moments;
 #[path = "world/outside.rs"]
@@ -38,7 +42,10 @@ mod setting;
 #[path = "world/trouble.rs"]
 mod trouble;
 
+pub use changes::OwnClock;
+pub use director::{DIRECTED, never};
 pub use setting::{FAULTS, Setting};
+pub use trouble::OF_MACHINES;
 
 /// What is written is looked at in the same round; by then it surely has been.
 const LOOKED_WITHIN: SignedDuration = SignedDuration::from_mins(70);
@@ -62,7 +69,13 @@ enum Happening {
     Repair(NodeName),
     CoordinatorStarts,
     SecondStarts,
-    MesosBack,
+    Strike(&'static str, NodeName, String),
+    StrikeMachine(&'static str, NodeName),
+    UncordonedByHand(NodeName),
+    AgentStarts(NodeName),
+    TellsTruth(NodeName),
+    ClockMended,
+    PolicyMended,
     Recovers(NodeName),
     People,
     /// Somebody looks in between.
@@ -80,7 +93,10 @@ pub struct Coordinator {
     pub operations: Operations,
     /// Which run of it, so that what was begun by an earlier one comes to nothing.
     pub run: u64,
+    pub clock: OwnClock,
+    /// When it started, by its own clock, and in truth.
     pub started_at: Timestamp,
+    pub born_at: Timestamp,
     /// Effects that it is carrying out: operation, place, attempt, and whether something is taken back.
     pub in_flight: BTreeSet<(String, usize, u32, bool)>,
     /// Nodes that were healthy before it started and have not been heard of since.
@@ -107,8 +123,8 @@ impl Coordinator {
     fn hear(&mut self, name: &NodeName, sent: &Sent, is_eager: bool, now: Timestamp) {
         let mut fleet = self.fleet.lock().unwrap();
         let repeats = !is_eager && self.heard.get(name) == Some(&sent.content);
-        if !repeats || fleet.take_again(name, sent.again, now).is_none() {
-            fleet.take_report(name, sent.again.whole(&sent.report), now);
+        if !repeats || fleet.take_again(name, sent.again(), now).is_none() {
+            fleet.take_report(name, sent.whole(), now);
             self.heard.insert(name.clone(), sent.content);
         }
     }
@@ -146,6 +162,18 @@ pub struct World {
     pub policy_changed_at: Timestamp,
     pub checker: Checker,
     pub coverage: Coverage,
+    /// When Mesos was last asked.
+    mesos_asked_at: Timestamp,
+    /// The clock of the coordinator's machine minus the true time.
+    pub clock_offset: SignedDuration,
+    crl_lost_until: Timestamp,
+    /// Where each operation was seen to stand: its place and how that is.
+    stands: BTreeMap<String, (usize, &'static str)>,
+    /// When something last moved, so that whoever waits for long is looked at more seldom.
+    moved_at: Timestamp,
+    rounds_at: Timestamp,
+    /// When each order was first sent, in truth.
+    pub made: BTreeMap<String, Timestamp>,
     /// What comes, in its order.
     queue: BTreeMap<(Timestamp, u64), Happening>,
     counted: u64,
@@ -203,6 +231,13 @@ impl World {
             policy_changed_at: now,
             checker: Checker::default(),
             coverage: Coverage::default(),
+            mesos_asked_at: now,
+            clock_offset: SignedDuration::ZERO,
+            crl_lost_until: now,
+            stands: BTreeMap::new(),
+            moved_at: now,
+            rounds_at: now,
+            made: BTreeMap::new(),
             queue: BTreeMap::new(),
             counted: 0,
             runs: 0,
@@ -352,7 +387,13 @@ impl World {
             Happening::CoordinatorStarts => self.start_coordinator(),
             Happening::SecondStarts => self.start_second(),
             Happening::Recovers(name) => self.recover(&name),
-            Happening::MesosBack => {}
+            Happening::Strike(kind, name, id) => self.strike(kind, &name, Some(&id)),
+            Happening::StrikeMachine(kind, name) => self.strike_machine(kind, &name),
+            Happening::UncordonedByHand(name) => self.uncordoned_by_hand(&name),
+            Happening::AgentStarts(name) => self.agent_starts(&name),
+            Happening::TellsTruth(name) => self.tell_truth(&name),
+            Happening::ClockMended => self.set_clock(SignedDuration::ZERO),
+            Happening::PolicyMended => self.mend_policy(),
             Happening::People => {
                 super::people::act(self);
                 let after = self.chance.between(200, 1200);
@@ -382,12 +423,14 @@ impl World {
             self.after(after, Happening::Visit);
         }
         self.journal = self.journal.reopen();
-        let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
+        let clock = OwnClock::new(self.now, self.clock_offset);
+        let now = clock.read(self.now);
+        let mut fleet = Fleet::new(Arc::clone(&self.policy), now);
         let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
         let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
         let awaited: BTreeSet<NodeName> =
             nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
-        fleet.restore(Remembered { nodes, ..Remembered::default() }, self.now);
+        fleet.restore(Remembered { nodes, ..Remembered::default() }, now);
         self.writes.lock().unwrap().newest = self.journal.fence();
         let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };
         let operations = Operations::open(Arc::new(journal)).unwrap();
@@ -397,11 +440,14 @@ impl World {
             self.checker.violate("S15", format!("{stream} cannot be replayed: {why}"));
         }
         self.checker.replayed(&operations, &damaged);
+        self.checker.looked_at = now;
         self.coordinator = Some(Coordinator {
             fleet: Mutex::new(fleet),
             operations,
             run: self.runs,
-            started_at: self.now,
+            clock,
+            started_at: now,
+            born_at: self.now,
             in_flight: BTreeSet::new(),
             may_miss: (awaited.len() / 20).max(1),
             awaited,
@@ -413,7 +459,7 @@ impl World {
     /// What is known of nodes goes to the store, where the next coordinator finds it.
     fn save(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
-        let unsaved = coordinator.fleet().unsaved(usize::MAX, self.now);
+        let unsaved = coordinator.fleet().unsaved(usize::MAX, coordinator.clock.read(self.now));
         self.remembered.extend(unsaved.into_iter().map(|record| (record.node.clone(), record)));
     }
 
@@ -431,19 +477,32 @@ impl World {
         self.look_at_mesos();
         self.advance_old();
         self.advance();
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.busy.is_empty());
-        // Lazy while nothing is going on: the same facts, told more seldom.
-        self.after(if busy { 15 } else { 45 }, Happening::Tick);
+        // Lazy while nothing goes on, and where everybody has waited for a while: what happens has a round of its own.
+        let quiet = self.now.duration_since(self.moved_at).as_secs();
+        let is_busy = self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.busy.is_empty());
+        self.after(if is_busy && quiet < 120 { 15 } else { 45 }, Happening::Tick);
+    }
+
+    /// The next write fails in one of the ways in which writes fail.
+    pub(super) fn fail_write(&mut self) {
+        self.note("journal", None);
+        let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
+        self.journal.fail_next(failure);
     }
 
     /// Lets time pass for the coordinator: nodes age, operations move, orders go out.
     pub fn advance(&mut self) {
-        let now = self.now;
-        if self.trouble("journal", 20) {
-            self.note("journal", None);
-            let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
-            self.journal.fail_next(failure);
+        let seconds = self.now.duration_since(self.rounds_at).as_secs().clamp(1, 45).unsigned_abs();
+        self.rounds_at = self.now;
+        if self.trouble("journal", 2 * seconds) {
+            self.fail_write();
         }
+        if self.now.duration_since(self.mesos_asked_at).as_secs() >= 10 {
+            self.look_at_mesos();
+        }
+        let now = self.clock();
+        let true_now = self.now;
+        let crl = self.crl_expired();
         let is_paused = self.is_paused();
         let Some(coordinator) = self.coordinator.as_mut().filter(|_| !is_paused) else { return };
         let silent = coordinator.fleet().silent_nodes(now);
@@ -452,9 +511,15 @@ impl World {
             let knock = Knock { answered: Some(answered), story: "knocked".to_owned() };
             coordinator.fleet.lock().unwrap().take_ssh(&name, knock, now);
         }
+        let before = coordinator.operations.position();
+        coordinator.fleet().set_crl_expired(crl);
         coordinator.fleet().tick(now);
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
         coordinator.note_busy();
+        let has_written = coordinator.operations.position() != before;
+        if has_written {
+            self.moved_at = true_now;
+        }
         let run = coordinator.run;
         for task in &tasks {
             if !coordinator.in_flight.insert(effect_of(task)) {
@@ -468,13 +533,14 @@ impl World {
         }
         self.look_at_story();
         super::checker::look(self);
+        self.moved();
         for task in tasks {
             let after = self.chance.between(0, 3);
             self.after(after, Happening::Effect(Box::new(task), run));
         }
         self.send_orders();
         // A crash right behind a write, before anything else.
-        if self.trouble("crash_coordinator", 15) {
+        if has_written && self.trouble("crash_coordinator", 150) {
             let seconds = self.chance.between(5, 600);
             self.crash_coordinator(seconds);
         }
@@ -493,7 +559,7 @@ impl World {
     /// It goes on as if it were the one, until it tries to write or is stopped.
     fn advance_old(&mut self) {
         let Some((mut old, until)) = self.old.take() else { return };
-        let now = self.now;
+        let (now, true_now) = (old.clock.read(self.now), self.now);
         old.fleet().tick(now);
         let tasks = old.operations.advance(&old.fleet, now);
         old.note_busy();
@@ -505,7 +571,7 @@ impl World {
         if let Some(sentence) = self.writes.lock().unwrap().written_by_old.take() {
             self.checker.violate("S8", sentence);
         }
-        if !old.operations.is_fenced() && now < until {
+        if !old.operations.is_fenced() && true_now < until {
             self.old = Some((old, until));
         }
     }
@@ -513,8 +579,8 @@ impl World {
     /// Counts what has been recorded since the last look.
     fn look_at_story(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
-        let is_new =
-            |tracked: &&Tracked| self.now.duration_since(tracked.operation.changed_at) < LOOKED_WITHIN;
+        let now = coordinator.clock.read(self.now);
+        let is_new = |tracked: &&Tracked| now.duration_since(tracked.operation.changed_at) < LOOKED_WITHIN;
         for tracked in
             coordinator.operations.list().filter(|tracked| !tracked.operation.is_over() || is_new(tracked))
         {
@@ -524,6 +590,10 @@ impl World {
                     self.coverage.reason(reason.code);
                 }
             }
+        }
+        for (class, brake) in &coordinator.fleet().snapshot().brakes {
+            let why = if brake.why.contains("failed") { "failures" } else { "storm" };
+            self.coverage.brake(*class, why, brake.since);
         }
     }
 
@@ -536,7 +606,9 @@ impl World {
     fn send_orders_of(&mut self, coordinator: &Coordinator) {
         let mut sent = Vec::new();
         for name in coordinator.busy.clone() {
-            for order in coordinator.operations.orders(&name, &self.policy, self.now) {
+            for order in coordinator.operations.orders(&name, &self.policy, coordinator.clock.read(self.now))
+            {
+                self.made.entry(order.id.clone()).or_insert(self.now);
                 let commits = matches!(&order.verb, Verb::Reboot { commit: Some(_), .. });
                 let last = self.sent.insert(order.id.clone(), (self.now, commits));
                 let is_lately = last.is_some_and(|(at, committed)| {

@@ -10,37 +10,27 @@ use super::{
 };
 use jiff::Timestamp;
 use millwright_decision::fleet::STALE;
-use millwright_protocol::{NodeName, Report};
+use millwright_protocol::NodeName;
 
 /// What is new in such a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Again {
-    /// See [`Report`].
+pub struct Again<'a> {
+    /// See [`Report`](millwright_protocol::Report).
     pub sequence: u64,
-    /// See [`Report`].
+    /// See [`Report`](millwright_protocol::Report).
     pub sent_at: Timestamp,
-    /// See [`Report`].
+    /// See [`Report`](millwright_protocol::Report).
     pub uptime_seconds: u64,
     /// How long before it the node looked for its tasks and containers.
     pub looked_seconds_ago: u64,
-}
-
-impl Again {
-    /// The whole report, from the one that it repeats.
-    pub fn whole(&self, before: &Report) -> Report {
-        Report {
-            sequence: self.sequence,
-            sent_at: self.sent_at,
-            uptime_seconds: self.uptime_seconds,
-            ..before.clone()
-        }
-    }
+    /// Which Mesos agent the node says it has.
+    pub mesos_id: Option<&'a str>,
 }
 
 impl Fleet {
     /// Takes in that the same boot of a node has said once more what it said last, head apart. `None`, and nothing is done,
     /// where that might mean more: then the whole report is wanted.
-    pub fn take_again(&mut self, name: &NodeName, again: Again, now: Timestamp) -> Option<Taken> {
+    pub fn take_again(&mut self, name: &NodeName, again: Again<'_>, now: Timestamp) -> Option<Taken> {
         if !self.policy.nodes.contains_key(name) {
             return None;
         }
@@ -49,7 +39,8 @@ impl Fleet {
         let said = record.said.as_mut().filter(|said| said.sequence < again.sequence)?;
         let identity = record.identity.as_ref()?;
         let is_same_machine = identity.difference(&said.machine_id, said.server_uuid.as_deref()).is_none();
-        if !is_same_machine || node.identity_changed.is_some() || record.heard == 0 {
+        let claims_another = again.mesos_id.is_some() && record.own_mesos_id.as_deref() != again.mesos_id;
+        if claims_another || !is_same_machine || node.identity_changed.is_some() || record.heard == 0 {
             return None;
         }
         // What is bad has a beginning, which is told by the node's clock.
@@ -90,12 +81,14 @@ mod tests {
     use super::*;
     use crate::fleet::testing::{Story, at, name, report};
     use jiff::SignedDuration;
+    use millwright_protocol::Report;
 
     /// Everything that decisions and pages rest on.
     fn all(story: &mut Story) -> String {
         let now = story.now();
         let records = format!("{:?}", story.fleet.records);
-        format!("{:?} {records} {:?}", story.fleet.snapshot_at(now), story.fleet.next_boundary)
+        let snapshot = format!("{:?}", story.fleet.snapshot_at(now));
+        format!("{snapshot} {records} {:?}", story.fleet.next_boundary)
     }
 
     #[test]
@@ -113,8 +106,15 @@ mod tests {
                 sent_at: now,
                 uptime_seconds: before.uptime_seconds + pause.unsigned_abs(),
                 looked_seconds_ago: before.facts.containers.as_ref().map_or(0, |facts| facts.age_seconds),
+                mesos_id: Some("S-alibuild02"),
             };
-            let one = whole.fleet.take_report(&node, new.whole(&before), now);
+            let one = Report {
+                sequence: new.sequence,
+                sent_at: new.sent_at,
+                uptime_seconds: new.uptime_seconds,
+                ..before.clone()
+            };
+            let one = whole.fleet.take_report(&node, one, now);
             let other = again.fleet.take_again(&node, new, now).unwrap();
             assert_eq!(format!("{one:?}"), format!("{other:?}"), "after {pause} s");
             assert_eq!(all(&mut whole), all(&mut again), "after {pause} s");
@@ -131,6 +131,8 @@ mod tests {
         story.rounds(10);
         let now = story.now();
         assert!(story.fleet.take_again(&node, again(10), now).is_none(), "it has been taken");
+        let claim = Again { mesos_id: Some("S-alibuild03"), ..again(99) };
+        assert!(story.fleet.take_again(&node, claim, now).is_none(), "that Mesos agent is another node's");
         assert!(story.fleet.take_again(&name("stranger"), again(99), now).is_none());
         story.twist("alibuild02", |report| report.findings[0].status = millwright_protocol::Status::Crit);
         story.rounds(1);

@@ -12,6 +12,9 @@ impl World {
         self.after(if busy { 10 } else { 45 }, Happening::Report(name.clone()));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(name) else { return };
+        if !node.orphans.is_empty() && now >= node.orphans_until {
+            node.orphans.clear();
+        }
         let goes_down = node.agent.as_ref().is_none_or(|agent| agent.is_going_down());
         if !node.is_up || goes_down || node.class == Class::Physical {
             return;
@@ -34,7 +37,8 @@ impl World {
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
         let newest = self.coordinator.as_mut().filter(|_| !is_paused);
         let Some(coordinator) = old.or(newest) else { return };
-        coordinator.hear(name, sent, self.setting.is_eager, now);
+        let clock = coordinator.clock.read(now);
+        coordinator.hear(name, sent, self.setting.is_eager, clock);
         let fence = coordinator.operations.fence();
         coordinator.awaited.remove(name);
         self.checker.heard(name, fence);
@@ -42,7 +46,7 @@ impl World {
             let moment = node.moment(now);
             if let Some(agent) = &mut node.agent {
                 agent.hear_fence(fence);
-                agent.hear_clock(now, moment.uptime.saturating_sub(Duration::from_secs(1)), moment.uptime);
+                agent.hear_clock(clock, moment.uptime.saturating_sub(Duration::from_secs(1)), moment.uptime);
                 agent.tick(moment);
             }
         }
@@ -63,7 +67,8 @@ impl World {
         let Some(agent) = &mut node.agent else { return };
         let begun = agent.order(order, &facts, &nonce, moment);
         if let Some(order) = begun {
-            self.checker.begun(node, &order, now);
+            let made_at = self.made.get(&order.id).copied().unwrap_or(now);
+            self.checker.begun(node, &order, made_at, now);
             let happening = |order: Order| match order.verb {
                 Verb::Reboot { .. } => (1, Happening::RebootNow(name.clone(), boot, Box::new(order))),
                 _ => (120, Happening::EndOrder(name.clone(), boot, Box::new(order))),
@@ -114,7 +119,8 @@ impl World {
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
         let newest = self.coordinator.as_mut().filter(|_| !is_paused);
         let Some(coordinator) = old.or(newest) else { return };
-        let taken = coordinator.operations.order_event(name, id, &event.state, now);
+        let clock = coordinator.clock.read(now);
+        let taken = coordinator.operations.order_event(name, id, &event.state, clock);
         self.coverage.count_word("order", state_word(&event.state));
         if taken.is_err() || self.trouble("messages", 300) {
             return;
@@ -223,6 +229,10 @@ impl World {
             node.ill_since = None;
         }
         self.register(name);
+        if let Some(kind) = self.nodes.get_mut(name).and_then(|node| node.at_boot.take()) {
+            let seconds = self.chance.between(0, 60);
+            self.after(seconds, Happening::StrikeMachine(kind, name.clone()));
+        }
         // Some boot twice before they are content.
         if self.trouble("hand_reboot", 300) {
             let seconds = self.chance.between(5, 200);

@@ -36,8 +36,9 @@ impl World {
         let answer = if down { Err("connection refused") } else { Ok(answer) };
         let old = self.old.as_ref().map(|(old, _)| old);
         for coordinator in self.coordinator.iter().chain(old) {
-            coordinator.fleet().take_master_state(answer, now);
+            coordinator.fleet().take_master_state(answer, coordinator.clock.read(now));
         }
+        self.mesos_asked_at = now;
     }
 
     fn mesos_says(&self) -> MasterAnswer {
@@ -99,14 +100,21 @@ impl World {
         let hours = self.chance.between(1, 9);
         let never_ends = self.chance.happens(60);
         self.tasks_ever += 1;
-        let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
+        let kind = match self.chance.below(20) {
+            0 => TaskKind::Checker,
+            1 => TaskKind::Service,
+            2 => TaskKind::Pinned,
+            3 | 4 => TaskKind::Disposable,
+            _ => TaskKind::Build,
+        };
+        let id = kind.id(self.tasks_ever);
         let ends_at = (!never_ends).then(|| self.now + SignedDuration::from_mins(hours * 20));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_healthy() && node.tasks.len() < 2)
         else {
             return;
         };
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false, started_at: now });
+        node.tasks.push(SimTask { id: id.clone(), kind, started_at: now });
         if let Some(ends_at) = ends_at {
             self.after(ends_at.duration_since(now).as_secs(), Happening::TaskEnds(name, id));
         }
@@ -148,7 +156,7 @@ impl World {
         let both = self.coordinator.as_mut().into_iter().chain(old);
         let Some(coordinator) = both.into_iter().find(|coordinator| coordinator.run == run) else { return };
         coordinator.in_flight.remove(&effect_of(task));
-        let _ = coordinator.operations.outcome(task, outcome, now);
+        let _ = coordinator.operations.outcome(task, outcome, coordinator.clock.read(now));
         self.advance();
     }
 
@@ -200,6 +208,10 @@ impl World {
             self.coverage.count_word("fault/cloud_refuses", step.as_str());
             return self.policy.executors.outcome(step, Some(2), "usage");
         }
+        // Names are unique.
+        if step == Step::Create && self.nodes.get(&name).is_some_and(|node| !node.is_deleted) {
+            return self.policy.executors.outcome(step, Some(2), "it exists");
+        }
         if matches!(step, Step::HardReboot | Step::Rebuild) && self.trouble("cloud_lies", 300) {
             self.note("cloud_lies", Some(&name));
             self.checker.lied.insert((task.operation.clone(), step));
@@ -234,6 +246,9 @@ impl World {
                 self.take_down(name);
                 if let Some(node) = self.nodes.get_mut(name) {
                     node.rebuild();
+                    node.is_deleted = false;
+                    node.is_stopped = false;
+                    node.is_dead = false;
                 }
                 let seconds = self.chance.between(600, 3000);
                 self.boot_after(name, seconds);

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 25] = [
+pub const FAULTS: [&str; 30] = [
     "crash_coordinator",
     "journal",
     "disk_full",
@@ -35,6 +35,11 @@ pub const FAULTS: [&str; 25] = [
     "pause",
     "cloud_lies",
     "people",
+    "own_clock",
+    "upgrade",
+    "mesos_id",
+    "liar",
+    "crl",
 ];
 
 /// What is simulated.
@@ -72,8 +77,14 @@ pub(super) fn policy(setting: &Setting) -> Policy {
         let place = usize::try_from(setting.seed / 11).unwrap_or(0) % policy.nodes.len();
         policy.coordinator = policy.nodes.keys().nth(place).unwrap().clone();
     }
-    policy.executors.by = Executor::Command;
+    // In some, people take the steps of the cloud themselves, as the shipped policy has it.
+    policy.executors.by = if setting.seed % 6 == 1 { Executor::ByHand } else { Executor::Command };
+    // In some, people begin every irreversible step.
+    if setting.seed % 13 == 4 {
+        policy.classes.values_mut().for_each(|class| class.mode = Mode::Advise);
+    }
     for step in [
+        Step::Create,
         Step::HardReboot,
         Step::Rebuild,
         Step::Quarantine,
