@@ -258,7 +258,7 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
         found.push(("S10", format!("{} rebooted {name} a second time", order.id)));
     }
     // By true time, whatever anybody's clock says.
-    let made_at = world.made.get(&order.id).copied().unwrap_or(now);
+    let made_at = world.made.get(&(order.id.clone(), order.issued_at)).copied().unwrap_or(now);
     let age = now.duration_since(made_at).as_secs();
     if age > i64::try_from(order.ttl_seconds).unwrap_or(0) + 2 {
         found.push(("S11", format!("{} was carried out {age} s after it was made", order.id)));

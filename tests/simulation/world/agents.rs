@@ -67,7 +67,7 @@ impl World {
         let Some(agent) = &mut node.agent else { return };
         let begun = agent.order(order, &facts, &nonce, moment);
         if let Some(order) = begun {
-            let made_at = self.made.get(&order.id).copied().unwrap_or(now);
+            let made_at = self.made.get(&(order.id.clone(), order.issued_at)).copied().unwrap_or(now);
             self.checker.begun(node, &order, made_at, now);
             let happening = |order: Order| match order.verb {
                 Verb::Reboot { .. } => (1, Happening::RebootNow(name.clone(), boot, Box::new(order))),

@@ -1,7 +1,7 @@
 //! What is simulated: how long, how many nodes, which kinds of trouble, on which policy.
 
 use millwright_decision::{
-    Class, Mode, Policy,
+    Class, Mode, Policy, Protection, VolumePolicy,
     operation::{Executor, Step},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -72,6 +72,22 @@ pub(super) fn policy(setting: &Setting) -> Policy {
         }
         _ => false,
     });
+    // Of every third node's volume nobody knows.
+    let nodes = policy.nodes.iter().zip(1..).filter(|(_, place)| place % 3 != 0);
+    policy.volumes = nodes
+        .map(|((name, listed), _)| VolumePolicy {
+            name: format!("{name}_vol_001"),
+            node: name.clone(),
+            cinder: None,
+            uuid: Some(format!("uuid-of-{name}")),
+            protections: listed
+                .protections
+                .iter()
+                .copied()
+                .filter(|protection| *protection == Protection::NeverDeleteVolume)
+                .collect(),
+        })
+        .collect();
     // In some histories the coordinator lives on a node that it looks after.
     if setting.seed % 11 == 3 {
         let place = usize::try_from(setting.seed / 11).unwrap_or(0) % policy.nodes.len();
