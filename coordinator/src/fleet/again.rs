@@ -124,7 +124,13 @@ mod tests {
     #[test]
     fn what_might_mean_more_is_left_to_a_whole_report() {
         let mut story = Story::new(5);
-        let again = |sequence| Again { sequence, sent_at: at(200), uptime_seconds: 1, looked_seconds_ago: 0 };
+        let again = |sequence| Again {
+            sequence,
+            sent_at: at(200),
+            uptime_seconds: 1,
+            looked_seconds_ago: 0,
+            mesos_id: Some("S-alibuild02"),
+        };
         let node = name("alibuild02");
         let now = story.now();
         assert!(story.fleet.take_again(&node, again(9), now).is_none(), "nobody has heard of it yet");
