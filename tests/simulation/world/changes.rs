@@ -90,7 +90,7 @@ impl World {
 
     pub(super) fn crl_expired(&self) -> Option<CrlExpired> {
         let is_lost = self.now < self.crl_lost_until;
-        is_lost.then(|| CrlExpired { expired_at: self.started, since: self.started })
+        is_lost.then_some(CrlExpired { expired_at: self.started, since: self.started })
     }
 
     /// The Mesos agent of a node has lost its memory and registers anew: another id, offers at once. What ran is lost, or
