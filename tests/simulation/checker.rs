@@ -40,8 +40,8 @@ pub struct Checker {
     pub done: BTreeSet<(String, Step)>,
     /// Those of which the cloud said so, and they did not.
     pub lied: BTreeSet<(String, Step)>,
-    /// When agents last said that they are ready for an order.
-    prepared: BTreeMap<String, Timestamp>,
+    /// When agents first said that they are ready for an order, by its number and the nonce they bound themselves to.
+    prepared: BTreeMap<(String, String), Timestamp>,
     /// Events of each operation that were judged, and when that was last done.
     judged: BTreeMap<String, usize>,
     pub looked_at: Timestamp,
@@ -108,8 +108,8 @@ impl Checker {
     }
 
     /// An agent has said that it is ready for an order.
-    pub fn prepared(&mut self, id: String, now: Timestamp) {
-        self.prepared.entry(id).or_insert(now);
+    pub fn prepared(&mut self, id: String, nonce: String, now: Timestamp) {
+        self.prepared.entry((id, nonce)).or_insert(now);
     }
 
     /// An agent has begun an order: once, in its time and boot, and never for a coordinator that is not the newest it knows.
@@ -138,8 +138,10 @@ impl Checker {
             self.violate("S11", format!("{name} began {id}, which was for another boot"));
         }
         // It is alone when nobody has answered for so long, and stops.
-        let waited = self.prepared.get(id).map_or(0, |ready| now.duration_since(*ready).as_secs());
-        if matches!(order.verb, Verb::Reboot { .. }) && waited > 62 {
+        let Verb::Reboot { commit: Some(nonce), .. } = &order.verb else { return };
+        let ready = self.prepared.get(&(id.clone(), nonce.clone()));
+        let waited = ready.map_or(0, |ready| now.duration_since(*ready).as_secs());
+        if waited > 62 {
             self.violate("S19", format!("{name} went on with {id} after {waited} s without an answer"));
         }
     }

@@ -76,9 +76,9 @@ impl World {
             let (seconds, happening) = happening(order);
             self.after(seconds, happening);
         } else if let Some((id, event)) = agent.untold()
-            && matches!(event.state, OrderState::Prepared { .. })
+            && let OrderState::Prepared { nonce } = event.state
         {
-            self.checker.prepared(id, now);
+            self.checker.prepared(id, nonce, now);
         }
         if self.lost_power(name) {
             return;
