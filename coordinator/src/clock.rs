@@ -56,7 +56,7 @@ impl Clock for SystemClock {
 }
 
 /// What to say after `said`, when the machine says `machine` and `elapsed` has really passed.
-fn advance(said: Timestamp, machine: Timestamp, elapsed: std::time::Duration) -> Timestamp {
+pub fn advance(said: Timestamp, machine: Timestamp, elapsed: std::time::Duration) -> Timestamp {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     let slowed = elapsed.checked_mul(CATCH_UP_PERCENT).map_or(elapsed, |scaled| scaled / 100);
     said.checked_add(slowed).unwrap_or(said).max(machine)

@@ -11,6 +11,7 @@
 //! `Fleet` puts it behind one lock and never holds that across an await. Taking a report costs the same at any
 //! size of fleet: counts over all nodes are marked as stale and made anew when somebody asks or a second passes.
 
+mod again;
 mod age;
 mod brake;
 mod conditions;
@@ -31,6 +32,7 @@ pub(crate) mod testing;
 mod tests;
 mod warm_up;
 
+pub use again::Again;
 pub use door::{Door, Knock};
 pub use master::{
     CordonWay, ForeignNote, Held, Holding, MasterAgent, MasterAnswer, Offers, SeenAgent, TAKES_EFFECT,

@@ -26,6 +26,8 @@ mod judge;
 mod node;
 #[path = "../simulation/people.rs"]
 mod people;
+#[path = "../simulation/wanted.rs"]
+mod wanted;
 #[path = "../simulation/world.rs"]
 #[allow(dead_code, reason = "the contract of steps uses the rest")]
 mod world;
@@ -70,7 +72,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let stopped = Arc::new(AtomicBool::new(false));
     let parts: Vec<_> = (0..workers)
         .map(|worker| {
-            let run = Run { hours, without: without.clone(), stopped: Arc::clone(&stopped) };
+            let run =
+                Run { hours, without: without.clone(), stopped: Arc::clone(&stopped), ..Run::default() };
             let step = usize::try_from(workers).unwrap_or(1);
             let mine = (first + worker..first + seeds).step_by(step);
             thread::spawn(move || history::these(mine, &run))
@@ -86,7 +89,7 @@ fn main() -> anyhow::Result<ExitCode> {
         violations.extend(summary.violations);
     }
     ledger.write()?;
-    let missing = checker::wanted(&ledger.coverage());
+    let missing = wanted::missing(&ledger.coverage());
     for violation in &violations {
         println!("{violation}");
     }
@@ -99,6 +102,8 @@ fn main() -> anyhow::Result<ExitCode> {
             some.join(", ")
         );
     }
+    println!("what cannot be reached, and is not missed:");
+    wanted::left_out().iter().for_each(|line| println!("    {line}"));
     let seconds = began.elapsed().as_secs_f64();
     println!("{:.0} cluster-hours a second and core", simulated / seconds / workers as f64);
     println!(

@@ -1,14 +1,18 @@
 //! What must never happen, compared with what really happened: the world's own truth, not what the coordinator believes.
 //! Each check names the invariant that it stands for (S1–S24 and L1–L7 of the project's rules).
 
-use super::{coverage::Coverage, crash::Writes, node::SimNode, world::World};
+use super::{
+    crash::Writes,
+    node::{SimNode, TaskKind},
+    world::World,
+};
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::{
     operations::{Operations, Task, Tracked},
     store::journal::{Journal, MemoryJournal},
 };
 use millwright_decision::{
-    Class, Code, Protection,
+    Action, Class, Protection,
     operation::{Event, Phase, State, Step},
 };
 use millwright_protocol::{Fence, NodeName, Order, Seen, Verb};
@@ -36,10 +40,11 @@ pub struct Checker {
     pub done: BTreeSet<(String, Step)>,
     /// Those of which the cloud said so, and they did not.
     pub lied: BTreeSet<(String, Step)>,
-    /// When agents last said that they are ready for an order.
-    prepared: BTreeMap<String, Timestamp>,
-    /// Events of each operation that were judged.
+    /// When agents first said that they are ready for an order, by its number and the nonce they bound themselves to.
+    prepared: BTreeMap<(String, String), Timestamp>,
+    /// Events of each operation that were judged, and when that was last done.
     judged: BTreeMap<String, usize>,
+    pub looked_at: Timestamp,
     /// Reboots by order, by machine.
     reboots: BTreeMap<String, Vec<Timestamp>>,
     fences: BTreeMap<NodeName, Fence>,
@@ -58,6 +63,9 @@ impl Checker {
 
     /// A journal was replayed: nothing that was acknowledged is missing (S15).
     pub fn replayed(&mut self, operations: &Operations, damaged: &BTreeSet<String>) {
+        // What was written before this start has been judged, or was forgotten with an older store.
+        let lengths = operations.list().map(|tracked| (tracked.operation.id.clone(), tracked.story.len()));
+        self.judged.extend(lengths);
         for stream in damaged {
             self.recorded.remove(stream);
         }
@@ -100,12 +108,12 @@ impl Checker {
     }
 
     /// An agent has said that it is ready for an order.
-    pub fn prepared(&mut self, id: String, now: Timestamp) {
-        self.prepared.entry(id).or_insert(now);
+    pub fn prepared(&mut self, id: String, nonce: String, now: Timestamp) {
+        self.prepared.entry((id, nonce)).or_insert(now);
     }
 
     /// An agent has begun an order: once, in its time and boot, and never for a coordinator that is not the newest it knows.
-    pub fn begun(&mut self, node: &SimNode, order: &Order, now: Timestamp) {
+    pub fn begun(&mut self, node: &SimNode, order: &Order, made_at: Timestamp, now: Timestamp) {
         let name = &node.name;
         let highest = self.fences.entry(name.clone()).or_default();
         let (found, known) = (order.fence, *highest);
@@ -121,15 +129,19 @@ impl Checker {
         if !self.begun.insert(format!("{id} on {}", order.target.machine_id)) {
             self.violate("S10", format!("{name} began {id} a second time"));
         }
-        if now > order.void_at() {
+        let lasts =
+            SignedDuration::try_from(std::time::Duration::from_secs(order.ttl_seconds)).unwrap_or_default();
+        if now.duration_since(made_at) > lasts {
             self.violate("S11", format!("{name} began {id} after it was void"));
         }
         if order.target.boot_id != node.boot_id() {
             self.violate("S11", format!("{name} began {id}, which was for another boot"));
         }
         // It is alone when nobody has answered for so long, and stops.
-        let waited = self.prepared.get(id).map_or(0, |ready| now.duration_since(*ready).as_secs());
-        if matches!(order.verb, Verb::Reboot { .. }) && waited > 62 {
+        let Verb::Reboot { commit: Some(nonce), .. } = &order.verb else { return };
+        let ready = self.prepared.get(&(id.clone(), nonce.clone()));
+        let waited = ready.map_or(0, |ready| now.duration_since(*ready).as_secs());
+        if waited > 62 {
             self.violate("S19", format!("{name} went on with {id} after {waited} s without an answer"));
         }
     }
@@ -166,6 +178,8 @@ pub fn look(world: &mut World) {
     let mut judged = std::mem::take(&mut world.checker.judged);
     let wrong = super::judge::judge(world, &mut judged);
     world.checker.judged = judged;
+    let now = world.clock();
+    world.checker.looked_at = now;
     for (invariant, sentence) in wrong {
         world.checker.violate(invariant, sentence);
     }
@@ -178,7 +192,7 @@ pub fn look(world: &mut World) {
         let operation = &tracked.operation;
         let id = &operation.id;
         if operation.is_over() {
-            if operation.changed_at == world.now {
+            if operation.changed_at == now {
                 recorded.push((id.clone(), operation.events));
             }
             if operation.permit.is_some() {
@@ -190,7 +204,8 @@ pub fn look(world: &mut World) {
         if tracked.broken.is_some() {
             continue;
         }
-        if operation.permit.is_some() {
+        // What is made takes nothing away.
+        if operation.permit.is_some() && operation.wish.action != Action::Create {
             let step = operation.current_step().map_or("end", |(step, _)| step.as_str());
             let (action, node, phase) = (operation.wish.action, &operation.wish.node, operation.phase.word());
             let told = format!("{id} ({action} of {node}, {phase} at {step})");
@@ -208,13 +223,13 @@ pub fn look(world: &mut World) {
             found.push(("S13", format!("{id} has tried {undone} times to take something back")));
         }
         let is_open = matches!(operation.phase, Phase::Forward | Phase::Undoing);
-        let waited = world.now.duration_since(operation.changed_at);
+        let waited = now.duration_since(operation.changed_at);
         let people = coordinator.operations.waiting(id).is_some_and(|waiting| waiting.needs_people);
         let is_patient = operation
             .current_step()
             .is_some_and(|(step, _)| step.patience() > SignedDuration::from_hours(30));
         // A store that has just been put back may hold what stood so long ago, and nobody has looked at it yet.
-        let has_looked = world.now.duration_since(coordinator.started_at) > SignedDuration::from_mins(10);
+        let has_looked = world.now.duration_since(coordinator.born_at) > SignedDuration::from_mins(10);
         if is_open && has_looked && !people && !is_patient && waited > SignedDuration::from_hours(30) {
             let waiting = coordinator.operations.waiting(id).map(|waiting| waiting.sentence.clone());
             let step = operation.current_step().map(|(step, record)| (step, record.state.as_str()));
@@ -244,13 +259,17 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
     if !world.checker.rebooted.insert(order.id.clone()) {
         found.push(("S10", format!("{} rebooted {name} a second time", order.id)));
     }
-    let age = now.duration_since(order.issued_at).as_secs();
+    // By true time, whatever anybody's clock says.
+    let made_at = world.made.get(&(order.id.clone(), order.issued_at)).copied().unwrap_or(now);
+    let age = now.duration_since(made_at).as_secs();
     if age > i64::try_from(order.ttl_seconds).unwrap_or(0) + 2 {
         found.push(("S11", format!("{} was carried out {age} s after it was made", order.id)));
     }
     let Some(node) = world.nodes.get(name) else { return };
     if let Verb::Reboot { may_end, .. } = &order.verb {
-        for task in node.tasks.iter().filter(|task| !task.is_disposable && !may_end.contains(&task.id)) {
+        for task in
+            node.tasks.iter().filter(|task| task.kind != TaskKind::Disposable && !may_end.contains(&task.id))
+        {
             found.push(("S7", format!("{} ended {} on {name}, which nobody let go", order.id, task.id)));
         }
     }
@@ -314,13 +333,18 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         found
             .push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
     }
-    for task in node.tasks.iter().filter(|task| settled && !task.is_disposable && !let_go.contains(&task.id))
+    for task in node
+        .tasks
+        .iter()
+        .filter(|task| settled && task.kind != TaskKind::Disposable && !let_go.contains(&task.id))
     {
         found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
     }
     found.extend(own_host(world, name));
     found.extend(called_off(world, &task.operation));
-    found.extend(too_many(world, name));
+    if step != Step::Create {
+        found.extend(too_many(world, name));
+    }
     found.extend(put_back(world));
     for (invariant, sentence) in found {
         world.checker.violate(invariant, sentence);
@@ -421,8 +445,8 @@ fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
 
 /// Nothing irreversible from a store that was put back, as soon as anybody can know (S9).
 pub fn put_back(world: &World) -> Option<(&'static str, String)> {
-    let started_at = world.coordinator.as_ref()?.started_at;
-    let is_new = world.now.duration_since(started_at) < SignedDuration::from_mins(5);
+    let born_at = world.coordinator.as_ref()?.born_at;
+    let is_new = world.now.duration_since(born_at) < SignedDuration::from_mins(5);
     if !world.checker.is_put_back || is_new {
         return None;
     }
@@ -466,9 +490,12 @@ pub fn at_the_end(world: &mut World) {
     for agent in world.mesos.values().filter(|agent| agent.deactivated && agent.is_connected) {
         let node = world.nodes.get(&agent.node);
         let is_gone = node.is_none_or(|node| node.is_deleted);
+        // Of a record that cannot be read nobody knows which node it is about, and that is told everywhere.
+        let is_unreadable = coordinator.fleet().snapshot().journal_damaged.is_some();
         // A history whose store was put back has forgotten what it did, and says so.
         if !on_node.contains(&agent.node)
             && !is_gone
+            && !is_unreadable
             && !world.coverage.counts.contains_key("fault/restored_store")
         {
             found.push(("L3", format!("{} stays cordoned, and no operation knows why", agent.node)));
@@ -477,65 +504,4 @@ pub fn at_the_end(world: &mut World) {
     for (invariant, sentence) in found {
         world.checker.violate(invariant, sentence);
     }
-}
-
-/// Steps that last, in which trouble can come to a node.
-const LASTING: [Step; 16] = [
-    Step::Announce,
-    Step::Consent,
-    Step::Cordon,
-    Step::ProveEmpty,
-    Step::Reboot,
-    Step::HardReboot,
-    Step::Rebuild,
-    Step::NewBoot,
-    Step::FirstReport,
-    Step::Converge,
-    Step::PullImages,
-    Step::Verify,
-    Step::Puppet,
-    Step::Uncordon,
-    Step::Settle,
-    Step::Rest,
-];
-
-/// Words that have to be reached before a clean ledger proves anything.
-pub fn wanted(counts: &Coverage) -> Vec<String> {
-    let mut missing = Vec::new();
-    let mut want = |word: String| {
-        if counts.counts.get(&word).copied().unwrap_or(0) < 20 {
-            missing.push(word);
-        }
-    };
-    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Create | Step::MaskAlarms)) {
-        want(format!("event/finished/{step}/done"));
-    }
-    for event in ["cancelled", "retried", "parked", "stuck"] {
-        want(format!("event/{event}"));
-    }
-    for code in [
-        Code::BudgetSpent,
-        Code::DrainBudget,
-        Code::MasterOut,
-        Code::MasterQuorum,
-        Code::TaskProtected,
-        Code::HoldPresent,
-        Code::ApprovalMissing,
-        Code::NotHealthy,
-        Code::FactStale,
-        Code::StoreBehind,
-        Code::WarmingUp,
-    ] {
-        want(format!("code/{code}"));
-    }
-    for fault in super::world::FAULTS
-        .iter()
-        .filter(|fault| !matches!(**fault, "messages" | "cloud" | "mesos" | "people"))
-    {
-        want(format!("fault/{fault}"));
-        for step in LASTING.iter().filter(|_| *fault != "cloud_lies") {
-            want(format!("pair/{fault}/{step}"));
-        }
-    }
-    missing
 }

@@ -1,13 +1,18 @@
 //! What the generator has reached: without it, a clean run proves nothing.
 
+use jiff::Timestamp;
 use millwright_coordinator::operations::Tracked;
-use millwright_decision::operation::Event;
+use millwright_decision::{Class, Code, operation::Event};
 use std::collections::BTreeMap;
 
 /// Counts by word.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     pub counts: BTreeMap<String, u64>,
+    /// Brakes that were counted, by class.
+    brakes: BTreeMap<Class, Timestamp>,
+    /// Reasons are met all the time: counted by themselves, without a word to be made.
+    reasons: BTreeMap<&'static str, u64>,
     seen: BTreeMap<String, usize>,
 }
 
@@ -22,6 +27,18 @@ impl Coverage {
 
     pub fn count_word(&mut self, kind: &str, word: &str) {
         self.count(&format!("{kind}/{word}"));
+    }
+
+    /// Counts a brake that is on, once for each time that it was put on.
+    pub fn brake(&mut self, class: Class, why: &str, since: Timestamp) {
+        if self.brakes.insert(class, since) != Some(since) {
+            self.count(&format!("brake/{class}/{why}"));
+        }
+    }
+
+    /// Counts a reason that something waits for.
+    pub fn reason(&mut self, code: Code) {
+        *self.reasons.entry(code.as_str()).or_default() += 1;
     }
 
     /// Counts what an operation's story has got since the last look.
@@ -66,6 +83,9 @@ impl Coverage {
     pub fn add(&mut self, other: &Self) {
         for (word, count) in &other.counts {
             *self.counts.entry(word.clone()).or_default() += count;
+        }
+        for (code, count) in &other.reasons {
+            *self.counts.entry(format!("code/{code}")).or_default() += count;
         }
     }
 }

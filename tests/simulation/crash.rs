@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use millwright_coordinator::store::journal::{Draft, Journal, JournalError, MemoryJournal, Read};
-use millwright_decision::operation::{Event, Outcome};
+use millwright_decision::operation::{Event, Outcome, PLAN_VERSION};
 use millwright_protocol::Fence;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +35,11 @@ pub struct Writes {
     pub written_by_old: Option<String>,
     /// What operations were said to have begun, by operation: position, time and event.
     pub record: BTreeMap<String, Vec<(u64, Timestamp, Event)>>,
+    /// All entries up to this one are in `record`.
+    noted: u64,
+    /// What was planned so far comes from the version before this one.
+    pub is_upgraded: bool,
+    planned_before: u64,
     /// Entries that the disk has changed, and whose they are.
     damaged: BTreeSet<u64>,
     pub damaged_streams: BTreeSet<String>,
@@ -53,6 +58,8 @@ impl Writes {
         for story in self.record.values_mut() {
             story.retain(|(position, ..)| *position <= last);
         }
+        self.noted = self.noted.min(last);
+        self.planned_before = self.planned_before.min(last);
     }
 
     fn note(&mut self, position: u64, draft: &Draft) {
@@ -81,14 +88,22 @@ impl Journal for CountingJournal {
     fn read(&self) -> Result<Read, JournalError> {
         let mut read = self.inner.read()?;
         let mut writes = self.writes.lock().unwrap();
-        // What a write left unknown is known now.
-        writes.record.clear();
+        if std::mem::take(&mut writes.is_upgraded) {
+            writes.planned_before = read.last;
+        }
         for entry in &mut read.entries {
-            writes.note(entry.position, &entry.draft);
+            // What a write left unknown is known now.
+            if entry.position > writes.noted {
+                writes.note(entry.position, &entry.draft);
+            }
             if writes.damaged.contains(&entry.position) {
                 entry.draft.payload = "{\"event\":\"?\"}".to_owned();
+            } else if entry.position <= writes.planned_before && entry.draft.kind == "requested" {
+                let (ours, before) = (format!("\"version\":{PLAN_VERSION}"), "\"version\":0");
+                entry.draft.payload = entry.draft.payload.replace(&ours, before);
             }
         }
+        writes.noted = read.last;
         Ok(read)
     }
 
@@ -113,7 +128,11 @@ impl Journal for CountingJournal {
         let written = self.inner.append(after, drafts);
         if let Ok(last) = &written {
             let first = last + 1 - drafts.len() as u64;
-            drafts.iter().zip(first..).for_each(|(draft, position)| writes.note(position, draft));
+            // Whoever finds a gap reads before it goes on.
+            if first == writes.noted + 1 {
+                drafts.iter().zip(first..).for_each(|(draft, position)| writes.note(position, draft));
+                writes.noted = *last;
+            }
             if self.inner.fence() < writes.newest {
                 let (ours, newest) = (self.inner.fence(), writes.newest);
                 writes.written_by_old = Some(format!("{ours:?} wrote after {newest:?} had taken over"));

@@ -18,13 +18,15 @@ pub struct Run {
     pub hours: i64,
     /// Kinds of trouble that do not happen.
     pub without: BTreeSet<&'static str>,
+    /// Every report is taken in whole.
+    pub is_eager: bool,
     /// Raised at the first violation: then no further history is begun, here or by others who look at it.
     pub stopped: Arc<AtomicBool>,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { hours: 48, without: BTreeSet::new(), stopped: Arc::default() }
+        Self { hours: 48, without: BTreeSet::new(), is_eager: false, stopped: Arc::default() }
     }
 }
 
@@ -41,7 +43,7 @@ pub struct Summary {
 pub fn setting(seed: u64, hours: i64, without: &BTreeSet<&'static str>) -> Setting {
     let agents = if seed.is_multiple_of(5) { 40 } else { 3 };
     let dead = if seed.is_multiple_of(7) && agents == 40 { 3 } else { 0 };
-    Setting { seed, hours, agents, without: without.clone(), dead }
+    Setting { seed, hours, agents, without: without.clone(), is_eager: false, dead }
 }
 
 /// Runs these seeds.
@@ -51,7 +53,8 @@ pub fn these(seeds: impl IntoIterator<Item = u64>, run: &Run) -> Summary {
         if run.stopped.load(Ordering::Relaxed) {
             break;
         }
-        let mut world = World::new(setting(seed, run.hours, &run.without));
+        let setting = setting(seed, run.hours, &run.without);
+        let mut world = World::new(Setting { is_eager: run.is_eager, ..setting });
         world.run();
         summary.hours += world.hours();
         summary.seeds += 1;

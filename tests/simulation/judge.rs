@@ -23,7 +23,9 @@ const KNOWN: SignedDuration = SignedDuration::from_mins(10);
 pub fn judge(world: &World, judged: &mut BTreeMap<String, usize>) -> Vec<Found> {
     let Some(coordinator) = &world.coordinator else { return Vec::new() };
     let mut found = Vec::new();
-    for tracked in coordinator.operations.list() {
+    let looked_at = world.checker.looked_at;
+    let is_new = |tracked: &&Tracked| tracked.operation.changed_at >= looked_at;
+    for tracked in coordinator.operations.list().filter(is_new) {
         let length = tracked.story.len();
         let seen = match judged.get_mut(&tracked.operation.id) {
             Some(seen) if *seen >= length => continue,
@@ -74,7 +76,7 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
             permit.as_ref()?;
             may_be_given(world, tracked, at)
                 .or_else(|| is_agreed(world, tracked, place, at, step))
-                .or_else(|| other_zone(world, tracked))
+                .or_else(|| other_zone(world, tracked, step))
         }
         Event::Committed { .. } => {
             let given = tracked.story.get(..place)?.iter().rev().find_map(|recorded| match &recorded.event {
@@ -146,7 +148,9 @@ fn may_be_given(world: &World, tracked: &Tracked, at: Timestamp) -> Option<Found
     let objects = |(since, hold): &&(Timestamp, millwright_coordinator::operations::Hold)| {
         hold.node == wish.node && hold.by != wish.by && *since < at
     };
-    let (_, hold) = words.held.values().find(objects).filter(|_| !wish.is_silent)?;
+    // A hold is about the machine that is there.
+    let may = wish.is_silent || wish.action == Action::Create;
+    let (_, hold) = words.held.values().find(objects).filter(|_| !may)?;
     Some(("S5", format!("{id} goes on though {} holds {} as it is", hold.by, wish.node)))
 }
 
@@ -164,7 +168,7 @@ fn is_agreed(world: &World, tracked: &Tracked, place: usize, at: Timestamp, step
     let before = tracked.story.get(..place)?;
     let agrees = |event: &Event, given: Timestamp| {
         matches!(event, Event::Granted { code: Code::ApprovalMissing, by, .. } if *by != wish.by)
-            && given >= world.policy_changed_at
+            && (given >= world.policy_changed_at || world.coverage.counts.contains_key("fault/own_clock"))
     };
     if before.iter().any(|recorded| agrees(&recorded.event, recorded.at)) {
         return None;
@@ -180,8 +184,12 @@ fn is_agreed(world: &World, tracked: &Tracked, place: usize, at: Timestamp, step
 }
 
 /// Operations take nodes of one zone at a time (S3).
-fn other_zone(world: &World, tracked: &Tracked) -> Option<Found> {
+fn other_zone(world: &World, tracked: &Tracked, step: Step) -> Option<Found> {
     let operation = &tracked.operation;
+    // What rests in quarantine is out already, and what is made was never there.
+    if matches!(step, Step::DeleteServer | Step::DeleteVolumes | Step::Create) {
+        return None;
+    }
     let zone_of = |name: &NodeName| world.policy.nodes.get(name).and_then(|listed| listed.zone.as_deref());
     let zone = zone_of(&operation.wish.node)?;
     if operation.wish.class == Class::Master || world.ill_since(&operation.wish.node).is_some() {
@@ -202,6 +210,7 @@ fn other_zone(world: &World, tracked: &Tracked) -> Option<Found> {
     let other = open.find(|other| {
         let wish = &other.operation.wish;
         other.operation.permit.is_some()
+            && wish.action != Action::Create
             && counts(&wish.node)
             && wish.class == operation.wish.class
             && wish.node != operation.wish.node
@@ -236,16 +245,14 @@ pub fn served(world: &World) -> Vec<Found> {
         if operation.phase == Phase::Forward
             && let Some((step, record)) = operation.current_step()
             && record.asked_at.is_none()
-            && world.now.duration_since(coordinator.started_at) > LATE
-            && record.due_at.is_some_and(|due| world.now.duration_since(due) > step.patience() + LATE)
+            && world.now.duration_since(coordinator.born_at) > LATE
+            && record.due_at.is_some_and(|due| world.clock().duration_since(due) > step.patience() + LATE)
         {
             found.push(("L1", format!("{id} is late with {step} and has asked nobody")));
         }
         let guards = [Code::BudgetSpent, Code::BrakeTripped, Code::DrainBudget, Code::OtherZoneOut];
         let is_kept = waiting.reasons.iter().any(|reason| guards.contains(&reason.code));
-        if is_kept
-            && is_known_broken(world, tracked)
-            && world.now.duration_since(coordinator.started_at) > KNOWN
+        if is_kept && is_known_broken(world, tracked) && world.now.duration_since(coordinator.born_at) > KNOWN
         {
             found.push((
                 "L1",

@@ -20,6 +20,8 @@ mod history;
 mod judge;
 mod node;
 mod people;
+#[allow(dead_code, reason = "long runs use the rest")]
+mod wanted;
 mod world;
 
 use history::{Run, these};
@@ -40,9 +42,12 @@ fn a_hundred_histories_of_two_days_have_no_violation() {
     assert_eq!(summaries.iter().map(|summary| summary.seeds).sum::<u64>(), 100);
 }
 
+/// Once with every report taken in whole, once with those that repeat the one before told as such.
 #[test]
-fn a_seed_is_one_history() {
-    let once = these([7], &Run { hours: 24, ..Run::default() });
-    let again = these([7], &Run { hours: 24, ..Run::default() });
-    assert_eq!(once.coverage.counts, again.coverage.counts);
+fn a_seed_is_one_history_however_repeated_reports_are_taken_in() {
+    for seed in [7, 10] {
+        let [once, again] =
+            [true, false].map(|is_eager| these([seed], &Run { hours: 24, is_eager, ..Run::default() }));
+        assert_eq!(once.coverage.counts, again.coverage.counts);
+    }
 }

@@ -3,10 +3,10 @@
 
 use super::world::World;
 use jiff::{SignedDuration, Timestamp};
-use millwright_coordinator::operations::{Ask, Confirmation, Operations};
+use millwright_coordinator::operations::{Ask, Confirmation, Declined, Operations, Task};
 use millwright_decision::{
     Action, Class, Code, Volumes,
-    operation::{Phase, State, Step},
+    operation::{Effect, Executor, Outcome, Phase, State, Step, Waiting},
 };
 use millwright_protocol::NodeName;
 
@@ -49,9 +49,13 @@ fn ask_for_something(world: &mut World, by: &str) {
     ];
     let mut action = world.chance.one_of(&actions).copied().unwrap_or(Action::Reboot);
     // Long histories have the time to see it through.
-    let deletes = if world.setting.hours > 200 { 600 } else { 120 };
+    let deletes = if world.setting.hours > 200 { 2500 } else { 200 };
     if world.chance.happens(deletes) {
         action = Action::Delete;
+    }
+    let is_gone = world.nodes.get(&node).is_some_and(|node| node.is_deleted);
+    if is_gone || world.chance.happens(50) {
+        return create(world, by, node);
     }
     let running: Vec<String> = world
         .nodes
@@ -63,6 +67,10 @@ fn ask_for_something(world: &mut World, by: &str) {
     let mut confirm = Vec::new();
     if confirms {
         confirm.push(Code::ConfirmReboot);
+        confirm.push(Code::LastOfLabel);
+    }
+    if world.chance.happens(3000) {
+        confirm.push(Code::OrphanContainer);
     }
     let ask = Ask {
         action,
@@ -87,11 +95,38 @@ fn ask_for_something(world: &mut World, by: &str) {
     }
 }
 
+/// What was deleted is forgotten, and made anew.
+fn create(world: &mut World, by: &str, node: NodeName) {
+    let now = world.clock();
+    let is_forgotten = world.chance.happens(8000);
+    let Some(coordinator) = &mut world.coordinator else { return };
+    if is_forgotten {
+        let _ = coordinator.fleet().forget(&node, "it was deleted", by, now);
+    }
+    request(world, &plain(Action::Create, node, by, "it is needed again"));
+}
+
+/// A request without anything special.
+fn plain(action: Action, node: NodeName, by: &str, reason: &str) -> Ask {
+    Ask {
+        action,
+        node,
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+        volumes: Volumes::Keep,
+        let_go: Vec::new(),
+        image: None,
+        confirm: Vec::new(),
+        typed: None,
+        executor: None,
+    }
+}
+
 /// Somebody only wants to know what would come of it: that changes nothing (S16).
 fn only_look(world: &mut World, by: &str) {
     let names: Vec<NodeName> = world.nodes.keys().cloned().collect();
     let Some(node) = world.chance.one_of(&names).cloned() else { return };
-    let now = world.now;
+    let now = world.clock();
     let Some(coordinator) = &mut world.coordinator else { return };
     let before = coordinator.operations.position();
     let ask = Ask {
@@ -124,14 +159,16 @@ fn only_look(world: &mut World, by: &str) {
 }
 
 fn request(world: &mut World, ask: &Ask) {
-    let now = world.now;
+    let now = world.clock();
     let Some(coordinator) = &mut world.coordinator else { return };
     match coordinator.operations.request(ask, &coordinator.fleet, now) {
         Ok(taken) if taken.is_known => world.coverage.count("people/pressed_twice"),
         Ok(_) => world.coverage.count_word("people/asked", ask.action.as_str()),
         Err(declined) => {
             world.coverage.count_word("people/declined", declined.code());
-            world.coverage.count_word("code", declined.code());
+            if let Declined::Objected(verdict) = &declined {
+                verdict.reasons.iter().for_each(|reason| world.coverage.reason(reason.code));
+            }
         }
     }
 }
@@ -149,7 +186,7 @@ fn cancel_something(world: &mut World, by: &str) {
         return;
     };
     let Some(id) = world.chance.one_of(&ids).cloned() else { return };
-    let now = world.now;
+    let now = world.clock();
     let Some(coordinator) = &mut world.coordinator else { return };
     match coordinator.operations.cancel(&id, by, "another day", false, now) {
         Ok(()) => world.coverage.count("people/cancelled"),
@@ -160,7 +197,7 @@ fn cancel_something(world: &mut World, by: &str) {
 fn hold_something(world: &mut World, by: &str) {
     let names: Vec<NodeName> = world.nodes.keys().cloned().collect();
     let Some(node) = world.chance.one_of(&names).cloned() else { return };
-    let now = world.now;
+    let now = world.clock();
     let until = Some(now + SignedDuration::from_hours(2));
     if world.chance.happens(4000) {
         hold_locally(world, &node, by);
@@ -172,7 +209,7 @@ fn hold_something(world: &mut World, by: &str) {
 
 /// On the node itself, without a network.
 fn hold_locally(world: &mut World, node: &NodeName, by: &str) {
-    let now = world.now;
+    let now = world.clock();
     if let Some(node) = world.nodes.get_mut(node) {
         node.holds.push(millwright_protocol::LocalHold {
             id: "h1".to_owned(),
@@ -190,8 +227,13 @@ pub fn at_the_last_moment(world: &mut World, node: &NodeName) {
         return;
     }
     world.coverage.count("people/objected_at_the_last_moment");
+    object(world, node);
+}
+
+/// Somebody says no: on the node, to Mesos, or to everybody.
+pub fn object(world: &mut World, node: &NodeName) {
     let by = world.chance.one_of(&PEOPLE).copied().unwrap_or("alice");
-    let now = world.now - SignedDuration::from_secs(1);
+    let now = world.clock() - SignedDuration::from_secs(1);
     let until = Some(now + SignedDuration::from_hours(2));
     match world.chance.below(3) {
         0 => return hold_locally(world, node, by),
@@ -204,7 +246,7 @@ pub fn at_the_last_moment(world: &mut World, node: &NodeName) {
 }
 
 fn pause_or_resume(world: &mut World, by: &str) {
-    let now = world.now;
+    let now = world.clock();
     let presses = world.chance.happens(1500);
     let Some(coordinator) = &mut world.coordinator else { return };
     if coordinator.operations.words().pause.is_some() {
@@ -224,28 +266,15 @@ fn return_something(world: &mut World, by: &str) {
         .collect();
     let Some((node, owner)) = world.chance.one_of(&parked).cloned() else { return };
     let by = if world.chance.happens(7000) { owner } else { by.to_owned() };
-    request(
-        world,
-        &Ask {
-            action: Action::Return,
-            node,
-            by,
-            reason: "back to work".to_owned(),
-            volumes: Volumes::Keep,
-            let_go: Vec::new(),
-            image: None,
-            confirm: Vec::new(),
-            typed: None,
-            executor: None,
-        },
-    );
+    request(world, &plain(Action::Return, node, &by, "back to work"));
 }
 
 /// Whatever waits for people gets them, sooner or later.
 fn look_after(world: &mut World, by: &str) {
-    let now = world.now;
+    let now = world.clock();
+    let true_now = world.now;
     for node in world.nodes.values_mut() {
-        node.holds.retain(|hold| hold.until.is_none_or(|until| now < until));
+        node.holds.retain(|hold| hold.until.is_none_or(|until| true_now < until));
     }
     let Some(coordinator) = &mut world.coordinator else { return };
     let mut dead = Vec::new();
@@ -297,25 +326,27 @@ fn look_after(world: &mut World, by: &str) {
 
 /// A hold whose time is over asks, and somebody who looks lifts it.
 fn lift_expired(world: &mut World, by: &str) {
+    let now = world.clock();
     let Some(coordinator) = &mut world.coordinator else { return };
     let held = &coordinator.operations.words().held;
-    let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= world.now);
+    let is_over = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
     let expired: Vec<String> =
         held.iter().filter(|(_, (_, hold))| is_over(hold.until)).map(|(id, _)| id.clone()).collect();
     for id in expired {
-        let _ = coordinator.operations.lift(&id, by, "its time is over", world.now);
+        let _ = coordinator.operations.lift(&id, by, "its time is over", now);
         world.coverage.count("people/lifted_expired");
     }
 }
 
 /// A silent node is reset from outside, its tasks named.
 fn repair_silent(world: &mut World, by: &str) {
+    let now = world.clock();
     let Some(coordinator) = &world.coordinator else { return };
     let silent: Option<(NodeName, Vec<String>)> = {
         let fleet = coordinator.fleet();
         let silent = fleet.snapshot().nodes.iter().find(|(name, node)| {
             node.known_dead.is_none()
-                && node.report_age(world.now).is_some_and(|age| age > SignedDuration::from_mins(20))
+                && node.report_age(now).is_some_and(|age| age > SignedDuration::from_mins(20))
                 && fleet.snapshot().operation_on(name).is_none()
         });
         silent.map(|(name, node)| {
@@ -344,7 +375,7 @@ fn repair_silent(world: &mut World, by: &str) {
 
 /// Operations that wait for a person get an answer.
 fn answer(world: &mut World, by: &str) {
-    let now = world.now;
+    let now = world.clock();
     let Some(coordinator) = &world.coordinator else { return };
     for id in open(&coordinator.operations) {
         let Some(coordinator) = &mut world.coordinator else { return };
@@ -354,9 +385,8 @@ fn answer(world: &mut World, by: &str) {
         let digest = if world.chance.happens(1000) { "0000000000000000".to_owned() } else { right.clone() };
         let operations = &mut coordinator.operations;
         let needs = operations.waiting(&id).is_some_and(|waiting| waiting.needs_people);
-        let wants_approval = operations
-            .waiting(&id)
-            .is_some_and(|waiting| waiting.reasons.iter().any(|reason| reason.code == Code::ApprovalMissing));
+        let wants_approval =
+            operations.waiting(&id).is_some_and(|waiting| waits_for(waiting, Code::ApprovalMissing));
         if wants_approval {
             let taken = operations.approve(&id, by, &digest, "looks right", &coordinator.fleet, now);
             // Somebody changes what was just agreed to.
@@ -383,12 +413,21 @@ fn answer(world: &mut World, by: &str) {
             Phase::Forward if needs => {}
             _ => continue,
         }
+        if operations.waiting(&id).is_some_and(|waiting| waits_for(waiting, Code::GoAhead)) {
+            let _ = operations.confirm(&id, by, &Confirmation::Begin, "go", &coordinator.fleet, now);
+            continue;
+        }
+        if operation.wish.executor == Executor::ByHand && run_by_hand(world, &id, by) {
+            continue;
+        }
         let Some((_, record)) = operation.current_step() else { continue };
         if let State::Unknown { .. } = record.state {
             settle(world, by);
             continue;
         }
         // What has waited for a day is called off, or taken over.
+        let Some(coordinator) = &mut world.coordinator else { return };
+        let operations = &mut coordinator.operations;
         let waited = now.duration_since(operation.changed_at);
         if waited > SignedDuration::from_hours(10) {
             let abandon = operation.is_past_no_return();
@@ -397,9 +436,43 @@ fn answer(world: &mut World, by: &str) {
     }
 }
 
+fn waits_for(waiting: &Waiting, code: Code) -> bool {
+    waiting.reasons.iter().any(|reason| reason.code == code)
+}
+
+/// A person takes a step of the cloud with their own credentials, and mostly says how it ended; tells whether it was theirs.
+fn run_by_hand(world: &mut World, id: &str, by: &str) -> bool {
+    let (now, forgets) = (world.clock(), world.chance.happens(1000));
+    let Some(coordinator) = &mut world.coordinator else { return false };
+    let operations = &mut coordinator.operations;
+    let said = if forgets { Confirmation::Printed } else { Confirmation::Begin };
+    let command = operations.confirm(id, by, &said, "by hand", &coordinator.fleet, now).unwrap_or_default();
+    let Some(operation) = operations.get(id).map(|tracked| tracked.operation.clone()) else { return false };
+    let Some((step, record)) = operation.current_step().filter(|_| !command.is_empty()) else { return false };
+    let task = Task {
+        operation: id.to_owned(),
+        node: operation.wish.node.clone(),
+        place: operation.at,
+        step,
+        attempt: record.attempt,
+        is_undo: false,
+        effect: Effect::Run { command: command.clone() },
+    };
+    let code = match world.cloud(step, &command, 0, &task) {
+        Outcome::Done { .. } => 0,
+        Outcome::NotDone { .. } => 2,
+        Outcome::Unknown { .. } => 30,
+    };
+    world.coverage.count_word("people/by_hand", step.as_str());
+    let Some(coordinator) = world.coordinator.as_mut().filter(|_| !forgets) else { return true };
+    let said = Confirmation::Exit { code: Some(code), said: "so it ended".to_owned() };
+    let _ = coordinator.operations.confirm(id, by, &said, "by hand", &coordinator.fleet, now);
+    true
+}
+
 /// A person looks at the cloud and at the node, and says of what nobody knows whether it happened.
 pub fn settle(world: &mut World, by: &str) {
-    let now = world.now;
+    let now = world.clock();
     let Some(coordinator) = &mut world.coordinator else { return };
     for id in open(&coordinator.operations) {
         let Some(operation) = coordinator.operations.get(&id).map(|tracked| tracked.operation.clone()) else {
@@ -423,6 +496,9 @@ pub fn settle(world: &mut World, by: &str) {
             }),
             Step::Quarantine => node.is_some_and(|node| node.is_stopped),
             Step::DeleteServer => node.is_some_and(|node| node.is_deleted),
+            Step::Create => node.is_some_and(|node| !node.is_deleted),
+            // Done once more it does no harm.
+            Step::DeleteVolumes | Step::MaskAlarms | Step::Ledger => false,
             _ => continue,
         };
         let said = if happened { Confirmation::Done } else { Confirmation::NotRun };

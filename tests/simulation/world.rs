@@ -6,13 +6,13 @@ use super::{
     checker::Checker,
     coverage::Coverage,
     crash::{CountingJournal, Trick, Writes},
-    node::{SimNode, SimTask, task_of},
+    node::{Lie, Sent, SimNode, SimTask, TaskKind, task_of},
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_agent::memory::Fault as DiskFault;
 use millwright_coordinator::{
     fleet::{Fleet, Knock, MasterAgent, MasterAnswer, NodeRecord, Remembered},
-    operations::{Operations, Task},
+    operations::{Operations, Task, Tracked},
     store::journal::{Failure, Journal, MemoryJournal},
     view::NodeState,
 };
@@ -20,16 +20,21 @@ use millwright_decision::{
     Class, Policy, Protection,
     operation::{Effect, Outcome, Step},
 };
-use millwright_protocol::{NodeName, Order, OrderEvent, OrderState, Report, Verb};
+use millwright_protocol::{NodeName, Order, OrderEvent, OrderState, Verb};
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 #[path = "world/agents.rs"]
 mod agents;
+#[path = "world/changes.rs"]
+mod changes;
+#[path = "world/coordinator.rs"]
+mod coordinator;
+#[path = "world/director.rs"]
+mod director;
 #[path = "world/moments.rs"]
 mod moments;
 #[path = "world/outside.rs"]
@@ -39,13 +44,20 @@ mod setting;
 #[path = "world/trouble.rs"]
 mod trouble;
 
+pub use changes::OwnClock;
+pub use coordinator::Coordinator;
+pub use director::{DIRECTED, never};
 pub use setting::{FAULTS, Setting};
+pub use trouble::OF_MACHINES;
+
+/// What is written is looked at in the same round; by then it surely has been.
+const LOOKED_WITHIN: SignedDuration = SignedDuration::from_mins(70);
 
 /// What happens at a moment.
 enum Happening {
     Tick,
     Report(NodeName),
-    DeliverReport(NodeName, Box<Report>),
+    DeliverReport(NodeName, Box<Sent>),
     DeliverOrder(NodeName, serde_json::Value),
     DeliverEvent(NodeName, String, OrderEvent),
     EndOrder(NodeName, u32, Box<Order>),
@@ -60,7 +72,13 @@ enum Happening {
     Repair(NodeName),
     CoordinatorStarts,
     SecondStarts,
-    MesosBack,
+    Strike(&'static str, NodeName, String),
+    StrikeMachine(&'static str, NodeName),
+    UncordonedByHand(NodeName),
+    AgentStarts(NodeName),
+    TellsTruth(NodeName),
+    ClockMended,
+    PolicyMended,
     Recovers(NodeName),
     People,
     /// Somebody looks in between.
@@ -71,26 +89,6 @@ enum Happening {
     CalledOff(String),
     DiskMended(NodeName),
     RoomAgain,
-}
-
-pub struct Coordinator {
-    pub fleet: Mutex<Fleet>,
-    pub operations: Operations,
-    /// Which run of it, so that what was begun by an earlier one comes to nothing.
-    pub run: u64,
-    pub started_at: Timestamp,
-    /// Effects that it is carrying out: operation, place, attempt, and whether something is taken back.
-    pub in_flight: BTreeSet<(String, usize, u32, bool)>,
-    /// Nodes that were healthy before it started and have not been heard of since.
-    pub awaited: BTreeSet<NodeName>,
-    /// How many may stay away.
-    pub may_miss: usize,
-}
-
-impl Coordinator {
-    pub fn fleet(&self) -> std::sync::MutexGuard<'_, Fleet> {
-        self.fleet.lock().unwrap()
-    }
 }
 
 /// What Mesos knows of an agent.
@@ -113,6 +111,8 @@ pub struct World {
     pub mesos: BTreeMap<String, MesosAgent>,
     pub mesos_down_until: Timestamp,
     mesos_elected_at: i64,
+    /// What the master says, and a digest of what that comes from.
+    mesos_answer: Option<(u64, MasterAnswer)>,
     pub journal: MemoryJournal,
     pub coordinator: Option<Coordinator>,
     /// One that does not know yet that another has taken over, and until when it may live on.
@@ -123,8 +123,20 @@ pub struct World {
     pub policy_changed_at: Timestamp,
     pub checker: Checker,
     pub coverage: Coverage,
-    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    /// When Mesos was last asked.
+    mesos_asked_at: Timestamp,
+    /// The clock of the coordinator's machine minus the true time.
+    pub clock_offset: SignedDuration,
+    crl_lost_until: Timestamp,
+    /// Where each operation was seen to stand: its place and how that is.
+    stands: BTreeMap<String, (usize, &'static str)>,
+    /// When something last moved, so that whoever waits for long is looked at more seldom.
+    moved_at: Timestamp,
+    rounds_at: Timestamp,
+    /// When each order was first sent, in truth; an older store may give its number once more.
+    pub made: BTreeMap<(String, Timestamp), Timestamp>,
+    /// What comes, in its order.
+    queue: BTreeMap<(Timestamp, u64), Happening>,
     counted: u64,
     runs: u64,
     tasks_ever: u64,
@@ -172,6 +184,7 @@ impl World {
             mesos: BTreeMap::new(),
             mesos_down_until: now,
             mesos_elected_at: 1,
+            mesos_answer: None,
             journal: MemoryJournal::new(false),
             coordinator: None,
             old: None,
@@ -179,8 +192,14 @@ impl World {
             policy_changed_at: now,
             checker: Checker::default(),
             coverage: Coverage::default(),
-            queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
+            mesos_asked_at: now,
+            clock_offset: SignedDuration::ZERO,
+            crl_lost_until: now,
+            stands: BTreeMap::new(),
+            moved_at: now,
+            rounds_at: now,
+            made: BTreeMap::new(),
+            queue: BTreeMap::new(),
             counted: 0,
             runs: 0,
             tasks_ever: 0,
@@ -228,14 +247,12 @@ impl World {
     /// Runs until the end of its hours, or until something that must never happen has.
     pub fn run(&mut self) {
         let end = self.started + SignedDuration::from_hours(self.setting.hours);
-        while let Some(Reverse((at, number))) = self.queue.pop() {
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
             if at > end || self.checker.violation.is_some() {
                 break;
             }
             self.now = at;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening);
-            }
+            self.happen(happening);
         }
         if self.checker.violation.is_none() {
             self.now = end;
@@ -246,12 +263,10 @@ impl World {
     /// Runs until so long after the beginning.
     pub fn run_until(&mut self, length: SignedDuration) {
         let end = self.started + length;
-        while self.queue.peek().is_some_and(|Reverse((at, _))| *at <= end) {
-            let Some(Reverse((at, number))) = self.queue.pop() else { break };
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), happening) = entry.remove_entry();
             self.now = at;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening);
-            }
+            self.happen(happening);
             self.see_deaths();
         }
         self.now = end;
@@ -297,8 +312,8 @@ impl World {
 
     fn after(&mut self, seconds: i64, happening: Happening) {
         self.counted += 1;
-        self.queue.push(Reverse((self.now + SignedDuration::from_secs(seconds.max(0)), self.counted)));
-        self.happenings.insert(self.counted, happening);
+        let at = self.now + SignedDuration::from_secs(seconds.max(0));
+        self.queue.insert((at, self.counted), happening);
     }
 
     /// Whether trouble of a kind happens now: so many times in ten thousand, and never in the calm at the end.
@@ -315,7 +330,7 @@ impl World {
         match happening {
             Happening::Tick => self.tick(),
             Happening::Report(name) => self.send_report(&name),
-            Happening::DeliverReport(name, report) => self.deliver_report(&name, *report),
+            Happening::DeliverReport(name, report) => self.deliver_report(&name, &report),
             Happening::DeliverOrder(name, order) => self.deliver_order(&name, &order),
             Happening::DeliverEvent(name, id, event) => self.deliver_event(&name, &id, event),
             Happening::EndOrder(name, boot, order) => self.end_order(&name, boot, &order),
@@ -333,7 +348,13 @@ impl World {
             Happening::CoordinatorStarts => self.start_coordinator(),
             Happening::SecondStarts => self.start_second(),
             Happening::Recovers(name) => self.recover(&name),
-            Happening::MesosBack => {}
+            Happening::Strike(kind, name, id) => self.strike(kind, &name, Some(&id)),
+            Happening::StrikeMachine(kind, name) => self.strike_machine(kind, &name),
+            Happening::UncordonedByHand(name) => self.uncordoned_by_hand(&name),
+            Happening::AgentStarts(name) => self.agent_starts(&name),
+            Happening::TellsTruth(name) => self.tell_truth(&name),
+            Happening::ClockMended => self.set_clock(SignedDuration::ZERO),
+            Happening::PolicyMended => self.mend_policy(),
             Happening::People => {
                 super::people::act(self);
                 let after = self.chance.between(200, 1200);
@@ -349,82 +370,36 @@ impl World {
         }
     }
 
-    // The coordinator.
-
-    fn start_coordinator(&mut self) {
-        if self.coordinator.is_some() {
-            return;
-        }
-        self.runs += 1;
-        self.paused_until = self.now;
-        // Whoever has waited for it presses at once.
-        if self.runs > 1 && !self.is_quiet {
-            let after = self.chance.between(2, 40);
-            self.after(after, Happening::Visit);
-        }
-        self.journal = self.journal.reopen();
-        let mut fleet = Fleet::new(Arc::clone(&self.policy), self.now);
-        let nodes: Vec<NodeRecord> = self.remembered.values().cloned().collect();
-        let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
-        let awaited: BTreeSet<NodeName> =
-            nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
-        fleet.restore(Remembered { nodes, ..Remembered::default() }, self.now);
-        self.writes.lock().unwrap().newest = self.journal.fence();
-        let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };
-        let operations = Operations::open(Arc::new(journal)).unwrap();
-        let damaged = self.writes.lock().unwrap().damaged_streams.clone();
-        if let Some((stream, why)) = operations.broken().iter().find(|(stream, _)| !damaged.contains(stream))
-        {
-            self.checker.violate("S15", format!("{stream} cannot be replayed: {why}"));
-        }
-        self.checker.replayed(&operations, &damaged);
-        self.coordinator = Some(Coordinator {
-            fleet: Mutex::new(fleet),
-            operations,
-            run: self.runs,
-            started_at: self.now,
-            in_flight: BTreeSet::new(),
-            may_miss: (awaited.len() / 20).max(1),
-            awaited,
-        });
-    }
-
-    /// What is known of nodes goes to the store, where the next coordinator finds it.
-    fn save(&mut self) {
-        let Some(coordinator) = &self.coordinator else { return };
-        let unsaved = coordinator.fleet().unsaved(usize::MAX, self.now);
-        self.remembered.extend(unsaved.into_iter().map(|record| (record.node.clone(), record)));
-    }
-
-    pub fn crash_coordinator(&mut self, seconds: i64) {
-        self.save();
-        if self.coordinator.is_some() {
-            self.note("crash_coordinator", None);
-            self.coordinator = None;
-            self.journal.crash();
-            self.after(seconds, Happening::CoordinatorStarts);
-        }
-    }
-
     fn tick(&mut self) {
         self.look_at_mesos();
         self.advance_old();
         self.advance();
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
-            coordinator.operations.list().any(|tracked| !tracked.operation.is_over())
-        });
-        // Lazy while nothing is going on: the same facts, told more seldom.
-        self.after(if busy { 15 } else { 45 }, Happening::Tick);
+        // Lazy while nothing goes on, and where everybody has waited for a while: what happens has a round of its own.
+        let quiet = self.now.duration_since(self.moved_at).as_secs();
+        let is_busy = self.coordinator.as_ref().is_some_and(|coordinator| !coordinator.busy.is_empty());
+        self.after(if is_busy && quiet < 120 { 15 } else { 45 }, Happening::Tick);
+    }
+
+    /// The next write fails in one of the ways in which writes fail.
+    pub(super) fn fail_write(&mut self) {
+        self.note("journal", None);
+        let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
+        self.journal.fail_next(failure);
     }
 
     /// Lets time pass for the coordinator: nodes age, operations move, orders go out.
     pub fn advance(&mut self) {
-        let now = self.now;
-        if self.trouble("journal", 20) {
-            self.note("journal", None);
-            let failure = self.chance.one_of(&Failure::ALL).copied().unwrap_or(Failure::NotWritten);
-            self.journal.fail_next(failure);
+        let seconds = self.now.duration_since(self.rounds_at).as_secs().clamp(1, 45).unsigned_abs();
+        self.rounds_at = self.now;
+        if self.trouble("journal", 2 * seconds) {
+            self.fail_write();
         }
+        if self.now.duration_since(self.mesos_asked_at).as_secs() >= 10 {
+            self.look_at_mesos();
+        }
+        let now = self.clock();
+        let true_now = self.now;
+        let crl = self.crl_expired();
         let is_paused = self.is_paused();
         let Some(coordinator) = self.coordinator.as_mut().filter(|_| !is_paused) else { return };
         let silent = coordinator.fleet().silent_nodes(now);
@@ -433,8 +408,15 @@ impl World {
             let knock = Knock { answered: Some(answered), story: "knocked".to_owned() };
             coordinator.fleet.lock().unwrap().take_ssh(&name, knock, now);
         }
+        let before = coordinator.operations.position();
+        coordinator.fleet().set_crl_expired(crl);
         coordinator.fleet().tick(now);
         let tasks = coordinator.operations.advance(&coordinator.fleet, now);
+        coordinator.note_busy();
+        let has_written = coordinator.operations.position() != before;
+        if has_written {
+            self.moved_at = true_now;
+        }
         let run = coordinator.run;
         for task in &tasks {
             if !coordinator.in_flight.insert(effect_of(task)) {
@@ -448,90 +430,37 @@ impl World {
         }
         self.look_at_story();
         super::checker::look(self);
+        self.moved();
         for task in tasks {
             let after = self.chance.between(0, 3);
             self.after(after, Happening::Effect(Box::new(task), run));
         }
         self.send_orders();
         // A crash right behind a write, before anything else.
-        if self.trouble("crash_coordinator", 15) {
+        if has_written && self.trouble("crash_coordinator", 150) {
             let seconds = self.chance.between(5, 600);
             self.crash_coordinator(seconds);
-        }
-    }
-
-    /// The coordinator loses touch with its store for a while, and another one is started beside it.
-    pub(super) fn start_second(&mut self) {
-        self.save();
-        self.note("second_coordinator", None);
-        let Some(old) = self.coordinator.take() else { return };
-        let until = self.now + SignedDuration::from_secs(self.chance.between(30, 1800));
-        self.old = Some((old, until));
-        self.start_coordinator();
-    }
-
-    /// It goes on as if it were the one, until it tries to write or is stopped.
-    fn advance_old(&mut self) {
-        let Some((mut old, until)) = self.old.take() else { return };
-        let now = self.now;
-        old.fleet().tick(now);
-        let tasks = old.operations.advance(&old.fleet, now);
-        let run = old.run;
-        for task in tasks {
-            self.after(1, Happening::Effect(Box::new(task), run));
-        }
-        self.send_orders_of(&old);
-        if let Some(sentence) = self.writes.lock().unwrap().written_by_old.take() {
-            self.checker.violate("S8", sentence);
-        }
-        if !old.operations.is_fenced() && now < until {
-            self.old = Some((old, until));
         }
     }
 
     /// Counts what has been recorded since the last look.
     fn look_at_story(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
-        for tracked in coordinator.operations.list() {
+        let now = coordinator.clock.read(self.now);
+        let is_new = |tracked: &&Tracked| now.duration_since(tracked.operation.changed_at) < LOOKED_WITHIN;
+        for tracked in
+            coordinator.operations.list().filter(|tracked| !tracked.operation.is_over() || is_new(tracked))
+        {
             self.coverage.story(tracked);
             if let Some(waiting) = coordinator.operations.waiting(&tracked.operation.id) {
                 for reason in &waiting.reasons {
-                    self.coverage.count_word("code", reason.code.as_str());
+                    self.coverage.reason(reason.code);
                 }
             }
         }
-    }
-
-    fn send_orders(&mut self) {
-        let Some(coordinator) = self.coordinator.take() else { return };
-        self.send_orders_of(&coordinator);
-        self.coordinator = Some(coordinator);
-    }
-
-    fn send_orders_of(&mut self, coordinator: &Coordinator) {
-        let mut sent = Vec::new();
-        let wanted: BTreeSet<NodeName> = coordinator
-            .operations
-            .list()
-            .filter(|tracked| !tracked.operation.is_over())
-            .map(|tracked| tracked.operation.wish.node.clone())
-            .collect();
-        for name in wanted {
-            for order in coordinator.operations.orders(&name, &self.policy, self.now) {
-                let commits = matches!(&order.verb, Verb::Reboot { commit: Some(_), .. });
-                let last = self.sent.insert(order.id.clone(), (self.now, commits));
-                let is_lately = last.is_some_and(|(at, committed)| {
-                    committed == commits && self.now.duration_since(at).as_secs() < 20
-                });
-                if is_lately {
-                    self.sent.insert(order.id.clone(), last.unwrap());
-                } else {
-                    sent.push((name.clone(), serde_json::to_value(order).unwrap()));
-                }
-            }
-        }
-        for (name, order) in sent {
-            self.send_order(name, order);
+        for (class, brake) in &coordinator.fleet().snapshot().brakes {
+            let why = if brake.why.contains("failed") { "failures" } else { "storm" };
+            self.coverage.brake(*class, why, brake.since);
         }
     }
 }

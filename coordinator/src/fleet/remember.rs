@@ -91,7 +91,11 @@ impl Fleet {
     fn record_of(&self, name: &NodeName) -> Option<NodeRecord> {
         let record = self.records.get(name)?;
         let node = self.snapshot.nodes.get(name)?;
-        let (findings, facts) = record.packed.open(&self.words);
+        let (findings, mut facts) = record.packed.open(&self.words);
+        // A claim that was not believed is not believed after a restart either.
+        if let Some(mesos) = &mut facts.mesos_agent {
+            mesos.agent_id = record.own_mesos_id.as_deref().map(str::to_owned);
+        }
         let agent = node.agent.as_ref();
         Some(NodeRecord {
             node: name.clone(),

@@ -108,6 +108,11 @@ pub(super) fn watch_own_emptiness(node: &mut Node, agent: &AgentView, facts: &Fa
     node.agent_empty = watch(node.agent_empty, is_empty(agent), ago(now, oldest));
 }
 
+/// The same, where the node has said once more what it is known to have said.
+pub(super) fn watch_emptiness_again(node: &mut Node, seen_at: Timestamp) {
+    node.agent_empty = watch(node.agent_empty, node.agent.as_ref().is_some_and(is_empty), seen_at);
+}
+
 /// A container of a task is explained when every living task is disposable, and there is one.
 fn is_empty(agent: &AgentView) -> bool {
     let (has_work, has_spare_work) = match &agent.tasks {

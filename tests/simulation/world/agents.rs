@@ -8,28 +8,26 @@ impl World {
     }
 
     pub(super) fn send_report(&mut self, name: &NodeName) {
-        let busy = self.coordinator.as_ref().is_some_and(|coordinator| {
-            coordinator
-                .operations
-                .list()
-                .any(|tracked| !tracked.operation.is_over() && tracked.operation.wish.node == *name)
-        });
+        let busy = self.coordinator.as_ref().is_some_and(|coordinator| coordinator.busy.contains(name));
         self.after(if busy { 10 } else { 45 }, Happening::Report(name.clone()));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(name) else { return };
+        if !node.orphans.is_empty() && now >= node.orphans_until {
+            node.orphans.clear();
+        }
         let goes_down = node.agent.as_ref().is_none_or(|agent| agent.is_going_down());
         if !node.is_up || goes_down || node.class == Class::Physical {
             return;
         }
-        let report = node.report(now);
+        let sent = node.report(now);
         if self.trouble("messages", 200) {
             return;
         }
         let late = self.chance.between(0, 2);
-        self.after(late, Happening::DeliverReport(name.clone(), Box::new(report)));
+        self.after(late, Happening::DeliverReport(name.clone(), Box::new(sent)));
     }
 
-    pub(super) fn deliver_report(&mut self, name: &NodeName, report: Report) {
+    pub(super) fn deliver_report(&mut self, name: &NodeName, sent: &Sent) {
         if self.is_cut_off(name) {
             return;
         }
@@ -39,7 +37,8 @@ impl World {
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
         let newest = self.coordinator.as_mut().filter(|_| !is_paused);
         let Some(coordinator) = old.or(newest) else { return };
-        coordinator.fleet().take_report(name, report, now);
+        let clock = coordinator.clock.read(now);
+        coordinator.hear(name, sent, self.setting.is_eager, clock);
         let fence = coordinator.operations.fence();
         coordinator.awaited.remove(name);
         self.checker.heard(name, fence);
@@ -47,7 +46,7 @@ impl World {
             let moment = node.moment(now);
             if let Some(agent) = &mut node.agent {
                 agent.hear_fence(fence);
-                agent.hear_clock(now, moment.uptime.saturating_sub(Duration::from_secs(1)), moment.uptime);
+                agent.hear_clock(clock, moment.uptime.saturating_sub(Duration::from_secs(1)), moment.uptime);
                 agent.tick(moment);
             }
         }
@@ -68,7 +67,8 @@ impl World {
         let Some(agent) = &mut node.agent else { return };
         let begun = agent.order(order, &facts, &nonce, moment);
         if let Some(order) = begun {
-            self.checker.begun(node, &order, now);
+            let made_at = self.made.get(&(order.id.clone(), order.issued_at)).copied().unwrap_or(now);
+            self.checker.begun(node, &order, made_at, now);
             let happening = |order: Order| match order.verb {
                 Verb::Reboot { .. } => (1, Happening::RebootNow(name.clone(), boot, Box::new(order))),
                 _ => (120, Happening::EndOrder(name.clone(), boot, Box::new(order))),
@@ -76,9 +76,9 @@ impl World {
             let (seconds, happening) = happening(order);
             self.after(seconds, happening);
         } else if let Some((id, event)) = agent.untold()
-            && matches!(event.state, OrderState::Prepared { .. })
+            && let OrderState::Prepared { nonce } = event.state
         {
-            self.checker.prepared(id, now);
+            self.checker.prepared(id, nonce, now);
         }
         if self.lost_power(name) {
             return;
@@ -119,7 +119,8 @@ impl World {
         let old = self.old.as_mut().filter(|_| is_for_old).map(|(old, _)| old);
         let newest = self.coordinator.as_mut().filter(|_| !is_paused);
         let Some(coordinator) = old.or(newest) else { return };
-        let taken = coordinator.operations.order_event(name, id, &event.state, now);
+        let clock = coordinator.clock.read(now);
+        let taken = coordinator.operations.order_event(name, id, &event.state, clock);
         self.coverage.count_word("order", state_word(&event.state));
         if taken.is_err() || self.trouble("messages", 300) {
             return;
@@ -228,6 +229,10 @@ impl World {
             node.ill_since = None;
         }
         self.register(name);
+        if let Some(kind) = self.nodes.get_mut(name).and_then(|node| node.at_boot.take()) {
+            let seconds = self.chance.between(0, 60);
+            self.after(seconds, Happening::StrikeMachine(kind, name.clone()));
+        }
         // Some boot twice before they are content.
         if self.trouble("hand_reboot", 300) {
             let seconds = self.chance.between(5, 200);
@@ -280,9 +285,11 @@ impl World {
     }
 
     pub(super) fn repair(&mut self, name: &NodeName) {
+        let now = self.now;
         if let Some(node) = self.nodes.get_mut(name) {
             node.docker_ok = true;
             node.volume_ok = true;
+            node.changed_at = now;
             if node.is_healthy() {
                 node.ill_since = None;
             }

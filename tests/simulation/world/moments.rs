@@ -97,7 +97,7 @@ impl World {
 
     /// Somebody calls an operation off in the moment in which its agent has been told to go on.
     pub(super) fn called_off(&mut self, id: &str) {
-        let now = self.now;
+        let now = self.clock();
         let Some(coordinator) = &mut self.coordinator else { return };
         let word = match coordinator.operations.cancel(id, "dave", "stop", false, now) {
             Ok(()) => "people/cancelled",
@@ -139,8 +139,8 @@ impl World {
         };
         agent.deactivated = false;
         self.tasks_ever += 1;
-        let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
+        let id = TaskKind::Build.id(self.tasks_ever);
+        node.tasks.push(SimTask { id: id.clone(), kind: TaskKind::Build, started_at: self.now });
         self.note("foreign", Some(name));
         let seconds = self.chance.between(600, 4000);
         self.after(seconds, Happening::TaskEnds(name.clone(), id));

@@ -1,6 +1,7 @@
 //! Mesos and the cloud, as they are: they refuse, hang, or do it without saying so.
 
 use super::*;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl World {
     pub(super) fn register(&mut self, name: &NodeName) {
@@ -27,23 +28,43 @@ impl World {
             return;
         }
         let down = now < self.mesos_down_until;
-        let answer = MasterAnswer {
+        let content = self.mesos_content();
+        if self.mesos_answer.as_ref().is_none_or(|(known, _)| *known != content) {
+            self.mesos_answer = Some((content, self.mesos_says()));
+        }
+        let Some((_, answer)) = &self.mesos_answer else { return };
+        let answer = if down { Err("connection refused") } else { Ok(answer) };
+        let old = self.old.as_ref().map(|(old, _)| old);
+        for coordinator in self.coordinator.iter().chain(old) {
+            coordinator.fleet().take_master_state(answer, coordinator.clock.read(now));
+        }
+        self.mesos_asked_at = now;
+    }
+
+    fn mesos_says(&self) -> MasterAnswer {
+        let agents = self.mesos.iter().filter(|(_, agent)| agent.unlisted_until <= self.now);
+        MasterAnswer {
             leader: format!("alimesos0{}", 1 + self.mesos_elected_at % 3),
             elected_at_secs: Some(self.mesos_elected_at),
             version: "1.11.0".to_owned(),
-            agents: self
-                .mesos
-                .iter()
-                .filter(|(_, agent)| agent.unlisted_until <= now)
-                .filter_map(|(id, agent)| self.listed(id, agent))
-                .collect(),
+            agents: agents.filter_map(|(id, agent)| self.listed(id, agent)).collect(),
             ..MasterAnswer::default()
-        };
-        let answer = if down { Err("connection refused") } else { Ok(&answer) };
-        let old = self.old.as_ref().map(|(old, _)| old);
-        for coordinator in self.coordinator.iter().chain(old) {
-            coordinator.fleet().take_master_state(answer, now);
         }
+    }
+
+    /// A digest of everything that the master's answer depends on.
+    fn mesos_content(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.mesos_elected_at.hash(&mut hasher);
+        for agent in self.mesos.values() {
+            let is_listed = agent.unlisted_until <= self.now;
+            (agent.deactivated, agent.is_connected, is_listed).hash(&mut hasher);
+            if let Some(node) = self.nodes.get(&agent.node) {
+                node.mesos_number.hash(&mut hasher);
+                node.tasks.iter().for_each(|task| task.id.hash(&mut hasher));
+            }
+        }
+        hasher.finish()
     }
 
     pub(super) fn listed(&self, id: &str, agent: &MesosAgent) -> Option<MasterAgent> {
@@ -57,7 +78,7 @@ impl World {
             unreachable: !agent.is_connected,
             attributes: node.attributes.clone(),
             tasks: if is_current && agent.is_connected {
-                node.tasks.iter().map(|task| task_of(task, self.now)).collect()
+                node.tasks.iter().map(task_of).collect()
             } else {
                 Vec::new()
             },
@@ -79,14 +100,21 @@ impl World {
         let hours = self.chance.between(1, 9);
         let never_ends = self.chance.happens(60);
         self.tasks_ever += 1;
-        let id = format!("mesos-jenkins-{:032x}-slc7_x86-64-larg", self.tasks_ever);
+        let kind = match self.chance.below(20) {
+            0 => TaskKind::Checker,
+            1 => TaskKind::Service,
+            2 => TaskKind::Pinned,
+            3 | 4 => TaskKind::Disposable,
+            _ => TaskKind::Build,
+        };
+        let id = kind.id(self.tasks_ever);
         let ends_at = (!never_ends).then(|| self.now + SignedDuration::from_mins(hours * 20));
         let now = self.now;
         let Some(node) = self.nodes.get_mut(&name).filter(|node| node.is_healthy() && node.tasks.len() < 2)
         else {
             return;
         };
-        node.tasks.push(SimTask { id: id.clone(), is_disposable: false });
+        node.tasks.push(SimTask { id: id.clone(), kind, started_at: now });
         if let Some(ends_at) = ends_at {
             self.after(ends_at.duration_since(now).as_secs(), Happening::TaskEnds(name, id));
         }
@@ -132,7 +160,7 @@ impl World {
         let both = self.coordinator.as_mut().into_iter().chain(old);
         let Some(coordinator) = both.into_iter().find(|coordinator| coordinator.run == run) else { return };
         coordinator.in_flight.remove(&effect_of(task));
-        let _ = coordinator.operations.outcome(task, outcome, now);
+        let _ = coordinator.operations.outcome(task, outcome, coordinator.clock.read(now));
         self.advance();
     }
 
@@ -184,6 +212,10 @@ impl World {
             self.coverage.count_word("fault/cloud_refuses", step.as_str());
             return self.policy.executors.outcome(step, Some(2), "usage");
         }
+        // Names are unique.
+        if step == Step::Create && self.nodes.get(&name).is_some_and(|node| !node.is_deleted) {
+            return self.policy.executors.outcome(step, Some(2), "it exists");
+        }
         if matches!(step, Step::HardReboot | Step::Rebuild) && self.trouble("cloud_lies", 300) {
             self.note("cloud_lies", Some(&name));
             self.checker.lied.insert((task.operation.clone(), step));
@@ -218,6 +250,9 @@ impl World {
                 self.take_down(name);
                 if let Some(node) = self.nodes.get_mut(name) {
                     node.rebuild();
+                    node.is_deleted = false;
+                    node.is_stopped = false;
+                    node.is_dead = false;
                 }
                 let seconds = self.chance.between(600, 3000);
                 self.boot_after(name, seconds);

@@ -1,7 +1,7 @@
 //! What is simulated: how long, how many nodes, which kinds of trouble, on which policy.
 
 use millwright_decision::{
-    Class, Mode, Policy,
+    Class, Mode, Policy, Protection, VolumePolicy,
     operation::{Executor, Step},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 25] = [
+pub const FAULTS: [&str; 30] = [
     "crash_coordinator",
     "journal",
     "disk_full",
@@ -35,6 +35,11 @@ pub const FAULTS: [&str; 25] = [
     "pause",
     "cloud_lies",
     "people",
+    "own_clock",
+    "upgrade",
+    "mesos_id",
+    "liar",
+    "crl",
 ];
 
 /// What is simulated.
@@ -46,6 +51,8 @@ pub struct Setting {
     pub agents: usize,
     /// Kinds of trouble that do not happen.
     pub without: BTreeSet<&'static str>,
+    /// Every report is taken in whole, also one that only repeats the one before it.
+    pub is_eager: bool,
     /// Nodes that are dead from the first hour on, for ever.
     pub dead: usize,
 }
@@ -65,13 +72,35 @@ pub(super) fn policy(setting: &Setting) -> Policy {
         }
         _ => false,
     });
+    // Of every third node's volume nobody knows.
+    let nodes = policy.nodes.iter().zip(1..).filter(|(_, place)| place % 3 != 0);
+    policy.volumes = nodes
+        .map(|((name, listed), _)| VolumePolicy {
+            name: format!("{name}_vol_001"),
+            node: name.clone(),
+            cinder: None,
+            uuid: Some(format!("uuid-of-{name}")),
+            protections: listed
+                .protections
+                .iter()
+                .copied()
+                .filter(|protection| *protection == Protection::NeverDeleteVolume)
+                .collect(),
+        })
+        .collect();
     // In some histories the coordinator lives on a node that it looks after.
     if setting.seed % 11 == 3 {
         let place = usize::try_from(setting.seed / 11).unwrap_or(0) % policy.nodes.len();
         policy.coordinator = policy.nodes.keys().nth(place).unwrap().clone();
     }
-    policy.executors.by = Executor::Command;
+    // In some, people take the steps of the cloud themselves, as the shipped policy has it.
+    policy.executors.by = if setting.seed % 6 == 1 { Executor::ByHand } else { Executor::Command };
+    // In some, people begin every irreversible step.
+    if setting.seed % 13 == 4 {
+        policy.classes.values_mut().for_each(|class| class.mode = Mode::Advise);
+    }
     for step in [
+        Step::Create,
         Step::HardReboot,
         Step::Rebuild,
         Step::Quarantine,

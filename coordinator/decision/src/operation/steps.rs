@@ -259,6 +259,10 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
             Err(Some(difference)) => Gate::Stuck(difference),
         },
         Step::Settle => Gate::Wait { sentence: step.doing().into(), owner: "millwright".into() },
+        Step::DeleteServer if let Some(since) = started_again(operation, situation) => Gate::Stuck(format!(
+            "{} was stopped and reports again since {since}: somebody has started it, and may need it",
+            operation.wish.spelled
+        )),
         Step::Reboot
         | Step::HardReboot
         | Step::Rebuild
@@ -277,6 +281,14 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
         }
         _ => Gate::Open,
     }
+}
+
+/// When a server that was stopped to be deleted has reported since: somebody has missed it. What was on its way when it
+/// was stopped has come in within a minute.
+fn started_again(operation: &Operation, situation: &Situation<'_>) -> Option<Timestamp> {
+    let stopped_at = operation.done_at(Step::Quarantine)?;
+    let heard_at = node(operation, situation)?.agent.as_ref()?.at;
+    (heard_at.duration_since(stopped_at) > STALE).then_some(heard_at)
 }
 
 /// What stands whatever the node's state: asked again before each part of a delete.

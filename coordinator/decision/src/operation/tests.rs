@@ -220,3 +220,26 @@ fn what_the_cloud_was_asked_for_is_looked_at_later_and_never_asked_twice() {
         assert_eq!(asks, is_for_people, "{word}");
     }
 }
+
+#[test]
+fn a_server_that_was_stopped_to_be_deleted_and_reports_again_is_not_deleted() {
+    let operation = up_to(Action::Delete, Step::DeleteServer);
+    let policy = Policy::unreadable("", "coordinator".parse().unwrap());
+    let mut fleet = crate::example::ExampleFleet::new(policy, at(9000));
+    let mut is_stuck = |heard: i64| {
+        fleet.agent(&operation.wish.node).at = at(heard);
+        let (snapshot, policy, now) = fleet.clone().snapshot();
+        let situation = Situation {
+            snapshot: &snapshot,
+            policy: &policy,
+            now,
+            machine: None,
+            fence: Fence::default(),
+            is_in_flight: false,
+            frozen: None,
+        };
+        matches!(steps::gate(&operation, Step::DeleteServer, &situation), steps::Gate::Stuck(_))
+    };
+    assert!(!is_stuck(30), "that was on its way when it was stopped");
+    assert!(is_stuck(5000), "somebody has started it while it rested");
+}

@@ -103,9 +103,9 @@ pub(crate) fn frozen(snapshot: &Snapshot, policy: &Policy, now: jiff::Timestamp)
 
 /// S6: no action from partial facts. Two full rounds after a start, and the nodes that were healthy before.
 pub(crate) fn warming_up(case: &Case<'_>, _: &[Subject<'_>], reasons: &mut Vec<Reason>) {
-    let Some(warm_up) = case.snapshot.warm_up.as_ref().filter(|_| case.action().is_disruptive()) else {
-        return;
-    };
+    // A server that is made cannot be unmade either, and whether the store was put back shows in the first reports.
+    let waits = case.action().is_disruptive() || case.action() == Action::Create;
+    let Some(warm_up) = case.snapshot.warm_up.as_ref().filter(|_| waits) else { return };
     let severity = case.patience(warm_up.since);
     let missing: Vec<&str> = warm_up.missing.iter().take(5).map(|name| case.policy.spell(name)).collect();
     let sentence = if warm_up.rounds < 2 || missing.is_empty() {

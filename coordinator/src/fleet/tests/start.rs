@@ -156,3 +156,20 @@ fn strangers_are_kept_up_to_a_number() {
     assert_eq!(story.fleet.snapshot().nodes.len(), 1_000);
     assert!(!story.fleet.knows(&name("stranger1004")));
 }
+
+#[test]
+fn a_claim_to_another_ones_mesos_agent_is_believed_after_a_restart_as_little_as_before() {
+    let claims_another = |report: &mut millwright_protocol::Report| {
+        let facts = report.facts.mesos_agent.as_mut().unwrap();
+        facts.agent_id = Some(crate::fleet::testing::mesos_id("alibuild01"));
+    };
+    let mut story = Story::new(2);
+    story.rounds(2);
+    story.twist("alibuild02", claims_another).rounds(2);
+    let mut story = restarted(&mut story, 10);
+    story.twist("alibuild02", claims_another).quiet.insert(name("alibuild01"));
+    story.rounds(1);
+    assert!(story.node("alibuild02").identity_changed.is_some());
+    let ids = ["alibuild01", "alibuild02"].map(|node| story.fleet.mesos_id(&name(node)));
+    assert_eq!(ids, [Some("S-alibuild01".to_owned()), Some("S-alibuild02".to_owned())]);
+}
