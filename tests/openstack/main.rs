@@ -219,9 +219,7 @@ fn delete(tell: &Tell) -> Result<()> {
     let (lab, secrets) = (Lab::find()?, Scratch::new("secrets")?);
     let (node, docker) = ("alibuild03", DockerDaemon::start()?);
     let socket = docker.socket().to_owned();
-    let mut site = site(node, &lab, &secrets, move |node| {
-        with_docker(node, &socket)
-    })?;
+    let mut site = site(node, &lab, &secrets, move |node| with_docker(node, &socket))?;
     let server = lab.server(node)?.id;
     let volume = lab.volume("alibuild03-data")?.context("find its volume")?;
     let entry = |protections: &str| {

@@ -2,9 +2,8 @@
 
 use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
-    outside::{OutsideFragment, ZooKeeperFragment},
     openstack::{self, OpenStackFragment},
-
+    outside::{OutsideFragment, ZooKeeperFragment},
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };

@@ -4,8 +4,8 @@
 //! requires and that does not answer is unknown; one that is only asked is shown, and is never a reason.
 
 mod jenkins;
-mod zookeeper;
 pub mod openstack;
+mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
 pub use zookeeper::{EnsembleSeen, MemberSaid};
