@@ -16,6 +16,7 @@ mod age;
 mod brake;
 mod conditions;
 mod door;
+mod frozen;
 mod master;
 mod operations;
 pub mod outside;

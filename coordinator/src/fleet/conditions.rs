@@ -51,7 +51,7 @@ impl Fleet {
         };
         let age = now.duration_since(agent.at);
         if age >= DEAD {
-            add("silent", Level::Crit, format!("{display} has been silent for {} min", age.as_mins()));
+            add("silent", Level::Crit, self.tell_silence(name, node, now));
         }
         let is_seen = |key: &str| {
             let (check, item) = key.split_once('/').map_or((key, None), |(check, item)| (check, Some(item)));

@@ -5,6 +5,7 @@ mod checklist;
 mod detail;
 mod diagnosis;
 mod outside;
+pub(super) use outside::cloud;
 
 pub(super) use detail::node;
 

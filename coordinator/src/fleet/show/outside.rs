@@ -42,7 +42,7 @@ pub(super) fn of_node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Vec<Out
 }
 
 /// What the cloud says of its server; nothing while the cloud has not been asked.
-pub(super) fn cloud(fleet: &Fleet, name: &NodeName) -> Option<OutsideView> {
+pub(in crate::fleet) fn cloud(fleet: &Fleet, name: &NodeName) -> Option<OutsideView> {
     let cloud = &fleet.outside.cloud;
     let at = cloud.at?;
     let servers = cloud.servers.get(name).map_or(&[][..], Vec::as_slice);

@@ -1,9 +1,9 @@
 //! The cloud's account of nodes: by their exact names, with what is wrong and what is not known.
 
 use crate::fleet::{
-    Observation,
+    Computer, Jenkins, Knock, Observation, RunningBuild,
     outside::openstack::{Attachment, OpenStackSeen, Power, Server, Volume},
-    testing::{Story, name},
+    testing::{Story, name, task},
 };
 use millwright_decision::Source;
 use millwright_protocol::Status;
@@ -107,6 +107,35 @@ fn a_node_that_is_silent_because_its_server_is_off_is_diagnosed_as_that() {
     assert!(off.sentence.contains("its server is SHUTOFF in ALICE CI, powered off"), "{}", off.sentence);
     let running = story.fleet.node_detail(&name("alibuild02"), now).unwrap().diagnosis;
     assert_eq!(running.layer.as_deref(), Some("report"), "the cloud runs it: {}", running.sentence);
+}
+
+#[test]
+fn people_are_told_of_a_frozen_node_with_what_a_reset_ends_and_the_line_that_begins_it() {
+    let mut story = story(vec![server("alibuild01")], &[]);
+    story.twist("alibuild01", |report| {
+        report.facts.mesos_agent.as_mut().unwrap().tasks.push(task("mesos-jenkins-1"));
+    });
+    story.rounds(1);
+    let build = RunningBuild { name: "daily-tags #123".into(), ..RunningBuild::default() };
+    let computer = Computer { name: "mesos-jenkins-1".into(), builds: vec![build], ..Computer::default() };
+    let seen = Jenkins { computers: vec![computer], ..Jenkins::default() };
+    let now = story.now();
+    story.fleet.take_observation(Source::Jenkins, Ok(Observation::Jenkins(seen)), now);
+    story.quiet.insert(name("alibuild01"));
+    story.rounds(15);
+    let knock = Knock { answered: Some(false), story: "alibuild01:22 refused the connection".into() };
+    let now = story.now();
+    story.fleet.take_ssh(&name("alibuild01"), knock, now);
+    story.rounds(15);
+    let conditions = story.fleet.conditions(story.now());
+    let told = &conditions.iter().find(|one| one.subject == "alibuild01/silent").unwrap().sentence;
+    for part in [
+        "silent for 5 min; ssh: alibuild01:22 refused the connection; its server is ACTIVE in ALICE CI",
+        "a reset would end 1 task: mesos-jenkins-1 (building daily-tags #123)",
+        "millwright reboot alibuild01 --reason",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told:?}");
+    }
 }
 
 #[test]
