@@ -5,8 +5,9 @@ use millwright_decision::{
     Code, Policy, Snapshot, Source, TaskMatch,
     example::ExampleFleet,
     fleet::{
-        AttachedVolume, Attestation, Brake, CrlExpired, EmptySpan, Grant, Hold, Listing, Operation, Pause,
-        Progress, PuppetRuns, SourceState, SshProbe, StoreBehind, StrayContainer, View, WarmUp,
+        AttachedVolume, Attestation, Brake, CloudServer, CloudView, CrlExpired, EmptySpan, Grant, Hold,
+        Listing, Operation, Pause, Progress, PuppetRuns, SourceState, SshProbe, StoreBehind, StrayContainer,
+        View, WarmUp,
     },
 };
 use millwright_protocol::NodeName;
@@ -284,6 +285,18 @@ impl World {
                 self.fleet.node(&line.node()).returned_at = Some(at);
             }
             "dead" => self.fleet.node(&line.node()).known_dead = Some("power supply".into()),
+            "server" => {
+                let at = self.fleet.now;
+                let server = CloudServer {
+                    id: line.value("id").unwrap_or("11111111-1111-1111-1111-111111111111").to_owned(),
+                    locked: line.value("locked").map(str::to_owned),
+                    volumes: line.values.get("volume").cloned().unwrap_or_default(),
+                };
+                let view = &mut self.fleet.node(&line.node()).cloud;
+                view.get_or_insert_with(|| Box::new(CloudView { at, servers: Vec::new() }))
+                    .servers
+                    .push(server);
+            }
             "quarantined" => self.fleet.node(&line.node()).quarantined = true,
             _ => return false,
         }

@@ -124,6 +124,10 @@ codes! {
     IntentMissing = "intent_missing",
     /// R20: the OpenStack project is not known.
     ProjectUnknown = "project_unknown",
+    /// R20: more than one server has the node's name.
+    ServerDoubtful = "server_doubtful",
+    /// Somebody has locked the server.
+    ServerLocked = "server_locked",
     /// R8, R14: the node is not proven healthy.
     NotHealthy = "not_healthy",
     /// R14: Puppet has not converged.

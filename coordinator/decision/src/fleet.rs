@@ -4,9 +4,11 @@
 //! `None` or `View::Unknown` and never means "nothing there".
 
 mod builds;
+mod cloud;
 mod ensembles;
 
 pub use builds::{Build, JenkinsView};
+pub use cloud::{CloudServer, CloudView};
 pub use ensembles::{Ensemble, Member};
 
 use crate::{
@@ -263,6 +265,8 @@ pub struct Node {
     pub master_empty: Option<EmptySpan>,
     /// Jenkins' account; `None` when it has never told of the node.
     pub jenkins: Option<Box<JenkinsView>>,
+    /// The cloud's account; `None` when it has never told of the node.
+    pub cloud: Option<Box<CloudView>>,
     /// Since when the two views differ.
     pub views_disagree_since: Option<Timestamp>,
     /// Since when its identity is not the recorded one, and what changed.

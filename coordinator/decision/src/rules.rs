@@ -6,6 +6,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod calendar;
+pub(crate) mod cloud;
 pub(crate) mod create;
 pub(crate) mod ensembles;
 pub(crate) mod freshness;
@@ -36,6 +37,8 @@ const ALWAYS: &[NodeRule] = &[
     protection::coordinator_lives_here,
     protection::identity_changed,
     protection::project_unknown,
+    cloud::server_doubtful,
+    cloud::server_locked,
     people::hold_present,
     people::consent,
     people::intent_missing,

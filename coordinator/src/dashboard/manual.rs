@@ -63,6 +63,8 @@ pages! {
     "objection_window",
     "intent_missing",
     "project_unknown",
+    "server_doubtful",
+    "server_locked",
     "not_healthy",
     "puppet_not_converged",
     "puppet_failing",

@@ -71,6 +71,17 @@ pub(crate) fn volumes(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<
             reasons.push(protected_volume(subject, &listed.name, &seen));
         }
     }
+    // The cloud names what hangs on the server, mounted or not, whoever's it is.
+    let servers = subject.node.and_then(|node| node.cloud.as_deref()).map_or(&[][..], |cloud| &cloud.servers);
+    for id in servers.iter().flat_map(|server| &server.volumes) {
+        let known = case.policy.volumes.iter().filter(|listed| listed.cinder.as_deref() == Some(id));
+        for listed in known.filter(|listed| listed.protections.contains(&Protection::NeverDeleteVolume)) {
+            let reason = protected_volume(subject, &listed.name, &format!("cinder id {id}"));
+            if !reasons.iter().any(|said| said.sentence == reason.sentence) {
+                reasons.push(reason);
+            }
+        }
+    }
 }
 
 fn protected_volume(subject: &Subject<'_>, name: &str, seen: &str) -> Reason {

@@ -3,6 +3,7 @@
 use super::openstack::{OpenStackSeen, Server};
 use crate::fleet::Fleet;
 use jiff::Timestamp;
+use millwright_decision::fleet::{CloudServer, CloudView};
 use millwright_protocol::NodeName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +41,20 @@ impl Fleet {
             sentence.push_str(&format!("; nothing is known of {project}: {why}"));
             cloud.unseen.insert(project);
         }
+        for (name, node) in &mut self.snapshot.nodes {
+            let servers = cloud.servers.get(name).map_or(&[][..], Vec::as_slice);
+            node.cloud = (!servers.is_empty()).then(|| Box::new(view(servers, at)));
+        }
         self.outside.cloud = cloud;
         sentence
     }
+}
+
+fn view(servers: &[Server], at: Timestamp) -> CloudView {
+    let server = |server: &Server| CloudServer {
+        id: server.id.clone(),
+        locked: server.locked.then(|| server.locked_reason.clone().unwrap_or_default()),
+        volumes: server.volumes.iter().map(|attached| attached.volume.clone()).collect(),
+    };
+    CloudView { at, servers: servers.iter().map(server).collect() }
 }

@@ -87,6 +87,13 @@ fn two_servers_of_one_name_none_at_all_and_one_that_nobody_can_see_are_told_apar
     assert!(
         status == Status::Crit && sentence.starts_with("2 servers have its name: id-of-alibuild01, other")
     );
+    let view = doubtful.node("alibuild01").cloud.clone().unwrap();
+    assert_eq!(
+        (view.servers.len(), view.servers[0].volumes[0].as_str()),
+        (2, "v1"),
+        "decisions see the same"
+    );
+    assert!(doubtful.node("alibuild02").cloud.is_none());
     let (status, sentence) = said(&mut doubtful, "alibuild02");
     assert!(status == Status::Crit && sentence.starts_with("no server of its name"), "{sentence}");
     let mut hidden = story(Vec::new(), &["ALICE CI"]);
