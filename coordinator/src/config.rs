@@ -16,7 +16,7 @@ mod shipped;
 mod tls;
 
 pub use length::{InvalidLength, parse_length};
-pub use outside::{OutsideSystem, ZooKeeper};
+pub use outside::{MesosDns, OutsideServers, OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
 
@@ -56,6 +56,12 @@ pub struct Config {
     pub zookeeper: ZooKeeper,
     /// Jenkins; `None` where nobody asks it.
     pub jenkins: Option<OutsideSystem>,
+    /// Marathon's servers; `None` where nobody asks them.
+    pub marathon: Option<OutsideServers>,
+    /// Aurora's schedulers; `None` where nobody asks them.
+    pub aurora: Option<OutsideServers>,
+    /// The servers of Mesos-DNS; `None` where nobody asks them.
+    pub mesos_dns: Option<MesosDns>,
     /// How silent nodes are probed.
     pub probe: Probe,
     /// How long what happened is kept.

@@ -39,7 +39,10 @@ pub use master::{
     CordonWay, ForeignNote, Held, Holding, MasterAgent, MasterAnswer, Offers, SeenAgent, TAKES_EFFECT,
 };
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
-pub use outside::{Computer, EnsembleSeen, Jenkins, MemberSaid, Observation, RunningBuild};
+pub use outside::{
+    Computer, EnsembleSeen, Instance, Jenkins, MemberSaid, MesosDns, Observation, Part, RunningBuild,
+    Scheduler, Service,
+};
 pub use people::NotTaken;
 pub use record::{Identity, Said};
 pub use remember::{NodeRecord, Remembered};

@@ -1,10 +1,16 @@
 //! Outside systems, one module each. Who looks (`Observe…`) and who changes something (`…Act`) are different traits.
 
+pub mod aurora;
 pub mod authority;
 pub mod jenkins;
+pub mod marathon;
 pub mod mesos;
+pub mod mesos_dns;
 pub mod openstack;
 pub mod peer;
+#[cfg(test)]
+mod recorded;
+mod servers;
 pub mod ssh;
 pub mod webhook;
 pub mod zookeeper;

@@ -4,9 +4,12 @@ use super::{App, cloud::Cloud, operations, outside::RealWorld};
 use crate::{
     fleet::Fleet,
     integrations::{
+        aurora::AuroraClient,
         authority::PuppetAuthority,
         jenkins::{JenkinsAct, JenkinsClient},
+        marathon::MarathonClient,
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
+        mesos_dns::MesosDnsClient,
         openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
         peer::PeerError,
         ssh::Ssh,
@@ -44,6 +47,15 @@ pub enum OutsideError {
     /// Jenkins.
     #[error("use jenkins.url of coordinator.toml")]
     Jenkins(#[source] PeerError),
+    /// Marathon.
+    #[error("use marathon.servers of coordinator.toml")]
+    Marathon(#[source] PeerError),
+    /// Aurora.
+    #[error("use aurora.servers of coordinator.toml")]
+    Aurora(#[source] PeerError),
+    /// Mesos-DNS.
+    #[error("use mesos_dns.servers of coordinator.toml")]
+    MesosDns(#[source] PeerError),
     /// The webhook.
     #[error("use notice.webhook of coordinator.toml")]
     Webhook(#[from] WebhookError),
@@ -87,6 +99,7 @@ pub(super) fn start(
         jenkins = Some(client.clone());
         driver.every(system.every, ObserveTask::new(hub.clone(), client));
     }
+    look_at_services(app, &hub, &mut driver)?;
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
@@ -147,6 +160,25 @@ fn cloud(app: &App) -> Result<Option<Arc<Cloud>>, PeerError> {
         cloud.delete = Some(Arc::new(OpenStackRemover::new(sessions(credential)?)));
     }
     Ok(Some(Arc::new(cloud)))
+}
+
+/// Looks at what runs on the masters beside Mesos and ZooKeeper.
+fn look_at_services(app: &App, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Result<(), OutsideError> {
+    let (config, tallies) = (&app.config, &app.metrics.outside);
+    if let Some(given) = &config.marathon {
+        let client = MarathonClient::new(given, tallies).map_err(OutsideError::Marathon)?;
+        driver.every(given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
+    }
+    if let Some(given) = &config.aurora {
+        let client = AuroraClient::new(given, tallies).map_err(OutsideError::Aurora)?;
+        driver.every(given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
+    }
+    if let Some(dns) = &config.mesos_dns {
+        let client = MesosDnsClient::new(&dns.given, &dns.domain, &config.mesos.masters, tallies);
+        let client = client.map_err(OutsideError::MesosDns)?;
+        driver.every(dns.given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
+    }
+    Ok(())
 }
 
 impl Hub for App {

@@ -78,21 +78,17 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
             Source::ZooKeeper => wrong.extend(without_ensemble(config, policy)),
             Source::Jenkins if config.jenkins.is_some() => {}
             Source::OpenStack if config.openstack.is_some() => {}
+            Source::Marathon if config.marathon.is_some() => {}
+            Source::Aurora if config.aurora.is_some() => {}
+            Source::MesosDns if config.mesos_dns.is_some() => {}
             Source::MesosMaster => wrong.push(
                 "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
                  wait for it; name the masters, or write `mesos_master = \"none\"` in the policy"
                     .to_owned(),
             ),
-            Source::Jenkins => wrong.push(
-                "the policy requires jenkins, and [jenkins] in coordinator.toml has no url: every verdict would wait for \
-                 it; say where it is, or write `jenkins = \"none\"` in the policy"
-                    .to_owned(),
-            ),
-            Source::OpenStack => wrong.push(
-                "the policy requires openstack, and [openstack] in coordinator.toml has no auth_url: every verdict would \
-                 wait for it; say where it is, or write `openstack = \"none\"` in the policy"
-                    .to_owned(),
-            ),
+            Source::Jenkins => wrong.push(nowhere(source, "url")),
+            Source::OpenStack => wrong.push(nowhere(source, "auth_url")),
+            Source::Marathon | Source::Aurora | Source::MesosDns => wrong.push(nowhere(source, "servers")),
             source => wrong.push(format!(
                 "the policy requires {source}, and this version cannot ask it: every verdict would wait for it; write \
                  `{source} = \"none\"` in the policy"
@@ -100,6 +96,14 @@ pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// A source whose section does not say where it is.
+fn nowhere(source: Source, key: &str) -> String {
+    format!(
+        "the policy requires {source}, and [{source}] in coordinator.toml has no {key}: every verdict would wait for it; \
+         say where it is, or write `{source} = \"none\"` in the policy"
+    )
 }
 
 /// Nodes whose members the policy asks for, and that have none in any ensemble.

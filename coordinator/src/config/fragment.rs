@@ -3,7 +3,7 @@
 use super::{
     Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
     openstack::{self, OpenStackFragment},
-    outside::{OutsideFragment, ZooKeeperFragment},
+    outside::{MesosDnsFragment, OutsideFragment, ServersFragment, ZooKeeperFragment},
     parse_length,
     tls::{PUPPET, PuppetFiles},
 };
@@ -30,6 +30,9 @@ pub(super) struct Fragment {
     mesos: MesosFragment,
     zookeeper: ZooKeeperFragment,
     jenkins: OutsideFragment,
+    marathon: ServersFragment,
+    aurora: ServersFragment,
+    mesos_dns: MesosDnsFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
     backup: BackupFragment,
@@ -158,6 +161,9 @@ impl Fragment {
             },
             zookeeper: self.zookeeper.checked()?,
             jenkins: self.jenkins.checked(15)?,
+            marathon: self.marathon.checked()?,
+            aurora: self.aurora.checked()?,
+            mesos_dns: self.mesos_dns.checked()?,
             probe: Probe {
                 domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
                 port: self.probe.port.unwrap_or(22),
@@ -400,7 +406,7 @@ pub(super) fn web_address(given: Spanned<String>) -> Result<String, Wrong> {
     })
 }
 
-fn host_name(given: Spanned<String>) -> Result<String, Wrong> {
+pub(super) fn host_name(given: Spanned<String>) -> Result<String, Wrong> {
     let name = given.get_ref();
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
         return Ok(name.to_ascii_lowercase());
@@ -474,6 +480,15 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "jenkins.user" => r#""millwright""#,
         "jenkins.secret_file" => r#""/etc/millwright/jenkins.secret""#,
         "jenkins.every" | "jenkins.timeout" => r#""10s""#,
+        "marathon.servers" => r#"{ alimesos01 = "http://alimesos01.cern.ch:8080" }"#,
+        "aurora.servers" => r#"{ alimesos01 = "http://alimesos01.cern.ch:8081" }"#,
+        "mesos_dns.servers" => r#"{ alimesos01 = "http://alimesos01.cern.ch:8123" }"#,
+        "mesos_dns.domain" => r#""mesos""#,
+        "marathon.user" | "aurora.user" => r#""millwright""#,
+        "marathon.secret_file" => r#""/etc/millwright/marathon.secret""#,
+        "aurora.secret_file" => r#""/etc/millwright/aurora.secret""#,
+        "marathon.every" | "marathon.timeout" | "aurora.every" | "aurora.timeout" => r#""10s""#,
+        "mesos_dns.every" | "mesos_dns.timeout" => r#""10s""#,
         "probe.domain" => r#""cern.ch""#,
         "probe.port" => "22",
         "retention.transitions" | "retention.audit" => r#""90d""#,

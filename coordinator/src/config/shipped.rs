@@ -62,6 +62,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "mesos",
         "zookeeper",
         "jenkins",
+        "marathon",
+        "aurora",
+        "mesos_dns",
         "probe",
         "retention",
         "backup",
@@ -89,4 +92,7 @@ fn the_examples_in_the_shipped_file_are_accepted() {
     let config = parse(&uncommented("# ")).unwrap();
     assert_eq!(config.host.unwrap().as_str(), "alibuild-coordinator");
     assert!(config.notice.is_some() && config.jenkins.is_some());
+    let dns = config.mesos_dns.unwrap().given;
+    let servers = [config.marathon.unwrap(), config.aurora.unwrap(), dns].map(|given| given.servers.len());
+    assert_eq!(servers, [3; 3]);
 }

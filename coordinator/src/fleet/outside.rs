@@ -5,10 +5,14 @@
 
 mod cloud;
 mod jenkins;
+mod mesos_dns;
 pub mod openstack;
+mod schedulers;
 mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
+pub use mesos_dns::MesosDns;
+pub use schedulers::{Instance, Part, Scheduler, Service};
 pub use zookeeper::{EnsembleSeen, MemberSaid};
 
 use super::{Fleet, report::add};
@@ -26,7 +30,7 @@ const SLOW_STALE: SignedDuration = SignedDuration::from_mins(5);
 /// How old an answer of a source may be.
 fn stale(source: Source) -> SignedDuration {
     match source {
-        Source::Jenkins | Source::ZooKeeper => STALE,
+        Source::Jenkins | Source::ZooKeeper | Source::Marathon | Source::Aurora | Source::MesosDns => STALE,
         _ => SLOW_STALE,
     }
 }
@@ -40,6 +44,12 @@ pub enum Observation {
     ZooKeeper(Vec<EnsembleSeen>),
     /// Servers and volumes of the cloud.
     OpenStack(openstack::OpenStackSeen),
+    /// What Marathon keeps running where.
+    Marathon(Scheduler),
+    /// What Aurora keeps running where.
+    Aurora(Scheduler),
+    /// Whom Mesos-DNS takes for the leading master.
+    MesosDns(MesosDns),
 }
 
 impl Observation {
@@ -49,6 +59,9 @@ impl Observation {
             Self::Jenkins(_) => Source::Jenkins,
             Self::ZooKeeper(_) => Source::ZooKeeper,
             Self::OpenStack(_) => Source::OpenStack,
+            Self::Marathon(_) => Source::Marathon,
+            Self::Aurora(_) => Source::Aurora,
+            Self::MesosDns(_) => Source::MesosDns,
         }
     }
 }
@@ -66,6 +79,10 @@ pub(super) struct Outside {
     pub ensembles: BTreeMap<String, zookeeper::Kept>,
     /// The cloud's servers.
     pub cloud: cloud::CloudSeen,
+    /// What Marathon and Aurora last said, and when they were asked.
+    pub schedulers: BTreeMap<Source, (Timestamp, Scheduler)>,
+    /// What Mesos-DNS last said, and when it was asked.
+    pub mesos_dns: Option<(Timestamp, MesosDns)>,
 }
 
 impl Outside {
@@ -114,6 +131,9 @@ impl Fleet {
             Observation::Jenkins(seen) => self.take_jenkins(seen, at),
             Observation::ZooKeeper(seen) => self.take_zookeeper(seen, at),
             Observation::OpenStack(seen) => self.take_openstack(seen, at),
+            Observation::Marathon(seen) => self.take_scheduler(source, seen, "app", at),
+            Observation::Aurora(seen) => self.take_scheduler(source, seen, "job", at),
+            Observation::MesosDns(seen) => self.take_mesos_dns(seen, at),
         };
         self.outside.sentences.insert(source, sentence);
         let boundary = add(at, stale(source));

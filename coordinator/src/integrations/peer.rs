@@ -62,6 +62,7 @@ pub struct Call {
     body: Option<Value>,
     credentials: Option<Credentials>,
     may_point_on: bool,
+    may_say_no: bool,
 }
 
 /// An answer, whole.
@@ -182,6 +183,7 @@ impl Call {
             body: None,
             credentials: None,
             may_point_on: false,
+            may_say_no: false,
         }
     }
 
@@ -226,6 +228,13 @@ impl Call {
     #[must_use]
     pub fn may_point_on(mut self) -> Self {
         self.may_point_on = true;
+        self
+    }
+
+    /// A server error is an answer, as from one that stands by; it brings no rest.
+    #[must_use]
+    pub fn may_say_no(mut self) -> Self {
+        self.may_say_no = true;
         self
     }
 
@@ -344,7 +353,7 @@ impl Peer {
         if is_reading && matches!(answer, Err(PeerError::NotSent { .. } | PeerError::Unanswered { .. })) {
             answer = self.once(&call, &asked).await;
         }
-        let works = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
+        let works = answer.as_ref().is_ok_and(|answer| call.may_say_no || !answer.status.is_server_error());
         self.breaker().record(works, Instant::now());
         answer
     }

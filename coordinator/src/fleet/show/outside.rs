@@ -1,5 +1,8 @@
 //! What outside systems say, line by line: of the whole site, and of one node.
 
+mod mesos_dns;
+mod schedulers;
+
 use crate::{
     fleet::{
         Fleet,
@@ -24,6 +27,8 @@ pub(super) fn details(fleet: &Fleet, source: Source, now: Timestamp) -> Vec<Stri
         Source::ZooKeeper => {
             fleet.snapshot.ensembles.iter().flat_map(|ensemble| members(fleet, ensemble, now)).collect()
         }
+        Source::Marathon | Source::Aurora => schedulers::details(fleet, source),
+        Source::MesosDns => mesos_dns::details(fleet, now),
         _ => Vec::new(),
     }
 }
@@ -38,7 +43,8 @@ pub(super) fn of_node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Vec<Out
         sentence: format!("its member of {}: {}", ensemble.name, tell(fleet, ensemble, member, now)),
         at: ensemble.at,
     });
-    members.chain(cloud(fleet, name)).collect()
+    let services = schedulers::of_node(fleet, name).into_iter().chain(mesos_dns::of_node(fleet, name, now));
+    members.chain(cloud(fleet, name)).chain(services).collect()
 }
 
 /// What the cloud says of its server; nothing while the cloud has not been asked.
