@@ -321,24 +321,27 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         found.push(("S4", format!("{step} of {name}, which is protected")));
     }
     let Some(node) = world.nodes.get(name) else { return };
-    let let_go: BTreeSet<String> = world
-        .coordinator
-        .iter()
-        .flat_map(|coordinator| coordinator.operations.list())
-        .filter(|tracked| tracked.operation.wish.node == *name)
-        .flat_map(|tracked| tracked.operation.wish.let_go.clone())
-        .collect();
+    // From the record: a command runs on while its coordinator is down.
+    let let_go: BTreeSet<String> = {
+        let writes = world.writes.lock().unwrap();
+        let of_node = writes.record.values().flatten().filter_map(|(.., event)| match event {
+            Event::Requested { wish, .. } if wish.node == *name => Some(wish.let_go.clone()),
+            _ => None,
+        });
+        of_node.flatten().collect()
+    };
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
     if step == Step::HardReboot && node.is_up && settled {
         found
             .push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
     }
+    let of = &task.operation;
     for task in node
         .tasks
         .iter()
         .filter(|task| settled && task.kind != TaskKind::Disposable && !let_go.contains(&task.id))
     {
-        found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
+        found.push(("S7", format!("{step} of {} ended {} on {name}, which nobody let go", of, task.id)));
     }
     found.extend(own_host(world, name));
     found.extend(called_off(world, &task.operation));
