@@ -173,16 +173,21 @@ impl Checker {
     }
 }
 
-/// After each round of the coordinator.
-pub fn look(world: &mut World) {
+/// Judges what has been written since the last look.
+pub fn judge(world: &mut World) {
     let mut judged = std::mem::take(&mut world.checker.judged);
     let wrong = super::judge::judge(world, &mut judged);
     world.checker.judged = judged;
-    let now = world.clock();
-    world.checker.looked_at = now;
+    world.checker.looked_at = world.clock();
     for (invariant, sentence) in wrong {
         world.checker.violate(invariant, sentence);
     }
+}
+
+/// After each round of the coordinator.
+pub fn look(world: &mut World) {
+    judge(world);
+    let now = world.clock();
     let Some(coordinator) = &world.coordinator else { return };
     let mut found: Vec<(&'static str, String)> = Vec::new();
     // By node: one that was left where it stood and is taken up again is out once.
