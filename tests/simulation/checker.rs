@@ -435,7 +435,11 @@ fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
     if coordinator.operations.list().any(|tracked| is_parked(&tracked)) {
         return None;
     }
-    let uncounted = |other: &NodeName| snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted());
+    // A coordinator that has just started has not looked at its operations yet: what is stopped by one is out of every count.
+    let is_stopped = |other: &NodeName| world.nodes.get(other).is_some_and(|node| node.is_stopped);
+    let uncounted = |other: &NodeName| {
+        is_stopped(other) || snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted())
+    };
     let of_class: Vec<&SimNode> =
         world.nodes.values().filter(|other| other.class == node.class && !uncounted(&other.name)).collect();
     let is_out = |other: &&&SimNode| {
