@@ -173,16 +173,21 @@ impl Checker {
     }
 }
 
-/// After each round of the coordinator.
-pub fn look(world: &mut World) {
+/// Judges what has been written since the last look.
+pub fn judge(world: &mut World) {
     let mut judged = std::mem::take(&mut world.checker.judged);
     let wrong = super::judge::judge(world, &mut judged);
     world.checker.judged = judged;
-    let now = world.clock();
-    world.checker.looked_at = now;
+    world.checker.looked_at = world.clock();
     for (invariant, sentence) in wrong {
         world.checker.violate(invariant, sentence);
     }
+}
+
+/// After each round of the coordinator.
+pub fn look(world: &mut World) {
+    judge(world);
+    let now = world.clock();
     let Some(coordinator) = &world.coordinator else { return };
     let mut found: Vec<(&'static str, String)> = Vec::new();
     // By node: one that was left where it stood and is taken up again is out once.
@@ -321,24 +326,27 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         found.push(("S4", format!("{step} of {name}, which is protected")));
     }
     let Some(node) = world.nodes.get(name) else { return };
-    let let_go: BTreeSet<String> = world
-        .coordinator
-        .iter()
-        .flat_map(|coordinator| coordinator.operations.list())
-        .filter(|tracked| tracked.operation.wish.node == *name)
-        .flat_map(|tracked| tracked.operation.wish.let_go.clone())
-        .collect();
+    // From the record: a command runs on while its coordinator is down.
+    let let_go: BTreeSet<String> = {
+        let writes = world.writes.lock().unwrap();
+        let of_node = writes.record.values().flatten().filter_map(|(.., event)| match event {
+            Event::Requested { wish, .. } if wish.node == *name => Some(wish.let_go.clone()),
+            _ => None,
+        });
+        of_node.flatten().collect()
+    };
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
     if step == Step::HardReboot && node.is_up && settled {
         found
             .push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
     }
+    let of = &task.operation;
     for task in node
         .tasks
         .iter()
         .filter(|task| settled && task.kind != TaskKind::Disposable && !let_go.contains(&task.id))
     {
-        found.push(("S7", format!("{step} ended {} on {name}, which nobody let go", task.id)));
+        found.push(("S7", format!("{step} of {} ended {} on {name}, which nobody let go", of, task.id)));
     }
     found.extend(own_host(world, name));
     found.extend(called_off(world, &task.operation));
@@ -427,7 +435,11 @@ fn too_many(world: &World, name: &NodeName) -> Option<(&'static str, String)> {
     if coordinator.operations.list().any(|tracked| is_parked(&tracked)) {
         return None;
     }
-    let uncounted = |other: &NodeName| snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted());
+    // A coordinator that has just started has not looked at its operations yet: what is stopped by one is out of every count.
+    let is_stopped = |other: &NodeName| world.nodes.get(other).is_some_and(|node| node.is_stopped);
+    let uncounted = |other: &NodeName| {
+        is_stopped(other) || snapshot.nodes.get(other).is_some_and(|node| node.is_uncounted())
+    };
     let of_class: Vec<&SimNode> =
         world.nodes.values().filter(|other| other.class == node.class && !uncounted(&other.name)).collect();
     let is_out = |other: &&&SimNode| {

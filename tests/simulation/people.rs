@@ -448,6 +448,8 @@ fn run_by_hand(world: &mut World, id: &str, by: &str) -> bool {
     let said = if forgets { Confirmation::Printed } else { Confirmation::Begin };
     let command = operations.confirm(id, by, &said, "by hand", &coordinator.fleet, now).unwrap_or_default();
     let Some(operation) = operations.get(id).map(|tracked| tracked.operation.clone()) else { return false };
+    // Before anything else moves: what is begun now is judged by what is so now.
+    super::checker::judge(world);
     let Some((step, record)) = operation.current_step().filter(|_| !command.is_empty()) else { return false };
     let task = Task {
         operation: id.to_owned(),
