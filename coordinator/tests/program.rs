@@ -336,7 +336,7 @@ fn a_check_finds_what_a_start_would_trip_over_all_of_it_and_changes_nothing() {
     assert_eq!(bad.status.code(), Some(1), "{words}");
     for part in [
         "mesos.masters in coordinator.toml names none",
-        "the policy requires jenkins, and this version cannot ask it",
+        "the policy requires jenkins, and [jenkins] in coordinator.toml has no url",
         "coordinator.sqlite is damaged",
         "coordinator.sqlite-wal and ",
     ] {
