@@ -55,6 +55,13 @@ impl Site {
         Some(Self { coordinator: Some(coordinator), programs, policy, socket })
     }
 
+    /// One that may make something: whether a store was put back is only noticed in the first reports.
+    fn warm(mode: &str) -> Option<Self> {
+        let site = Self::start(mode)?;
+        warmed_up(site.coordinator());
+        Some(site)
+    }
+
     fn coordinator(&self) -> &Coordinator {
         self.coordinator.as_ref().unwrap()
     }
@@ -104,6 +111,11 @@ impl Site {
     }
 }
 
+fn warmed_up(coordinator: &Coordinator) {
+    let is_over = |fleet: &Value| fleet["warming_up"].is_null().then_some(());
+    coordinator.wait_for("the end of the warm-up", "nodes", is_over).unwrap();
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -127,7 +139,7 @@ fn a_step_is_run_as_a_child_and_ends_as_its_exit_code_says() {
     if !is_root() {
         return;
     }
-    let Some(site) = Site::start("act") else { return };
+    let Some(site) = Site::warm("act") else { return };
     site.create();
     for (exit, code, state_then, part) in [
         // Nothing was touched; it may be begun again.
@@ -164,7 +176,7 @@ fn how_a_command_ended_is_told_to_a_coordinator_that_was_away_meanwhile() {
     if !is_root() {
         return;
     }
-    let Some(mut site) = Site::start("act") else { return };
+    let Some(mut site) = Site::warm("act") else { return };
     site.create();
     site.stand_in(0, false);
     let step = site.begin(&["step", "op-1"]);
@@ -183,7 +195,7 @@ fn a_step_whose_program_is_killed_is_nobodys_to_guess() {
     if !is_root() {
         return;
     }
-    let Some(mut site) = Site::start("act") else { return };
+    let Some(mut site) = Site::warm("act") else { return };
     site.create();
     site.stand_in(0, false);
     let mut step = site.begin(&["step", "op-1"]);
@@ -206,7 +218,7 @@ fn a_command_is_shown_to_whoever_types_the_nodes_name_and_is_unknown_from_then_o
     if !is_root() {
         return;
     }
-    let Some(site) = Site::start("act") else { return };
+    let Some(site) = Site::warm("act") else { return };
     site.create();
     assert_eq!(site.run(&["step", "op-1", "--print"]).status.code(), Some(2), "nobody types");
     let wrong = site.run(&["step", "op-1", "--print", "--typed", "alibuild11"]);
@@ -259,7 +271,7 @@ fn holds_the_off_switch_and_the_brake_are_said_and_shown() {
     if !is_root() {
         return;
     }
-    let Some(site) = Site::start("act") else { return };
+    let Some(site) = Site::warm("act") else { return };
     let good = |words: &[&str]| {
         let output = site.run(words);
         assert!(output.status.success(), "{words:?}: {}", complaint(&output));
