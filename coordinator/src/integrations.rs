@@ -30,3 +30,14 @@ pub trait Observe: Send + Sync {
     /// What was asked and what came instead, for people.
     fn look(&self) -> BoxFuture<'_, Result<Observation, String>>;
 }
+
+/// An error with everything below it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        story = format!("{story}: {cause}");
+        source = cause.source();
+    }
+    story
+}

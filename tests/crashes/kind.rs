@@ -5,8 +5,9 @@ use std::fmt;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::cloud::{Cloud, Puppet};
+use super::cloud::Cloud;
 use super::lab::{Lab, is_deactivated};
+use super::puppet::Puppet;
 use super::system::harness::{Mesos, Node, Setup, Site, acting_policy, step_of};
 
 /// The node that all of them are about, each at a site of its own.

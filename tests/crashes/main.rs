@@ -10,6 +10,7 @@
 mod cloud;
 mod kind;
 mod lab;
+mod puppet;
 mod story;
 
 // The lab of the stories; a path on the folder, since on the file its own modules would not be found.

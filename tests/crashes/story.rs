@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Chance;
-use super::cloud::{Cloud, Found, Puppet};
+use super::cloud::{Cloud, Found};
 use super::kind::Kind;
 use super::lab::{Lab, deactivate};
+use super::puppet::Puppet;
 use super::system::harness::{Mesos, Site, step_of, story_of};
 
 /// Minutes of proofs, a start that warms up, and a machine that has other things to do.

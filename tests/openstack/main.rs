@@ -12,6 +12,7 @@
 #![allow(clippy::indexing_slicing, reason = "a member that an answer in JSON lacks is null")]
 
 mod lab;
+#[path = "../crashes/puppet.rs"]
 mod puppet;
 
 // The lab of the stories; a path on the folder, since on the file its own modules would not be found.

@@ -103,23 +103,7 @@ fn create(world: &mut World, by: &str, node: NodeName) {
     if is_forgotten {
         let _ = coordinator.fleet().forget(&node, "it was deleted", by, now);
     }
-    request(world, &plain(Action::Create, node, by, "it is needed again"));
-}
-
-/// A request without anything special.
-fn plain(action: Action, node: NodeName, by: &str, reason: &str) -> Ask {
-    Ask {
-        action,
-        node,
-        by: by.to_owned(),
-        reason: reason.to_owned(),
-        volumes: Volumes::Keep,
-        let_go: Vec::new(),
-        image: None,
-        confirm: Vec::new(),
-        typed: None,
-        executor: None,
-    }
+    request(world, &Ask::plain(Action::Create, node, by, "it is needed again"));
 }
 
 /// Somebody only wants to know what would come of it: that changes nothing (S16).
@@ -266,7 +250,7 @@ fn return_something(world: &mut World, by: &str) {
         .collect();
     let Some((node, owner)) = world.chance.one_of(&parked).cloned() else { return };
     let by = if world.chance.happens(7000) { owner } else { by.to_owned() };
-    request(world, &plain(Action::Return, node, &by, "back to work"));
+    request(world, &Ask::plain(Action::Return, node, &by, "back to work"));
 }
 
 /// Whatever waits for people gets them, sooner or later.

@@ -13,6 +13,7 @@ mod tests;
 pub use credentials::Credentials;
 pub use tally::{Tallies, Tally};
 
+use super::chain;
 use breaker::Breaker;
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
@@ -22,7 +23,6 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
-    error::Error,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -460,15 +460,4 @@ fn message(json: &Value) -> Option<String> {
     let Value::Object(fields) = json else { return json.as_str().map(str::to_owned) };
     let named = ["message", "error", "value", "details"].iter().find_map(|name| fields.get(*name)?.as_str());
     named.map(str::to_owned).or_else(|| fields.values().find(|value| value.is_object()).and_then(message))
-}
-
-/// An error with everything below it.
-fn chain(error: &dyn Error) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story = format!("{story}: {cause}");
-        source = cause.source();
-    }
-    story
 }

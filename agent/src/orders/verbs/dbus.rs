@@ -322,6 +322,14 @@ pub(super) mod tests {
     use std::{io::IoSlice, os::fd::OwnedFd};
     use tokio::net::UnixListener;
 
+    /// A node with a place for the bus, on which nobody listens yet.
+    pub(in crate::orders::verbs) fn node() -> (tempfile::TempDir, crate::config::Paths) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("run/dbus")).unwrap();
+        let paths = crate::config::Paths { root: root.path().into(), ..crate::config::Paths::default() };
+        (root, paths)
+    }
+
     /// A bus that lets one client in and answers its second call with these messages.
     pub(in crate::orders::verbs) async fn bus(listener: UnixListener, answers: Vec<Vec<u8>>) -> Vec<u8> {
         let (mut client, asked) = called_on(&listener).await;

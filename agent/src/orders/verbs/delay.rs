@@ -43,16 +43,9 @@ mod tests {
     use std::io::{self, Read};
     use tokio::net::UnixListener;
 
-    fn node() -> (tempfile::TempDir, Paths) {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("run/dbus")).unwrap();
-        let paths = Paths { root: root.path().into(), ..Paths::default() };
-        (root, paths)
-    }
-
     #[tokio::test]
     async fn what_logind_hands_over_is_held_until_it_is_let_go() {
-        let (_root, paths) = node();
+        let (_root, paths) = tests::node();
         let listener = UnixListener::bind(paths.rooted("/run/dbus/system_bus_socket")).unwrap();
         // Logind waits for the end of a pipe whose other end whoever holds the shutdown up has open.
         let (mut end, held) = io::pipe().unwrap();
@@ -71,14 +64,14 @@ mod tests {
 
     #[tokio::test]
     async fn without_logind_or_its_yes_there_is_none_and_why_is_said() {
-        let (_root, paths) = node();
+        let (_root, paths) = tests::node();
         let why = take(&paths).await.unwrap_err();
         assert!(why.contains("system_bus_socket"), "{why}");
         for (answer, part) in [
             (tests::reply(3, 2, "a shutdown is under way"), "a shutdown is under way"),
             (tests::reply(2, 2, ""), "handed nothing over"),
         ] {
-            let (_root, paths) = node();
+            let (_root, paths) = tests::node();
             let listener = UnixListener::bind(paths.rooted("/run/dbus/system_bus_socket")).unwrap();
             let (delay, _) = tokio::join!(take(&paths), tests::bus(listener, vec![answer]));
             let why = delay.unwrap_err();

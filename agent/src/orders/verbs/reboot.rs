@@ -53,16 +53,9 @@ mod tests {
     use super::{super::dbus::tests, *};
     use tokio::net::UnixListener;
 
-    fn node() -> (tempfile::TempDir, Paths) {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("run/dbus")).unwrap();
-        let paths = Paths { root: root.path().into(), ..Paths::default() };
-        (root, paths)
-    }
-
     #[tokio::test]
     async fn logind_is_asked_and_its_no_is_told() {
-        let (_root, paths) = node();
+        let (_root, paths) = tests::node();
         let socket = paths.rooted("/run/dbus/system_bus_socket");
         let listener = UnixListener::bind(&socket).unwrap();
         let bus = tests::bus(listener, vec![tests::reply(3, 2, "a ward is closed")]);
@@ -79,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn a_yes_and_a_bus_that_goes_down_are_waited_for() {
         for answers in [vec![tests::reply(2, 2, "")], vec![]] {
-            let (_root, paths) = node();
+            let (_root, paths) = tests::node();
             let listener = UnixListener::bind(paths.rooted("/run/dbus/system_bus_socket")).unwrap();
             let config = OrdersConfig::default();
             let (state, _) = tokio::join!(run(&config, &paths), tests::bus(listener, answers));
@@ -89,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_logind_nothing_is_done() {
-        let (_root, paths) = node();
+        let (_root, paths) = tests::node();
         let state = run(&OrdersConfig::default(), &paths).await;
         assert!(
             matches!(&state, Some(OrderState::Failed { sentence, .. }) if sentence.contains("system_bus_socket")),
@@ -99,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_in_its_place_is_run_and_its_failure_told() {
-        let (_root, paths) = node();
+        let (_root, paths) = tests::node();
         for (command, is_failed) in [("/bin/true", false), ("/bin/false", true), ("/none/such", true)] {
             let config = OrdersConfig { reboot_command: Some(command.into()), ..OrdersConfig::default() };
             assert_eq!(run(&config, &paths).await.is_some(), is_failed, "{command}");

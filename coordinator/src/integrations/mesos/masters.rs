@@ -5,7 +5,7 @@
 //! leader that announces itself under another name than the configured one is recognised by its address, and then
 //! called by the configured name.
 
-use super::{MesosError, ReadError};
+use super::{super::chain, MesosError, ReadError};
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::{
     Client, Response, StatusCode, Url,
@@ -175,16 +175,6 @@ async fn addresses_of(url: &Url) -> BTreeSet<SocketAddr> {
 pub(super) fn spell(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story = format!("{story}: {cause}");
-        source = cause.source();
-    }
-    story
 }
 
 /// Reads a body as it comes, on a thread that may wait; the client's time-out ends it in any case.

@@ -1,4 +1,4 @@
-//! What stands in for Puppet on a machine: a run that changes nothing, with the files that it leaves.
+//! What stands in for Puppet on a played machine: a run that changes nothing, with the files that it leaves.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,12 +14,13 @@ pub struct Puppet {
     scratch: Scratch,
 }
 
+/// Two runs at once, by itself and by an order, do not stumble over each other.
 const PUPPET: &str = r#"#!/bin/sh
 cd "$(dirname "$0")/state" || exit 1
-printf -- '---\nversion:\n  puppet: 7.23.0\nresources:\n  failed: 0\n  total: 9\nevents:\n  failure: 0\ntime:\n  last_run: %s\n' \
-    "$(date +%s)" >summary.new
+printf -- '---\nversion:\n  puppet: 7.23.0\nresources:\n  failed: 0\n  total: 12\nevents:\n  failure: 0\ntime:\n  last_run: %s\n' \
+    "$(date +%s)" >"summary.$$"
 printf 'status: unchanged\ncached_catalog_status: not_used\ntransaction_completed: true\n' >last_run_report.yaml
-mv summary.new last_run_summary.yaml
+mv "summary.$$" last_run_summary.yaml
 "#;
 
 impl Puppet {
@@ -42,7 +43,7 @@ impl Puppet {
         self.scratch.join("state")
     }
 
-    /// It runs by itself.
+    /// It runs by itself, as it does every half hour.
     pub fn run(&self) -> Result<()> {
         let status =
             Command::new("/bin/sh").arg(self.program()).status().context("run the stand-in of Puppet")?;
