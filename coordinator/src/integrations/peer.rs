@@ -339,10 +339,14 @@ impl Peer {
     /// There is none, or it points elsewhere.
     pub async fn send(&self, call: Call) -> Result<Answer, PeerError> {
         let asked = format!("ask {} to {} {}", self.system, call.method, call.path);
-        if let Err(rest) = self.breaker().allow(Instant::now()) {
+        let rest = {
+            let breaker = self.breaker();
+            breaker.allow(Instant::now()).err().map(|rest| (rest, breaker.why().to_owned()))
+        };
+        if let Some((rest, last)) = rest {
             self.tally.rested();
             let why = format!(
-                "it has failed {} times in a row and is asked again in {} s",
+                "it has failed {} times in a row and is asked again in {} s; the last time: {last}",
                 breaker::ENOUGH,
                 rest.as_secs() + 1
             );
@@ -353,8 +357,12 @@ impl Peer {
         if is_reading && matches!(answer, Err(PeerError::NotSent { .. } | PeerError::Unanswered { .. })) {
             answer = self.once(&call, &asked).await;
         }
-        let works = answer.as_ref().is_ok_and(|answer| call.may_say_no || !answer.status.is_server_error());
-        self.breaker().record(works, Instant::now());
+        let failure = match &answer {
+            Ok(answer) if call.may_say_no || !answer.status.is_server_error() => None,
+            Ok(answer) => Some(format!("it answers {}", answer.status)),
+            Err(error) => Some(error.to_string()),
+        };
+        self.breaker().record(failure, Instant::now());
         answer
     }
 

@@ -15,6 +15,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Breaker {
     failures: u32,
     until: Option<Instant>,
+    why: String,
 }
 
 impl Breaker {
@@ -26,12 +27,18 @@ impl Breaker {
         }
     }
 
-    /// How a question went.
-    pub fn record(&mut self, works: bool, now: Instant) {
-        if works {
+    /// What went wrong the last time, for people.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// How a question went; what went wrong, where something did.
+    pub fn record(&mut self, failure: Option<String>, now: Instant) {
+        let Some(why) = failure else {
             *self = Self::default();
             return;
-        }
+        };
+        self.why = why;
         self.failures = self.failures.saturating_add(1);
         if let Some(again) = self.failures.checked_sub(ENOUGH) {
             let rest = SHORTEST.saturating_mul(1 << again.min(8)).min(LONGEST);
@@ -50,18 +57,18 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut breaker = Breaker::default();
         for _ in 0..ENOUGH - 1 {
-            breaker.record(false, at(0));
+            breaker.record(Some("it answers 503".to_owned()), at(0));
             assert_eq!(breaker.allow(at(0)), Ok(()), "a few failures are no trouble");
         }
         let mut now = 0;
         for rest in [10, 20, 40, 60, 60] {
-            breaker.record(false, at(now));
+            breaker.record(Some("it answers 503".to_owned()), at(now));
             assert_eq!(breaker.allow(at(now)), Err(Duration::from_secs(rest)));
             now += rest;
             assert_eq!(breaker.allow(at(now)), Ok(()), "one try after {rest} s");
         }
-        breaker.record(true, at(now));
-        breaker.record(false, at(now));
+        breaker.record(None, at(now));
+        breaker.record(Some("it answers 503".to_owned()), at(now));
         assert_eq!(breaker.allow(at(now)), Ok(()), "it begins anew");
     }
 }

@@ -132,6 +132,7 @@ async fn a_system_that_keeps_failing_gets_a_rest_and_its_tally_tells() {
     }
     let rest = peer.ask(Call::post("x")).await.unwrap_err();
     assert!(rest.had_no_effect() && rest.to_string().contains("asked again in"), "{rest}");
+    assert!(rest.to_string().contains("the last time: it answers 502"), "what was found: {rest}");
     let results = tallies.of("jenkins").results();
     assert_eq!(results.map(|(_, count)| count), [0, 0, 5, 0, 1]);
 }
