@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Illness is known everywhere after so long: a stale report, a permit's life, and a little.
 const KNOWN: SignedDuration = SignedDuration::from_secs(480);
 
+/// What happens on a node is in a report after so long.
+const REPORTED: SignedDuration = SignedDuration::from_secs(15);
+
 /// Something that must never happen.
 #[derive(Debug, Clone)]
 pub struct Violation {
@@ -346,7 +349,14 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         .iter()
         .filter(|task| settled && task.kind != TaskKind::Disposable && !let_go.contains(&task.id))
     {
-        found.push(("S7", format!("{step} of {} ended {} on {name}, which nobody let go", of, task.id)));
+        let ran = world.now.duration_since(task.started_at);
+        // No agent looks a last time before a command: what somebody let in since its last report nobody can know.
+        if ran < REPORTED {
+            continue;
+        }
+        let ran = ran.as_secs();
+        let told = format!("{step} of {of} ended {} on {name} after {ran} s, which nobody let go", task.id);
+        found.push(("S7", told));
     }
     found.extend(own_host(world, name));
     found.extend(called_off(world, &task.operation));

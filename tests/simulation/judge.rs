@@ -77,6 +77,7 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
             may_be_given(world, tracked, at)
                 .or_else(|| is_agreed(world, tracked, place, at, step))
                 .or_else(|| other_zone(world, tracked, step))
+                .or_else(|| world.told_against(node, step, &operation.wish.let_go))
         }
         Event::Committed { .. } => {
             let given = tracked.story.get(..place)?.iter().rev().find_map(|recorded| match &recorded.event {
@@ -87,7 +88,8 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                 Some(permit) if at > permit.expires_at => {
                     Some(("S5", format!("{id} goes on with a permit that has run out")))
                 }
-                Some(_) => may_be_given(world, tracked, at),
+                Some(_) => may_be_given(world, tracked, at)
+                    .or_else(|| world.told_against(node, Step::Reboot, &operation.wish.let_go)),
                 None => Some(("S5", format!("{id} goes on without a permit"))),
             }
         }
@@ -102,6 +104,10 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                 Outcome::NotDone { .. } if checker.done.contains(&(id.clone(), step)) => {
                     Some(("S12", format!("{step} of {id} is called not done, and it was done")))
                 }
+                Outcome::Done { .. } if step == Step::Verify && world.is_out_of_ensemble(node) => Some((
+                    "S23",
+                    format!("{node} is returned by {id}, and its member of ZooKeeper still copies"),
+                )),
                 Outcome::Done { .. } if step == Step::Puppet && *attempt > 0 => {
                     (!checker.ended_well.contains(&order))
                         .then(|| ("S12", format!("{step} of {id} is called done, and it was cut short")))
@@ -252,8 +258,8 @@ pub fn served(world: &World) -> Vec<Found> {
         }
         let guards = [Code::BudgetSpent, Code::BrakeTripped, Code::DrainBudget, Code::OtherZoneOut];
         let is_kept = waiting.reasons.iter().any(|reason| guards.contains(&reason.code));
-        if is_kept && is_known_broken(world, tracked) && world.now.duration_since(coordinator.born_at) > KNOWN
-        {
+        let listened = world.now.duration_since(coordinator.born_at.max(world.paused_until));
+        if is_kept && is_known_broken(world, tracked) && listened > KNOWN {
             found.push((
                 "L1",
                 format!("{id} is to repair {} and waits for the healthy ones", operation.wish.node),

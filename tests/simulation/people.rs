@@ -5,7 +5,7 @@ use super::world::World;
 use jiff::{SignedDuration, Timestamp};
 use millwright_coordinator::operations::{Ask, Confirmation, Declined, Operations, Task};
 use millwright_decision::{
-    Action, Class, Code, Volumes,
+    Action, Class, Code, Source, Volumes,
     operation::{Effect, Executor, Outcome, Phase, State, Step, Waiting},
 };
 use millwright_protocol::NodeName;
@@ -369,6 +369,7 @@ fn answer(world: &mut World, by: &str) {
         let digest = if world.chance.happens(1000) { "0000000000000000".to_owned() } else { right.clone() };
         let operations = &mut coordinator.operations;
         let needs = operations.waiting(&id).is_some_and(|waiting| waiting.needs_people);
+        let unheard = operations.waiting(&id).and_then(unheard);
         let wants_approval =
             operations.waiting(&id).is_some_and(|waiting| waits_for(waiting, Code::ApprovalMissing));
         if wants_approval {
@@ -381,6 +382,15 @@ fn answer(world: &mut World, by: &str) {
             }
             if is_edited && world.trouble("policy", 400) {
                 world.edit_policy(&operation.wish.node);
+            }
+            continue;
+        }
+        // Somebody looks for themselves.
+        if let Some(source) = unheard.filter(|_| needs && world.chance.happens(5000)) {
+            let node = operation.wish.node.clone();
+            if operations.attest(node.clone(), source, by, "I have looked there", now).is_ok() {
+                world.coverage.count_word("people/attested", source.as_str());
+                world.vouch(&node, source);
             }
             continue;
         }
@@ -418,6 +428,15 @@ fn answer(world: &mut World, by: &str) {
             let _ = operations.cancel(&id, by, "it takes too long", abandon, now);
         }
     }
+}
+
+/// The system whose silence an operation waits for.
+fn unheard(waiting: &Waiting) -> Option<Source> {
+    let reason = waiting.reasons.iter().find(|reason| reason.code == Code::SourceUnknown)?;
+    Source::ALL
+        .iter()
+        .copied()
+        .find(|source| reason.evidence.iter().any(|fact| fact.source == source.as_str()))
 }
 
 fn waits_for(waiting: &Waiting, code: Code) -> bool {
@@ -459,6 +478,7 @@ fn run_by_hand(world: &mut World, id: &str, by: &str) -> bool {
 /// A person looks at the cloud and at the node, and says of what nobody knows whether it happened.
 pub fn settle(world: &mut World, by: &str) {
     let now = world.clock();
+    let at_work = world.cloud_is_at_work_for();
     let Some(coordinator) = &mut world.coordinator else { return };
     for id in open(&coordinator.operations) {
         let Some(operation) = coordinator.operations.get(&id).map(|tracked| tracked.operation.clone()) else {
@@ -468,7 +488,8 @@ pub fn settle(world: &mut World, by: &str) {
         else {
             continue;
         };
-        if !matches!(record.state, State::Unknown { .. }) {
+        // Whoever sees the cloud at work on it waits for its end.
+        if !matches!(record.state, State::Unknown { .. }) || at_work.contains(&id) {
             continue;
         }
         let node = world.nodes.get(&operation.wish.node);

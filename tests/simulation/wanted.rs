@@ -6,7 +6,7 @@ use super::{
 };
 use millwright_decision::{
     Action, Class, Code,
-    operation::{Doer, Step},
+    operation::{Doer, Executor, Step},
 };
 use millwright_protocol::RefusalCode;
 
@@ -124,6 +124,12 @@ fn troubles() -> Vec<String> {
         words.push(format!("fault/cloud_refuses/{step}"));
         words.push(format!("fault/cloud_half_done/{step}"));
     }
+    for step in Step::ALL.iter().filter(|step| Executor::OpenStack.asks_the_cloud(**step)) {
+        for end in ["silent", "hangs", "fails"] {
+            words.push(format!("fault/cloud_{end}/{step}"));
+        }
+    }
+    words.push("fault/build_outlives_task".to_owned());
     for step in [Step::Cordon, Step::Uncordon] {
         words.push(format!("fault/mesos_refuses/{step}"));
         words.push(format!("fault/mesos_hangs/{step}"));

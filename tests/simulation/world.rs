@@ -31,12 +31,16 @@ use std::{
 mod agents;
 #[path = "world/changes.rs"]
 mod changes;
+#[path = "world/cloud.rs"]
+mod cloud;
 #[path = "world/coordinator.rs"]
 mod coordinator;
 #[path = "world/director.rs"]
 mod director;
 #[path = "world/moments.rs"]
 mod moments;
+#[path = "world/others.rs"]
+mod others;
 #[path = "world/outside.rs"]
 mod outside;
 #[path = "world/setting.rs"]
@@ -47,6 +51,7 @@ mod trouble;
 pub use changes::OwnClock;
 pub use coordinator::Coordinator;
 pub use director::{DIRECTED, never};
+pub use others::OF_OTHERS;
 pub use setting::{FAULTS, Setting};
 pub use trouble::OF_MACHINES;
 
@@ -66,6 +71,7 @@ enum Happening {
     Puppet(NodeName),
     Effect(Box<Task>, u64),
     EffectDone(Box<Task>, u64, Outcome),
+    CloudEnds(cloud::Asked),
     TaskStarts,
     TaskEnds(NodeName, String),
     Fault,
@@ -110,6 +116,9 @@ pub struct World {
     pub nodes: BTreeMap<NodeName, SimNode>,
     pub mesos: BTreeMap<String, MesosAgent>,
     pub mesos_down_until: Timestamp,
+    /// What the cloud was asked for, and took on.
+    requests: BTreeMap<cloud::Asked, cloud::Request>,
+    pub others: others::Others,
     mesos_elected_at: i64,
     /// What the master says, and a digest of what that comes from.
     mesos_answer: Option<(u64, MasterAnswer)>,
@@ -144,8 +153,8 @@ pub struct World {
     sent: BTreeMap<String, (Timestamp, bool)>,
     /// Orders of late, for somebody who sends them again.
     kept_orders: Vec<(NodeName, serde_json::Value)>,
-    /// The coordinator stands still.
-    paused_until: Timestamp,
+    /// The coordinator stands still, and hears nobody.
+    pub paused_until: Timestamp,
     /// Copies of the journal's length, to be put back some day.
     copies: Vec<u64>,
     /// Nothing happens by chance: no tasks, no people, no trouble.
@@ -183,6 +192,8 @@ impl World {
             nodes,
             mesos: BTreeMap::new(),
             mesos_down_until: now,
+            requests: BTreeMap::new(),
+            others: others::Others::default(),
             mesos_elected_at: 1,
             mesos_answer: None,
             journal: MemoryJournal::new(false),
@@ -339,6 +350,7 @@ impl World {
             Happening::Puppet(name) => self.puppet(&name),
             Happening::Effect(task, run) => self.effect(*task, run),
             Happening::EffectDone(task, run, outcome) => self.effect_done(&task, run, outcome),
+            Happening::CloudEnds(asked) => self.cloud_ends(&asked),
             Happening::TaskStarts | Happening::Fault | Happening::People | Happening::Visit
                 if self.is_quiet => {}
             Happening::TaskStarts => self.start_tasks(),
@@ -372,6 +384,7 @@ impl World {
 
     fn tick(&mut self) {
         self.look_at_mesos();
+        self.look_at_others();
         self.advance_old();
         self.advance();
         // Lazy while nothing goes on, and where everybody has waited for a while: what happens has a round of its own.

@@ -229,6 +229,7 @@ impl World {
             node.ill_since = None;
         }
         self.register(name);
+        self.copies_first(name);
         if let Some(kind) = self.nodes.get_mut(name).and_then(|node| node.at_boot.take()) {
             let seconds = self.chance.between(0, 60);
             self.after(seconds, Happening::StrikeMachine(kind, name.clone()));

@@ -6,7 +6,7 @@
 use super::*;
 
 /// Every kind that can be had on demand.
-pub const DIRECTED: [&str; 27] = [
+pub const DIRECTED: [&str; 32] = [
     "crash_coordinator",
     "journal",
     "disk_full",
@@ -34,6 +34,11 @@ pub const DIRECTED: [&str; 27] = [
     "liar",
     "called_off",
     "held",
+    "source_silent",
+    "jenkins_forgets",
+    "member_lost",
+    "server_locked",
+    "server_twin",
 ];
 
 /// Those that change the rest of a history, or end what they come to: how many in ten thousand of them come true.

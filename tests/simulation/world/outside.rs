@@ -121,22 +121,28 @@ impl World {
     }
 
     pub(super) fn end_task(&mut self, name: &NodeName, id: &str) {
-        if let Some(node) = self.nodes.get_mut(name) {
-            node.tasks.retain(|task| task.id != id);
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let is_build = |task: &SimTask| matches!(task.kind, TaskKind::Build | TaskKind::Checker);
+        let builds = node.is_up && node.tasks.iter().any(|task| task.id == id && is_build(task));
+        node.tasks.retain(|task| task.id != id);
+        if builds {
+            self.outlives_its_task(name, id);
         }
     }
 
     pub(super) fn effect(&mut self, task: Task, run: u64) {
         self.checker.effect_is_recorded(&self.writes.lock().unwrap(), &task);
         let trick = self.trick.filter(|(number, _)| *number == self.effects).map(|(_, trick)| trick);
+        let mut seconds = None;
         let is_kept_away = matches!(trick, Some(Trick::Refused | Trick::Unanswered));
         let outcome = match &task.effect {
             _ if is_kept_away => Some(Outcome::done(Vec::new())),
             Effect::Announce => Some(Outcome::done(Vec::new())),
             Effect::Cordon | Effect::Uncordon => self.offers(&task),
-            // The shipped policy names no cloud that is asked without a command.
-            Effect::Cloud { .. } => {
-                Some(Outcome::not_done("openstack is not configured in coordinator.toml"))
+            Effect::Cloud { may_ask } => {
+                let (outcome, heard) = self.ask_cloud(&task, *may_ask);
+                seconds = Some(heard);
+                Some(outcome)
             }
             Effect::Run { command } => Some(self.cloud(task.step, command, run, &task)),
         };
@@ -146,7 +152,7 @@ impl World {
             outcome = trick.heard(outcome);
         }
         self.effects += 1;
-        let after = self.chance.between(1, 20);
+        let after = seconds.unwrap_or_else(|| self.chance.between(1, 20));
         self.after(after, Happening::EffectDone(Box::new(task), run, outcome));
     }
 

@@ -1,7 +1,7 @@
 //! What is simulated: how long, how many nodes, which kinds of trouble, on which policy.
 
 use millwright_decision::{
-    Class, Mode, Policy, Protection, VolumePolicy,
+    Class, Mode, Policy, Protection, Source, VolumePolicy,
     operation::{Executor, Step},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 30] = [
+pub const FAULTS: [&str; 35] = [
     "crash_coordinator",
     "journal",
     "disk_full",
@@ -40,6 +40,11 @@ pub const FAULTS: [&str; 30] = [
     "mesos_id",
     "liar",
     "crl",
+    "source_silent",
+    "jenkins_forgets",
+    "member_lost",
+    "server_locked",
+    "server_twin",
 ];
 
 /// What is simulated.
@@ -55,6 +60,18 @@ pub struct Setting {
     pub is_eager: bool,
     /// Nodes that are dead from the first hour on, for ever.
     pub dead: usize,
+}
+
+impl Setting {
+    /// Whether the cloud is asked itself, without a command in between.
+    pub fn asks_the_cloud(&self) -> bool {
+        self.seed % 6 == 5
+    }
+
+    /// Whether policy asks for what Jenkins, ZooKeeper and the cloud say.
+    pub fn asks_others(&self) -> bool {
+        self.seed % 4 == 3
+    }
 }
 
 /// The shipped policy in mode `act`, cut to three masters and so many agents.
@@ -94,7 +111,19 @@ pub(super) fn policy(setting: &Setting) -> Policy {
         policy.coordinator = policy.nodes.keys().nth(place).unwrap().clone();
     }
     // In some, people take the steps of the cloud themselves, as the shipped policy has it.
-    policy.executors.by = if setting.seed % 6 == 1 { Executor::ByHand } else { Executor::Command };
+    policy.executors.by = match setting.seed % 6 {
+        1 => Executor::ByHand,
+        _ if setting.asks_the_cloud() => Executor::OpenStack,
+        _ => Executor::Command,
+    };
+    if setting.asks_others() {
+        for (class, asked) in [
+            (Class::Agent, [Source::Jenkins, Source::OpenStack]),
+            (Class::Master, [Source::ZooKeeper, Source::OpenStack]),
+        ] {
+            policy.classes.entry(class).and_modify(|class| class.required.extend(asked));
+        }
+    }
     // In some, people begin every irreversible step.
     if setting.seed % 13 == 4 {
         policy.classes.values_mut().for_each(|class| class.mode = Mode::Advise);

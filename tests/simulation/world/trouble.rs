@@ -4,7 +4,7 @@ use super::*;
 use millwright_decision::Action;
 
 /// Kinds of trouble, and how many in ten thousand of them come true when it is their turn: some change a history for good.
-const STRIKES: [(&str, u64); 29] = [
+const STRIKES: [(&str, u64); 30] = [
     ("node_death", 10_000),
     ("node_death", 10_000),
     ("docker", 10_000),
@@ -33,6 +33,7 @@ const STRIKES: [(&str, u64); 29] = [
     ("mesos_id", 5000),
     ("liar", 3000),
     ("crl", 2000),
+    ("of_others", 10_000),
     ("", 0),
 ];
 
@@ -58,8 +59,9 @@ impl World {
         let names: Vec<NodeName> = self.nodes.keys().cloned().collect();
         let Some(name) = self.chance.one_of(&names).cloned() else { return };
         let Some((kind, share)) = self.chance.one_of(&STRIKES).copied() else { return };
+        let of_others = (kind == "of_others").then(|| self.chance.one_of(&OF_OTHERS).copied()).flatten();
         if self.chance.happens(share) {
-            self.strike(kind, &name, None);
+            self.strike(of_others.unwrap_or(kind), &name, None);
         } else if let Ok(read) = self.journal.read() {
             self.copies.push(read.last);
         }
@@ -73,6 +75,9 @@ impl World {
         }
         if OF_MACHINES.contains(&kind) {
             return self.strike_machine(kind, name);
+        }
+        if OF_OTHERS.contains(&kind) {
+            return self.strike_others(kind, name);
         }
         match kind {
             "crash_coordinator" => {

@@ -48,10 +48,12 @@ pub(crate) fn fact_stale(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut V
 
 /// A source that policy requires does not answer.
 pub(crate) fn source_unknown(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
-    if !case.action().is_disruptive() {
-        return;
-    }
-    for &source in subject.class.required.iter().filter(|source| **source != Source::Agent) {
+    // A master is back once its members say so: their silence is no word.
+    let is_asked = |source: Source| match case.action() {
+        Action::Return => source == Source::ZooKeeper,
+        action => action.is_disruptive() && source != Source::Agent,
+    };
+    for &source in subject.class.required.iter().filter(|source| is_asked(**source)) {
         let state = case.snapshot.sources.get(&source);
         let since = match state {
             None => Some(case.snapshot.started_at),
