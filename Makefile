@@ -7,7 +7,7 @@ CARGO ?= cargo
 # Programs of the dev profile; `try`, `demo` and the system tests start these.
 bin := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help try demo build check test mutants planted bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test cluster-operations model vm vm-test crashes story-silent test-openstack
+.PHONY: help try demo build check test mutants planted bench simulate corpus release old-platform packages packages-test puppet-test cluster cluster-test cluster-operations model vm vm-test crashes story-silent story-masters test-openstack
 
 help:
 	@echo 'make try      the main job on this very machine: real findings, four verdicts, a dashboard  (ARGS="--once --json")'
@@ -29,6 +29,7 @@ help:
 	@echo 'make vm-test  one real reboot, of a small virtual machine  (PROGRAMS=FOLDER; `make vm` keeps it until Ctrl-C)'
 	@echo 'make crashes  kills the real coordinator at random places of real operations  (SEED=1 KIND="rebuild delete")'
 	@echo 'make story-silent  a node that froze is reset from outside and comes back: eight minutes, mostly of silence'
+	@echo 'make story-masters  a master is rebooted beside a real ZooKeeper ensemble whose member loses its disk: a quarter of an hour'
 	@echo 'make test-openstack  servers are really reset, rebuilt, stopped and deleted in a small real OpenStack: eight minutes  (STORY=rebuild)'
 	@echo 'make puppet-test  checks, compiles and applies the Puppet module, with the real programs  (PROGRAMS=FOLDER)'
 
@@ -135,6 +136,12 @@ story-silent: build
 	@tests/lab/install.sh >&2
 	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
 	@exec $(bin)/examples/story-silent
+
+# Two masters count as well after ten minutes, and there is no way around that either.
+story-masters: build
+	@tests/lab/install.sh >&2
+	@$(CARGO) build --quiet --locked -p millwright-tests --examples >&2
+	@exec $(bin)/examples/story-masters
 
 # Installs Debian's own OpenStack (1.7 GB), and takes 2 GB of memory for as long as it lasts: no part of `make test`.
 test-openstack: build

@@ -291,10 +291,13 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
     // The count is the machine's own, and one that is made anew begins anew.
     let before = world.checker.reboots.entry(node.machine_id()).or_default();
     let within = |hours: i64| {
-        before.iter().filter(|at| now.duration_since(**at) < SignedDuration::from_hours(hours)).count()
+        // The agent counts from its intent, which is seconds older.
+        let within = SignedDuration::from_hours(hours) - SignedDuration::from_mins(1);
+        before.iter().filter(|at| now.duration_since(**at) < within).count()
     };
     if within(2) > 0 || within(24) > 1 {
-        found.push(("S18", format!("{name} was rebooted too often by orders")));
+        let ago: Vec<i64> = before.iter().map(|at| now.duration_since(*at).as_mins()).collect();
+        found.push(("S18", format!("{name} was rebooted too often by orders: {ago:?} min ago")));
     }
     before.push(now);
     found.extend(own_host(world, name));

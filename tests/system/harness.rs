@@ -53,6 +53,7 @@ pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};
 pub use node::{Agent, Node, find, finding};
 pub use pki::Pki;
+pub use played::PlayedMachine;
 pub use ports::free_port;
 pub use process::{output_fed, output_of};
 pub use puppet::{Puppet, PuppetRun};

@@ -1,4 +1,6 @@
-//! The fleet page: what needs a human first, then every node by class and zone.
+//! The fleet page: what needs a human first, what stands in most nodes' way, then every node by class and zone.
+
+mod blockers;
 
 use super::{
     attention::{self, Line},
@@ -8,6 +10,7 @@ use super::{
 };
 use crate::view::{ClassView, DiskSummary, FleetView, NodeState, NodeSummary, PolicyView, SourceView};
 use askama::Template;
+use blockers::{Blocker, blockers};
 use jiff::Timestamp;
 use millwright_decision::{Class, Protection, Severity, Verdict};
 use millwright_protocol::Status;
@@ -55,6 +58,7 @@ pub struct FleetPage {
     lead: String,
     attention: Vec<Line>,
     more_attention: Vec<Line>,
+    blockers: Vec<Blocker>,
     groups: Vec<Group>,
     sources: Vec<SourceLine>,
     not_configured: Vec<String>,
@@ -164,6 +168,7 @@ impl FleetPage {
             lead: lead(fleet),
             attention,
             more_attention,
+            blockers: blockers(verdicts),
             groups,
             sources: fleet.sources.iter().map(|source| source_line(source, now)).collect(),
             not_configured: fleet

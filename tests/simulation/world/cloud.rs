@@ -64,6 +64,8 @@ impl World {
             self.touch(name, step);
             return (refused("cloud_silent", "it is stopped, and could not be locked"), 60);
         }
+        // Each attempt is judged by what became of it.
+        self.checker.done.remove(&(task.operation.clone(), step));
         let fate = if self.trouble("cloud", 600) {
             self.coverage.count_word("fault/cloud_fails", step.as_str());
             Fate::Fails
