@@ -9,9 +9,10 @@ set -eu
 #   prometheus-node-exporter collectd-core monit zabbix-agent2    what people run on nodes today
 #   prometheus-pushgateway                                        what takes reports in today
 #   nginx-light                                                   throws the same bodies away, as fast as anything
+#   jq                                                            what people read the state of Mesos with
 #   openssl                                                       plays the authority of Puppet
 #   util-linux                                                    taskset and setpriv
-packages="prometheus-node-exporter collectd-core monit zabbix-agent2 prometheus-pushgateway nginx-light openssl
+packages="prometheus-node-exporter collectd-core monit zabbix-agent2 prometheus-pushgateway nginx-light openssl jq
   util-linux"
 
 say() { echo "bench: $*" >&2; }

@@ -7,12 +7,14 @@
 mod agents;
 mod authority;
 mod coordinator;
+mod first_proof;
 mod fleet;
 mod generator;
 mod intake;
 mod journal;
 mod line;
 mod load;
+mod mesos_state;
 mod neighbours;
 mod node;
 mod operations;
@@ -68,6 +70,10 @@ enum Part {
     Intake,
     /// Reports over mutual TLS beside nginx with the same certificates.
     Tls,
+    /// From the end of a node's last task to the first look that finds it empty.
+    FirstProof,
+    /// The state of a large Mesos read beside `jq`.
+    MesosState,
     /// Ten thousand agents that come back after a restart of the coordinator.
     Storm,
     /// One size of `verdicts`, in a process of its own so that memory is its own too.
@@ -76,6 +82,9 @@ enum Part {
     /// One size of `fleet`.
     #[command(hide = true)]
     FleetOf { nodes: u32 },
+    /// Reads the state of Mesos once.
+    #[command(hide = true)]
+    MesosStateOf { address: String },
     /// Sends reports.
     #[command(hide = true)]
     Load(load::Load),
@@ -98,6 +107,9 @@ fn main() -> ExitCode {
         Part::Operations => operations::run(),
         Part::Intake => intake::run(),
         Part::Tls => tls::run(),
+        Part::FirstProof => first_proof::run(),
+        Part::MesosState => mesos_state::run(),
+        Part::MesosStateOf { address } => mesos_state::measure(&address),
         Part::Storm => storm::run(),
         Part::Agents(options) => agents::run(options),
         Part::Load(load) => load::run(load),
@@ -115,13 +127,15 @@ fn main() -> ExitCode {
 
 /// One part that cannot be measured here does not keep the others from being measured.
 fn all(seconds: u64) -> anyhow::Result<()> {
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
         ("verdicts", &verdicts::run),
         ("fleet", &fleet::run),
         ("journal", &journal::run),
         ("operations", &operations::run),
         ("intake", &intake::run),
         ("tls", &tls::run),
+        ("mesos_state", &mesos_state::run),
+        ("first_proof", &first_proof::run),
         ("storm", &storm::run),
         ("node", &|| node::run(seconds)),
     ];

@@ -210,8 +210,11 @@ impl World {
     }
 
     fn put_in_force(&mut self, policy: Policy) {
+        // One that can be read again says what it said before.
+        if policy.version != self.policy.version {
+            self.policy_changed_at = self.now;
+        }
         self.policy = Arc::new(policy);
-        self.policy_changed_at = self.now;
         let old = self.old.as_ref().map(|(old, _)| old);
         for coordinator in self.coordinator.iter().chain(old) {
             let now = coordinator.clock.read(self.now);
