@@ -1,9 +1,11 @@
 //! The composition root: builds everything and hands it down. No decision is taken here.
 
+mod announce;
 mod background;
 mod backup;
 mod check;
 mod cloud;
+mod notify_test;
 mod operations;
 mod outside;
 mod people;
@@ -15,6 +17,7 @@ mod whitelist;
 
 pub use backup::{HandlingError, backup, hand_over, raise_generation, restore, take_back};
 pub use check::{check, is_in_use};
+pub use notify_test::notify_test;
 pub use people::DoorError;
 pub use policy_file::{PolicyFile, this_host};
 pub use start::{Announcement, StartError, run};
@@ -29,6 +32,7 @@ use crate::{
     fleet::{Fleet, Taken},
     integrations::mesos::ForeignChange,
     metrics::Metrics,
+    notice::Post,
     operations::{Errands, Operations},
     people::Caller,
     serve::{Doorkeeper, Refusals},
@@ -88,9 +92,13 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whom we did not let in.
     refusals: Refusals,
+    /// What people who are not looking should hear.
+    pub post: Arc<Post>,
     /// What is wrong with the coordinator itself.
     pub troubles: Arc<Troubles>,
     door: people::Door,
+    /// Where the journal ended when we started.
+    started_at_position: u64,
     /// As which writer to the store we run.
     pub epoch: u64,
     /// Always taken before the fleet, never after it. Held while the disk is waited for, so nobody blocks a thread for it.
@@ -127,6 +135,7 @@ impl App {
         let run = clock.now().as_millisecond().to_string();
         Ok(Arc::new(Self {
             epoch: operations.fence().epoch,
+            started_at_position: operations.position(),
             door: people::Door::new(&config, &store, clock.now())?,
             clock,
             config,
@@ -135,6 +144,7 @@ impl App {
             changes: broadcast::channel(LAG).0,
             metrics: Arc::default(),
             refusals: Refusals::default(),
+            post: Arc::default(),
             troubles: Arc::default(),
             operations: AsyncMutex::new(operations),
             fleet: Mutex::new(fleet),

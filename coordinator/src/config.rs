@@ -8,6 +8,7 @@
 
 mod fragment;
 mod length;
+mod notice;
 pub mod openstack;
 mod outside;
 mod people;
@@ -16,6 +17,7 @@ mod shipped;
 mod tls;
 
 pub use length::{InvalidLength, parse_length};
+pub use notice::{Chat, Mail, Notice, Security};
 pub use outside::{MesosDns, OutsideServers, OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
@@ -68,8 +70,8 @@ pub struct Config {
     pub retention: Retention,
     /// How the store is copied.
     pub backup: Backup,
-    /// Whom we tell; `None` tells nobody.
-    pub notice: Option<Notice>,
+    /// Whom we tell.
+    pub notice: Notice,
     /// The cloud; `None` leaves it alone.
     pub openstack: Option<openstack::OpenStack>,
 }
@@ -129,13 +131,6 @@ pub struct Backup {
     pub every: Duration,
     /// A program and its arguments that takes each copy to another host; empty for none.
     pub hand_on: Vec<String>,
-}
-
-/// Where notices go.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// Gets a POST with a JSON body.
-    pub webhook: String,
 }
 
 /// Why a configuration is not one.
@@ -227,7 +222,7 @@ mod tests {
         assert_eq!(config.listen.socket, Path::new("/run/millwright/coordinator.sock"));
         assert_eq!(config.state_dir, Path::new("/var/lib/millwright"));
         assert_eq!(config.policy, Path::new("/etc/millwright/policy.toml"));
-        assert!(config.mesos.masters.is_empty() && config.notice.is_none());
+        assert!(config.mesos.masters.is_empty() && config.notice.webhook.is_none());
     }
 
     #[test]
@@ -250,6 +245,20 @@ mod tests {
             ("[zookeeper.ensembles]\nmesos = { m1 = \"m1\" }\n", vec!["c.toml:2: ", "m1", "host and port"]),
             ("[jenkins]\nurl = \"jenkins\"\n", vec!["c.toml:2: ", "url", "https://"]),
             ("[notice]\nwebhook = \"chat\"\n", vec!["c.toml:2: ", "webhook", "https://"]),
+            ("[notice.mattermost]\n\nurl = \"https://m\"\n", vec!["c.toml:3: ", "mattermost", "token_file"]),
+            (
+                "[notice.slack]\nchannel = \"#builds\"\ntoken_file = \"/t\"\n",
+                vec!["c.toml:2: ", "channel", "id"],
+            ),
+            ("[notice.mail]\nto = [\"jane@example.org\"]\n", vec!["c.toml:2: ", "server, from and to"]),
+            (
+                "[notice.mail]\nserver = \"m:25\"\nfrom = \"a@b.ch\"\n\nto = [\"a@b.ch\\nBcc: x@y.ch\"]\n",
+                vec!["c.toml:5: ", "`notice.mail.to`", "no mail address"],
+            ),
+            (
+                "[notice.mail]\nsecurity = \"none\"\nserver = \"m:25\"\nfrom = \"a@b.ch\"\nto = [\"a@b.ch\"]\n",
+                vec!["c.toml:3: ", "this one only", "starttls"],
+            ),
             ("state_dir = \"here\"\n", vec!["c.toml:1: ", "state_dir", "absolute"]),
             ("[listen]\nhost_names = [\"a:80\"]\n", vec!["c.toml:2: ", "host_names", "without a port"]),
             ("a b c\n", vec!["c.toml:1: "]),

@@ -2,7 +2,9 @@
 
 pub mod aurora;
 pub mod authority;
+pub mod channels;
 pub mod jenkins;
+pub mod mail;
 pub mod marathon;
 pub mod mesos;
 pub mod mesos_dns;
@@ -12,7 +14,7 @@ pub mod peer;
 mod recorded;
 mod servers;
 pub mod ssh;
-pub mod webhook;
+
 pub mod zookeeper;
 
 use crate::fleet::Observation;

@@ -52,6 +52,8 @@ enum Command {
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
     },
+    /// Sends one message on every channel of [notice], and says how each took it. Nothing else is told.
+    NotifyTest,
     /// Closes the store here, makes the copy that goes to another host, and says what to do there. The coordinator must be
     /// stopped.
     Move {
@@ -89,6 +91,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Some(Command::Move { to: Some(host), .. }) => app::hand_over(&config, host).map(|told| say(&told))?,
         Some(Command::Move { to: None, .. }) => app::take_back(&config).map(|told| say(&told))?,
+        Some(Command::NotifyTest) => notify_test(&config),
         None => run(config, false),
     }
 }
@@ -104,6 +107,16 @@ fn check(path: &Path, config: &config::Config) -> anyhow::Result<()> {
     let nodes = words::count(policy.nodes.len(), "node");
     writeln!(out, "{}: good, {nodes}", config.policy.display())?;
     Ok(())
+}
+
+fn notify_test(config: &config::Config) -> anyhow::Result<()> {
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.context("start a thread that sends")?.block_on(app::notify_test(config)) {
+        Ok(told) => say(&told),
+        Err(wrong) => anyhow::bail!("{wrong}"),
+    }
 }
 
 fn run(config: config::Config, announce: bool) -> anyhow::Result<()> {

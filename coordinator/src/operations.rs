@@ -18,6 +18,7 @@ mod people;
 mod replay;
 mod show;
 mod snapshot;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -28,6 +29,7 @@ pub use errands::{Errands, Footing};
 pub use orders::OrderAnswer;
 pub use people::{Confirmation, NotThat};
 pub use snapshot::summary;
+pub use telling::Tell;
 pub use words::{Hold, Word};
 
 use crate::{
@@ -35,7 +37,7 @@ use crate::{
     store::journal::{Draft, Journal, JournalError},
 };
 use futures_util::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp, TimestampRound, Unit};
+use jiff::{Timestamp, TimestampRound, Unit};
 use millwright_decision::{
     Class, Policy, Reason,
     operation::{
@@ -45,7 +47,7 @@ use millwright_decision::{
 };
 use millwright_protocol::{Fence, NodeName};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use words::Words;
@@ -58,8 +60,6 @@ const MOST_OVER: usize = 1_000;
 const NUMBERS: u64 = 100_000;
 /// So many operations of a class that fail in a row put the brake on.
 const FAILURES: usize = 3;
-/// Somebody is reminded of what they have left standing this often.
-const REMIND: SignedDuration = SignedDuration::from_hours(24);
 
 /// Something to be done outside. Its outcome comes back with [`Operations::outcome`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,19 +84,6 @@ pub struct Task {
 pub trait Outside: Send + Sync {
     /// Does it and looks whether it is so. A time-out is an unknown outcome, never a failure.
     fn carry_out(&self, task: Task) -> BoxFuture<'static, Outcome>;
-}
-
-/// Something people should hear.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tell {
-    /// About which operation, where it is about one.
-    pub operation: Option<String>,
-    /// About which node, as policy spells it.
-    pub node: String,
-    /// For people.
-    pub sentence: String,
-    /// Whether somebody has to act.
-    pub needs_people: bool,
 }
 
 /// One event with its time, for pages.
@@ -144,7 +131,7 @@ pub struct Operations {
     /// Effects that this process is carrying out, by operation: place and attempt.
     under_way: BTreeMap<u64, (usize, u32)>,
     waiting: BTreeMap<u64, Waiting>,
-    outbox: Vec<Tell>,
+    outbox: VecDeque<Tell>,
     broken: Vec<(String, String)>,
     trouble: Option<JournalError>,
     /// What was last said about it, so that it is said once.
@@ -169,7 +156,7 @@ impl Operations {
             words: Words::default(),
             under_way: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            outbox: Vec::new(),
+            outbox: VecDeque::new(),
             broken: Vec::new(),
             trouble: None,
             complained: None,
@@ -354,7 +341,7 @@ impl Operations {
             payload: json(&event),
         })?;
         log::info!("operation" = after.id.as_str(), "node.id" = after.wish.node.as_str(); "{}: {}", after.id, words::sentence(&after, &event));
-        self.tell(&after, &event);
+        self.tell(&after, &event, at);
         self.note_order(event.word(), at);
         let position = self.last;
         if let Some(tracked) = self.all.get_mut(&number) {
@@ -403,56 +390,6 @@ impl Operations {
                 Err(error)
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// What people should hear of an event.
-    fn tell(&mut self, operation: &Operation, event: &Event) {
-        let needs_people = match event {
-            Event::Asked { .. } | Event::Stuck { .. } => true,
-            Event::Requested { .. } | Event::Parked | Event::Ended { .. } | Event::Cancelled { .. } => false,
-            _ => return,
-        };
-        self.outbox.push(Tell {
-            operation: Some(operation.id.clone()),
-            node: operation.wish.spelled.clone(),
-            sentence: words::sentence(operation, event),
-            needs_people,
-        });
-    }
-
-    /// What people should hear since the last call.
-    pub fn take_outbox(&mut self) -> Vec<Tell> {
-        std::mem::take(&mut self.outbox)
-    }
-
-    /// Somebody who left a node empty, the off switch pressed or a hold standing past its end is reminded each day.
-    fn remind(&mut self, now: Timestamp) {
-        let parked = self.all.values().filter_map(|tracked| match tracked.operation.phase {
-            Phase::Parked { since } => {
-                Some((tracked.operation.id.clone(), since, tracked.operation.wish.spelled.clone()))
-            }
-            _ => None,
-        });
-        let parked = parked.map(|(id, since, node)| {
-            let sentence = format!(
-                "{node} has been kept empty by {id} since {since}; `millwright return {node}` brings it back"
-            );
-            (id, since, node, sentence)
-        });
-        let due: Vec<_> = parked
-            .chain(self.words.left_standing(now))
-            .filter(|(about, since, _, _)| {
-                let last = self.words.reminded.get(about).copied().unwrap_or(*since);
-                now.duration_since(last) >= REMIND
-            })
-            .collect();
-        for (about, _, node, sentence) in due {
-            let word = Word::Reminded { about, sentence: sentence.clone() };
-            match self.say(&word, now) {
-                Ok(()) => self.outbox.push(Tell { operation: None, node, sentence, needs_people: true }),
-                Err(error) => return self.note_trouble(&error.into()),
-            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! What outlives the process, in one SQLite file: changes, last known states, acknowledgements, audit, refusals, and the
-//! journal of operations, which has a connection of its own.
+//! What outlives the process, in one SQLite file: changes, last known states, acknowledgements, audit, refusals,
+//! notices, and the journal of operations, which has a connection of its own.
 //!
 //! One thread writes, fed by a bounded queue; readers have a connection of their own and never wait for it. The fleet
 //! view does not depend on the disk: while it is full, what can be made again is dropped, the writer tries again, and
@@ -10,6 +10,7 @@ mod incarnation;
 pub mod journal;
 mod migrate;
 pub mod moving;
+mod notices;
 mod people;
 pub mod raise;
 mod read;
@@ -22,6 +23,7 @@ mod tests;
 mod write;
 
 pub use incarnation::{Incarnation, Moved};
+pub use notices::NoticeRow;
 pub use schema::OpenError;
 pub use write::StoreError;
 
@@ -222,6 +224,22 @@ impl Store {
     /// As [`Store::keep_audit`].
     pub async fn end_session(&self, digest: Digest) -> Result<(), StoreError> {
         self.writer.confirm(Word::EndSession(digest)).await
+    }
+
+    /// Keeps what people were told and must still be told, all of it or nothing, and returns once it is on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::keep_audit`].
+    pub async fn keep_notices(&self, rows: Vec<NoticeRow>) -> Result<(), StoreError> {
+        self.writer.confirm(Word::Notices(rows)).await
+    }
+
+    /// What people were told and must still be told.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn notices(&self) -> Result<Vec<NoticeRow>, StoreError> {
+        self.read(notices::all)
     }
 
     /// Every token and every session.

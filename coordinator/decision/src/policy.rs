@@ -9,7 +9,7 @@ mod tasks;
 pub use calendar::{Freeze, WeeklyWindow};
 pub use tasks::{TaskClass, TaskMatch, TaskRule, Tasks};
 
-use crate::operation::Executors;
+use crate::{action::Action, operation::Executors};
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::NodeName;
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,16 @@ pub enum Consent {
     SecondPerson(SignedDuration),
 }
 
+impl Consent {
+    /// For how long colleagues may object or agree; `None` where nobody has to be asked.
+    pub fn window(self) -> Option<SignedDuration> {
+        match self {
+            Self::None => None,
+            Self::ObjectionWindow(window) | Self::SecondPerson(window) => Some(window),
+        }
+    }
+}
+
 /// Part of a class: at most the larger of a number and a percentage of it, rounded down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
@@ -191,6 +201,18 @@ pub struct ClassPolicy {
     pub volume_bytes: Option<u64>,
     /// Images a node needs before it counts as ready (R16).
     pub images: Vec<String>,
+}
+
+impl ClassPolicy {
+    /// Who has to agree before this is done. A node that is silent for good is repaired at once.
+    pub fn consent(&self, action: Action, is_silent: bool) -> Consent {
+        match action {
+            Action::Reboot if !is_silent => self.reboot_consent,
+            Action::Rebuild => self.rebuild_consent,
+            Action::Delete => self.delete_consent,
+            _ => Consent::None,
+        }
+    }
 }
 
 /// One listed node.

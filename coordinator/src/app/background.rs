@@ -6,6 +6,7 @@ use crate::{
     integrations::{
         aurora::AuroraClient,
         authority::PuppetAuthority,
+        channels,
         jenkins::{JenkinsAct, JenkinsClient},
         marathon::MarathonClient,
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
@@ -13,10 +14,10 @@ use crate::{
         openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
         peer::PeerError,
         ssh::Ssh,
-        webhook::{TellPeople, Webhook, WebhookError},
         zookeeper::ZooKeeperClient,
     },
     serve::tls::Identity,
+    store::StoreError,
     tasks::{
         Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ObserveTask, ProbeSshTask, Prune,
         Remember, RenewRevokedTask, Tick, Watchdog,
@@ -56,9 +57,12 @@ pub enum OutsideError {
     /// Mesos-DNS.
     #[error("use mesos_dns.servers of coordinator.toml")]
     MesosDns(#[source] PeerError),
-    /// The webhook.
-    #[error("use notice.webhook of coordinator.toml")]
-    Webhook(#[from] WebhookError),
+    /// A way to people.
+    #[error("{0}")]
+    Channel(String),
+    /// What people have been told cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The cloud.
     #[error("use openstack of coordinator.toml")]
     OpenStack(#[source] PeerError),
@@ -103,17 +107,12 @@ pub(super) fn start(
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
-    let mut people: Option<Arc<dyn TellPeople>> = None;
-    if let Some(notice) = &app.config.notice {
-        let webhook = Arc::new(Webhook::new(&notice.webhook)?);
-        people = Some(webhook.clone());
-        driver.every(NOTIFY, Notify::new(hub.clone(), webhook));
-    }
+    let has_channels = tell_people(app, &hub, &mut driver)?;
     let world = RealWorld {
         app: Arc::downgrade(app),
         mesos: act.clone(),
         jenkins,
-        people,
+        has_channels,
         cloud: cloud(app).map_err(OutsideError::OpenStack)?,
     };
     if let Some(config) = &app.config.openstack {
@@ -144,6 +143,19 @@ pub(super) fn start(
     );
     driver.every(PRUNE, Prune { hub: hub.clone(), store: app.store.clone() });
     Ok((driver, Remember::new(hub, app.store.clone())))
+}
+
+/// Tells people who are not looking, where they listen.
+fn tell_people(app: &Arc<App>, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Result<bool, OutsideError> {
+    let channels = channels::all(&app.config.notice, app.store.incarnation(), &app.metrics.outside);
+    let channels = channels.map_err(OutsideError::Channel)?;
+    if channels.is_empty() {
+        return Ok(false);
+    }
+    let (store, post, troubles) = (app.store.clone(), app.post.clone(), app.troubles.clone());
+    let notify = Notify::new(hub.clone(), store, post, troubles, channels, app.started_at_position)?;
+    driver.every(NOTIFY, notify);
+    Ok(true)
 }
 
 /// What we may do to the cloud, where there is one.

@@ -6,15 +6,17 @@
 use super::{PolicyFile, start::LOCK, start::STORE, this_host};
 use crate::{
     config::Config,
+    integrations::{channels, peer::Tallies},
     policy,
     serve::tls::Identity,
-    store::{Store, journal},
+    store::{Incarnation, Store, journal},
     trusted, words,
 };
 use millwright_decision::{Class, Policy, Source};
 use millwright_protocol::NodeName;
 use nix::fcntl::{Flock, FlockArg};
 use std::{fs::File, io, path::Path};
+use uuid::Uuid;
 
 /// Everything that is wrong, a sentence each; or the policy that would be in force.
 ///
@@ -33,6 +35,7 @@ pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
     wrong.extend(policy.iter().flat_map(|policy| unanswered(config, policy)));
     wrong
         .extend(config.tls.as_ref().and_then(|tls| Identity::load(tls).err()).map(|error| error.to_string()));
+    wrong.extend(unready_channels(config));
     let store = config.state_dir.join(STORE);
     let is_in_use = is_in_use(&config.state_dir);
     match Store::check(&store, is_in_use) {
@@ -40,6 +43,15 @@ pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
         Err(error) => wrong.push(error.to_string()),
     }
     policy.filter(|_| wrong.is_empty()).ok_or(wrong)
+}
+
+/// Ways to people on which nothing could be sent.
+fn unready_channels(config: &Config) -> Vec<String> {
+    let nobody = Incarnation { cluster: Uuid::nil(), generation: 0 };
+    match channels::all(&config.notice, nobody, &Tallies::default()) {
+        Ok(channels) => channels.iter().filter_map(|channel| channel.check().err()).collect(),
+        Err(wrong) => vec![wrong],
+    }
 }
 
 /// Where the journal of a store that is whole otherwise breaks.

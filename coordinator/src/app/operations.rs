@@ -107,9 +107,7 @@ impl App {
             let tasks = operations.advance(&app.fleet, app.clock.now());
             let new_ids = app.look_for_others();
             app.tell_of_operations(&operations, before);
-            for tell in operations.take_outbox() {
-                log::info!("node" = tell.node.as_str(), "needs_people" = tell.needs_people; "{}", tell.sentence);
-            }
+            app.post.leave(operations.take_outbox());
             let trouble = match operations.trouble() {
                 Some(error) => Some(error.to_string()),
                 None => operations.broken().first().map(|(stream, why)| {

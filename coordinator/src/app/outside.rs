@@ -1,7 +1,7 @@
 //! Carries effects out in the real world: Mesos, colleagues, commands.
 
 use super::{
-    App,
+    App, announce,
     cloud::{self, Cloud},
     operations::unreachable_outcome,
     whitelist,
@@ -11,9 +11,7 @@ use crate::{
     integrations::{
         jenkins::JenkinsAct,
         mesos::{self, MesosAct},
-        webhook::TellPeople,
     },
-    notice::{Level, Notice},
     operations::{Outside, Task},
 };
 use futures_util::future::BoxFuture;
@@ -44,8 +42,8 @@ pub(super) struct RealWorld {
     pub mesos: Option<Arc<dyn MesosAct>>,
     /// Jenkins, where it is asked.
     pub jenkins: Option<Arc<dyn JenkinsAct>>,
-    /// Colleagues, where they listen.
-    pub people: Option<Arc<dyn TellPeople>>,
+    /// Whether colleagues listen.
+    pub has_channels: bool,
     /// The cloud, where we may act on it.
     pub cloud: Option<Arc<Cloud>>,
 }
@@ -56,7 +54,7 @@ impl Outside for RealWorld {
             return Box::pin(async { Outcome::unknown("the coordinator is stopping") });
         };
         match task.effect.clone() {
-            Effect::Announce => Box::pin(announce(app, self.people.clone(), task)),
+            Effect::Announce => Box::pin(announce::carry_out(app, self.has_channels, task)),
             Effect::Cordon | Effect::Uncordon => {
                 let stop = task.effect == Effect::Cordon;
                 Box::pin(new_work(app, self.mesos.clone(), self.jenkins.clone(), task, stop))
@@ -64,35 +62,6 @@ impl Outside for RealWorld {
             Effect::Cloud { may_ask } => Box::pin(cloud::carry_out(app, self.cloud.clone(), task, may_ask)),
             Effect::Run { command } => Box::pin(run(app, task.step, command)),
         }
-    }
-}
-
-async fn announce(app: Arc<App>, people: Option<Arc<dyn TellPeople>>, task: Task) -> Outcome {
-    let seen = app
-        .with_operations(|operations| {
-            let tracked = operations.get(&task.operation)?;
-            let wish = &tracked.operation.wish;
-            Some((wish.spelled.clone(), wish.by.clone(), wish.action, wish.reason.clone()))
-        })
-        .await;
-    let Some((node, by, action, reason)) = seen else {
-        return Outcome::unknown("the operation is not there any more");
-    };
-    let id = &task.operation;
-    let Some(people) = people else {
-        let fact = Evidence::new("announced", "on the dashboard; no chat is configured", "coordinator");
-        return Outcome::done(vec![fact]);
-    };
-    let text = format!(
-        "{by} wants {node} {}: {reason}. Who objects says `millwright cancel {id} --reason …`; who agrees looks at \
-         `millwright operations {id}` and approves",
-        action.past()
-    );
-    let notice =
-        Notice { at: app.clock.now(), level: Level::Warn, node: Some(node), subject: id.clone(), text };
-    match people.tell(&notice).await {
-        Ok(()) => Outcome::done(vec![Evidence::new("announced", "in the chat", "webhook")]),
-        Err(why) => Outcome::not_done(format!("nobody was told: {why}")),
     }
 }
 

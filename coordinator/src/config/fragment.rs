@@ -1,7 +1,8 @@
 //! The file as written: every key optional, every default here, every unknown key refused.
 
 use super::{
-    Authority, Backup, Config, Listen, Mesos, Notice, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
+    Authority, Backup, Config, Listen, Mesos, People, Probe, Proxy, Retention, Roles, Tls, domain_of,
+    notice::NoticeFragment,
     openstack::{self, OpenStackFragment},
     outside::{MesosDnsFragment, OutsideFragment, ServersFragment, ZooKeeperFragment},
     parse_length,
@@ -128,12 +129,6 @@ struct BackupFragment {
     hand_on: Option<Spanned<Vec<String>>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct NoticeFragment {
-    webhook: Option<Spanned<String>>,
-}
-
 /// What is wrong, and where in the file.
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -174,10 +169,7 @@ impl Fragment {
                 audit: length(self.retention.audit, 400 * 86_400),
             },
             openstack: self.openstack.checked()?,
-            notice: match self.notice.webhook {
-                None => None,
-                Some(webhook) => Some(Notice { webhook: web_address(webhook)? }),
-            },
+            notice: self.notice.checked()?,
         })
     }
 }
@@ -493,6 +485,16 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "probe.port" => "22",
         "retention.transitions" | "retention.audit" => r#""90d""#,
         "notice.webhook" => r#""https://chat.example.org/hooks/millwright""#,
+        "notice.timeout" => r#""10s""#,
+        "notice.mattermost.url" => r#""https://mattermost.example.org""#,
+        "notice.mattermost.channel" => r#""4xp9fdt77pncbef59f4k1qe83o""#,
+        "notice.slack.url" => r#""https://slack.com""#,
+        "notice.slack.channel" => r#""C0123456789""#,
+        "notice.mattermost.token_file" | "notice.slack.token_file" => r#""/etc/millwright/chat.token""#,
+        "notice.mail.server" => r#""mail.example.org:587""#,
+        "notice.mail.security" => r#""starttls""#,
+        "notice.mail.from" => r#""millwright@example.org""#,
+        "notice.mail.to" => r#"["alibuild-admins@example.org"]"#,
         _ => return openstack::example(key),
     })
 }

@@ -32,7 +32,7 @@ pub(super) struct OutsideFragment {
 }
 
 /// Who asks; both keys or none.
-fn credentials(
+pub(super) fn credentials(
     user: Option<Spanned<String>>,
     file: Option<Spanned<PathBuf>>,
 ) -> Result<Option<Credentials>, Wrong> {
@@ -165,7 +165,7 @@ impl ZooKeeperFragment {
     }
 }
 
-fn host_and_port(given: &Spanned<String>) -> Result<String, Wrong> {
+pub(super) fn host_and_port(given: &Spanned<String>) -> Result<String, Wrong> {
     let text = given.get_ref();
     let port = text
         .rsplit_once(':')

@@ -69,6 +69,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "retention",
         "backup",
         "notice",
+        "notice.mattermost",
+        "notice.slack",
+        "notice.mail",
         "openstack",
         "openstack.delete",
         "openstack.create",
@@ -91,7 +94,10 @@ fn the_shipped_file_and_the_defaults_it_shows_are_the_defaults() {
 fn the_examples_in_the_shipped_file_are_accepted() {
     let config = parse(&uncommented("# ")).unwrap();
     assert_eq!(config.host.unwrap().as_str(), "alibuild-coordinator");
-    assert!(config.notice.is_some() && config.jenkins.is_some());
+    assert!(config.jenkins.is_some());
+    let notice = config.notice;
+    assert!(notice.webhook.is_some() && notice.mattermost.is_some() && notice.slack.is_some());
+    assert_eq!(notice.mail.unwrap().to.len(), 1);
     let dns = config.mesos_dns.unwrap().given;
     let servers = [config.marathon.unwrap(), config.aurora.unwrap(), dns].map(|given| given.servers.len());
     assert_eq!(servers, [3; 3]);

@@ -1,6 +1,6 @@
 //! What holds now that people who are not looking should know.
 
-use super::Fleet;
+use super::{Fleet, OperationAsk};
 use crate::notice::{Condition, Level};
 use jiff::Timestamp;
 use millwright_decision::fleet::DEAD;
@@ -20,22 +20,34 @@ impl Fleet {
             .map(|(class, brake)| Condition {
                 subject: format!("brake/{class}"),
                 node: None,
+                operation: None,
+                what: String::new(),
                 level: Level::Crit,
                 sentence: format!("the brake is on: {}", brake.why),
             })
             .collect();
-        conditions.extend(self.asks.iter().map(|ask| Condition {
-            subject: ask.operation.clone(),
-            node: Some(self.policy.spell(&ask.node).to_owned()),
-            level: if ask.is_stuck { Level::Crit } else { Level::Warn },
-            sentence: format!("{} ({}): {}", self.policy.spell(&ask.node), ask.operation, ask.sentence),
-        }));
+        conditions.extend(self.asks.iter().map(|ask| self.condition_of(ask)));
         for (name, listed) in &self.policy.nodes {
             if listed.class != millwright_decision::Class::Physical {
                 self.conditions_of(name, &listed.display, now, &mut conditions);
             }
         }
         conditions
+    }
+
+    /// A question, with what answers it.
+    fn condition_of(&self, ask: &OperationAsk) -> Condition {
+        let node = self.policy.spell(&ask.node).to_owned();
+        let helps: Vec<String> = ask.helps.iter().map(|line| format!("`{line}`")).collect();
+        let helps = if helps.is_empty() { String::new() } else { format!("; {}", helps.join(" or ")) };
+        Condition {
+            subject: ask.operation.clone(),
+            operation: Some(ask.operation.clone()),
+            what: ask.what.clone(),
+            level: if ask.is_stuck { Level::Crit } else { Level::Warn },
+            sentence: format!("{node}: {}{helps}", ask.sentence),
+            node: Some(node),
+        }
     }
 
     fn conditions_of(&self, name: &NodeName, display: &str, now: Timestamp, conditions: &mut Vec<Condition>) {
@@ -45,6 +57,8 @@ impl Fleet {
             conditions.push(Condition {
                 subject: format!("{display}/{what}"),
                 node: Some(display.to_owned()),
+                operation: None,
+                what: String::new(),
                 level,
                 sentence,
             });
@@ -126,6 +140,8 @@ mod tests {
             operation: operation.to_owned(),
             node: name("alibuild01"),
             sentence: "a second person has to agree".to_owned(),
+            what: "approval_missing".to_owned(),
+            helps: vec![format!("millwright cancel {operation}")],
             since: story.now(),
             is_stuck,
         };
@@ -135,7 +151,10 @@ mod tests {
         let conditions = story.fleet.conditions(now);
         let told: Vec<_> = conditions.iter().map(|one| (one.subject.as_str(), one.level)).collect();
         assert_eq!(told, [("op-3", Level::Warn), ("op-4", Level::Crit)]);
-        assert_eq!(conditions[0].sentence, "alibuild01 (op-3): a second person has to agree");
+        assert_eq!(
+            conditions[0].sentence,
+            "alibuild01: a second person has to agree; `millwright cancel op-3`"
+        );
         let attention = story.fleet.fleet_view(now, Vec::new()).attention;
         let lines: Vec<_> = attention
             .iter()

@@ -49,6 +49,10 @@ pub struct Ask {
     pub node: NodeName,
     /// What it waits for.
     pub sentence: String,
+    /// What that is about, in words that stay the same while it is the same question.
+    pub what: String,
+    /// What a person could type, the most helpful first.
+    pub helps: Vec<String>,
     /// Since when.
     pub since: Timestamp,
     /// Whether it has given up trying.

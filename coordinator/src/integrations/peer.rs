@@ -63,6 +63,7 @@ pub struct Call {
     credentials: Option<Credentials>,
     may_point_on: bool,
     may_say_no: bool,
+    is_secret: bool,
 }
 
 /// An answer, whole.
@@ -184,6 +185,7 @@ impl Call {
             credentials: None,
             may_point_on: false,
             may_say_no: false,
+            is_secret: false,
         }
     }
 
@@ -235,6 +237,13 @@ impl Call {
     #[must_use]
     pub fn may_say_no(mut self) -> Self {
         self.may_say_no = true;
+        self
+    }
+
+    /// Its path is a secret, which no error shows.
+    #[must_use]
+    pub fn secret_path(mut self) -> Self {
+        self.is_secret = true;
         self
     }
 
@@ -338,7 +347,8 @@ impl Peer {
     /// # Errors
     /// There is none, or it points elsewhere.
     pub async fn send(&self, call: Call) -> Result<Answer, PeerError> {
-        let asked = format!("ask {} to {} {}", self.system, call.method, call.path);
+        let path = if call.is_secret { "a secret address" } else { call.path.as_str() };
+        let asked = format!("ask {} to {} {path}", self.system, call.method);
         let rest = {
             let breaker = self.breaker();
             breaker.allow(Instant::now()).err().map(|rest| (rest, breaker.why().to_owned()))

@@ -298,7 +298,7 @@ impl Operations {
         self.highest = number;
         if let Some(first) = events.first() {
             log::info!("operation" = id.as_str(); "{id}: {}", words::sentence(&after, first));
-            self.tell(&after, first);
+            self.tell(&after, first, now);
         }
         let story = events.into_iter().map(|event| Recorded { at: now, event }).collect();
         self.all.insert(number, Tracked { operation: after, story, broken: None, position: self.last });

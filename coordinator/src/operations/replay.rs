@@ -1,6 +1,6 @@
 //! What is in memory is the replay of what is on the disk, after a start and whenever that is in doubt.
 
-use super::{NUMBERS, Operations, Recorded, Tracked, Word, Words, number_of, words};
+use super::{NUMBERS, Operations, Recorded, Tracked, Word, Words, number_of, telling, words};
 use crate::store::journal::{Entry, JournalError};
 use jiff::Timestamp;
 use millwright_decision::operation::{Event, Operation};
@@ -14,11 +14,19 @@ impl Operations {
         self.all.clear();
         self.ordered = Arc::default();
         self.words = Words::default();
+        // What was not fetched is found again.
+        self.outbox.clear();
         self.broken.clear();
         for entry in &read.entries {
             if entry.draft.stream == words::STREAM {
                 match serde_json::from_str::<Word>(&entry.draft.payload) {
-                    Ok(word) => self.words.take(&word, entry.draft.at),
+                    Ok(word) => {
+                        self.words.take(&word, entry.draft.at);
+                        if matches!(word, Word::Reminded { .. }) {
+                            let (position, at) = (entry.position, entry.draft.at);
+                            self.put_out(telling::reminder(&word, String::new(), position, at));
+                        }
+                    }
                     Err(error) => self.broken.push((entry.draft.stream.clone(), error.to_string())),
                 }
                 self.words.count = entry.draft.number;
@@ -60,24 +68,32 @@ impl Operations {
             }
         };
         let recorded = Recorded { at, event };
+        let mut told = None;
         match self.all.get_mut(&number) {
             Some(tracked) if tracked.broken.is_some() => {}
             Some(tracked) => {
                 let applied = tracked.operation.apply(&recorded.event, at);
                 tracked.position = entry.position;
                 match applied {
-                    Ok(()) => tracked.story.push(recorded),
+                    Ok(()) => {
+                        told = telling::of_event(&tracked.operation, &recorded.event, entry.position, at);
+                        tracked.story.push(recorded);
+                    }
                     Err(error) => self.stop(number, stream, error.to_string()),
                 }
             }
             None => match Operation::begin(stream, &recorded.event, at) {
                 Ok(operation) => {
+                    told = telling::of_event(&operation, &recorded.event, entry.position, at);
                     let tracked =
                         Tracked { operation, story: vec![recorded], broken: None, position: entry.position };
                     self.all.insert(number, tracked);
                 }
                 Err(error) => self.broken.push((stream.clone(), error.to_string())),
             },
+        }
+        if let Some(told) = told {
+            self.put_out(told);
         }
     }
 

@@ -143,7 +143,16 @@ impl Operations {
             };
             let is_stuck = tracked.broken.is_some() || matches!(operation.phase, Phase::Stuck { .. });
             let node = operation.wish.node.clone();
-            Some(OperationAsk { operation: operation.id.clone(), node, sentence, since, is_stuck })
+            let codes = waiting.map(|waiting| waiting.reasons.iter().map(|reason| reason.code.as_str()));
+            let what = match codes.map(|codes| codes.collect::<Vec<_>>().join(" ")) {
+                Some(codes) if !codes.is_empty() => codes,
+                _ => operation.current_step().map_or_else(String::new, |(step, _)| step.to_string()),
+            };
+            let mut words = self.may(tracked);
+            words.sort_by_key(|word| matches!(word.as_str(), "cancel" | "abandon"));
+            let helps = words.iter().filter_map(|word| command_line(operation, word)).collect();
+            let operation = operation.id.clone();
+            Some(OperationAsk { operation, node, sentence, what, helps, since, is_stuck })
         };
         self.list().filter(|tracked| !tracked.operation.is_over()).filter_map(ask).collect()
     }
@@ -188,6 +197,21 @@ fn command(operation: &Operation, policy: &Policy) -> Vec<String> {
     let project = listed.and_then(|listed| listed.project.as_deref());
     let zone = listed.and_then(|listed| listed.zone.as_deref());
     policy.executors.command(step, &operation.wish, project, zone).unwrap_or_default()
+}
+
+/// What a person types to say this to an operation.
+fn command_line(operation: &Operation, word: &str) -> Option<String> {
+    let id = &operation.id;
+    Some(match word {
+        // Who agrees has looked; the digest to agree to stands there.
+        "approve" => format!("millwright operations {id}"),
+        "cancel" => format!("millwright cancel {id} --reason \"…\""),
+        "abandon" => format!("millwright cancel {id} --abandon --reason \"…\""),
+        "retry" => format!("millwright retry {id} --reason \"…\""),
+        "begin" => format!("millwright step {id}"),
+        "done" | "not_run" => format!("millwright confirm {id} {word} --reason \"…\""),
+        _ => return None,
+    })
 }
 
 fn show_step(operation: &Operation, place: usize, step: Step, record: &StepRecord) -> StepView {

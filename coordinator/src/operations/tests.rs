@@ -8,6 +8,7 @@ use crate::{
     },
     store::journal::{Failure, MemoryJournal},
 };
+use jiff::SignedDuration;
 use millwright_decision::{
     Action, Code, Consent, Mode, Source,
     operation::{Executor, Permit},

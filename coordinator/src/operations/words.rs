@@ -246,7 +246,7 @@ impl Words {
                 hold.id, hold.by, hold.node, hold.reason
             );
             // The first reminder comes at once.
-            let since = until.checked_sub(super::REMIND).unwrap_or(until);
+            let since = until.checked_sub(super::telling::REMIND).unwrap_or(until);
             (hold.id.clone(), since, hold.node.to_string(), sentence)
         });
         let pause = self.pause.iter().map(|pause| {

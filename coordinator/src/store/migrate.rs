@@ -6,11 +6,12 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
 /// One step a version; a step is never changed once released, only added to.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_meta.sql"),
     include_str!("migrations/0003_people.sql"),
     include_str!("migrations/0004_journal.sql"),
+    include_str!("migrations/0005_notices.sql"),
 ];
 
 /// The version that this program writes.

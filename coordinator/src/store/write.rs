@@ -3,7 +3,11 @@
 //! It takes whatever has queued up into one transaction. When that fails it keeps what it has, tells whoever waits for
 //! a confirmation, and tries again each second; meanwhile the queue fills and what is offered on top is dropped.
 
-use super::{AuditEntry, OpenError, Retention, people};
+use super::{
+    AuditEntry, OpenError, Retention,
+    notices::{self, NoticeRow},
+    people,
+};
 use crate::{
     fleet::NodeRecord,
     people::{Digest, Session, Token},
@@ -70,6 +74,7 @@ pub(super) enum Word {
     Session(Session),
     SessionUse(Session),
     EndSession(Digest),
+    Notices(Vec<NoticeRow>),
 }
 
 /// The handle of the thread.
@@ -334,6 +339,7 @@ fn write_word(transaction: &Transaction<'_>, word: &Word) -> rusqlite::Result<()
         Word::Session(session) => people::write_session(transaction, session),
         Word::SessionUse(session) => people::write_session_use(transaction, session),
         Word::EndSession(digest) => people::end_session(transaction, digest),
+        Word::Notices(rows) => notices::write(transaction, rows),
     }
 }
 

@@ -1,41 +1,154 @@
-//! Tells people who are not looking.
+//! Tells people who are not looking: keeps what is to be told, then has each channel take its part.
 
 use super::{Hub, Task};
-use crate::{integrations::webhook::TellPeople, notice::Notices};
-use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use crate::{
+    integrations::channels::Channel,
+    notice::{NotTold, Outbox, Post},
+    store::{NoticeRow, Store, StoreError},
+    troubles::Troubles,
+};
+use futures_util::future::{BoxFuture, join_all};
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::oneshot::Sender;
 
-/// So many messages a run: a chat is no log.
+/// So many messages a run and channel: a chat is no log.
 const AT_ONCE: usize = 20;
+/// The word of the trouble that people see while a channel does not answer.
+const TROUBLE: &str = "notices";
 
 /// See the module.
 pub struct Notify {
     hub: Arc<dyn Hub>,
-    people: Arc<dyn TellPeople>,
-    notices: Notices,
+    store: Arc<Store>,
+    post: Arc<Post>,
+    troubles: Arc<Troubles>,
+    channels: Vec<Arc<dyn Channel>>,
+    desk: Mutex<Desk>,
+}
+
+/// What the channels share.
+struct Desk {
+    outbox: Outbox,
+    /// Who waits for an announcement to be taken.
+    waiting: BTreeMap<String, Vec<Sender<String>>>,
+    /// What the store has not taken.
+    unsaved: BTreeMap<(String, String), NoticeRow>,
 }
 
 impl Notify {
-    /// What holds in the fleet of `hub` goes to `people`.
-    pub fn new(hub: Arc<dyn Hub>, people: Arc<dyn TellPeople>) -> Self {
-        Self { hub, people, notices: Notices::default() }
+    /// What holds in the fleet of `hub`, and what is left at `post`, goes to `channels`. Of operations nothing is told that
+    /// was written up to `position` of the journal, unless the store knows how far it was.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn new(
+        hub: Arc<dyn Hub>,
+        store: Arc<Store>,
+        post: Arc<Post>,
+        troubles: Arc<Troubles>,
+        channels: Vec<Arc<dyn Channel>>,
+        position: u64,
+    ) -> Result<Self, StoreError> {
+        let names = channels.iter().map(|channel| channel.name().to_owned());
+        let outbox = Outbox::open(&store.notices()?, names, position);
+        let desk = Mutex::new(Desk { outbox, waiting: BTreeMap::new(), unsaved: BTreeMap::new() });
+        Ok(Self { hub, store, post, troubles, channels, desk })
     }
 
-    async fn notify(&mut self) -> Result<(), String> {
-        let seen =
-            self.hub.ask(|fleet, now| (fleet.conditions(now), fleet.snapshot().warm_up.is_some(), now));
-        if let Some((conditions, is_warming_up, now)) = seen {
-            self.notices.compare(&conditions, is_warming_up, now);
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn notify(&self) -> Result<(), String> {
+        let now = self.hub.now();
+        self.take_in(now);
+        // Before anything is told: who crashes in between tells it afterwards, and not never.
+        let kept = self.keep().await;
+        join_all(self.channels.iter().map(|channel| self.deliver(channel.as_ref()))).await;
+        let trouble = self.desk().outbox.trouble();
+        match &trouble {
+            Some(sentence) => drop(self.troubles.set(TROUBLE, sentence.clone(), now)),
+            None => drop(self.troubles.clear(TROUBLE)),
         }
-        for _ in 0..AT_ONCE {
-            let Some(notice) = self.notices.next().cloned() else { return Ok(()) };
-            self.people.tell(&notice).await.map_err(|why| {
-                let (waiting, dropped) = self.notices.backlog();
-                format!("{why}; {waiting} notices wait, {dropped} have been dropped")
-            })?;
-            self.notices.sent(&notice);
+        self.post.note_trouble(trouble.clone());
+        kept?;
+        trouble.map_or(Ok(()), Err)
+    }
+
+    fn take_in(&self, now: Timestamp) {
+        let seen = self.hub.ask(|fleet, now| (fleet.conditions(now), fleet.snapshot().warm_up.is_some()));
+        let (tells, announcements) = self.post.fetch();
+        let mut desk = self.desk();
+        tells.into_iter().for_each(|tell| desk.outbox.tell(tell));
+        for announcement in announcements {
+            if desk.outbox.announce(&announcement.key, announcement.notice) {
+                // Nobody may be waiting any more.
+                let _ = announcement.reply.send("the chat, before".to_owned());
+            } else {
+                desk.waiting.entry(announcement.key).or_default().push(announcement.reply);
+            }
+        }
+        if let Some((conditions, is_warming_up)) = seen {
+            desk.outbox.compare(&conditions, is_warming_up, now);
+        }
+        desk.outbox.tidy(now);
+        desk.waiting.retain(|_, waiting| waiting.iter().any(|reply| !reply.is_closed()));
+    }
+
+    /// Has the store keep what is not there yet; what it does not take is offered again.
+    async fn keep(&self) -> Result<(), String> {
+        let rows: Vec<NoticeRow> = {
+            let mut desk = self.desk();
+            for row in desk.outbox.take_changes() {
+                desk.unsaved.insert((row.kind.clone(), row.key.clone()), row);
+            }
+            desk.unsaved.values().cloned().collect()
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.keep_notices(rows.clone()).await.map_err(|why| why.to_string())?;
+        let mut desk = self.desk();
+        for row in rows {
+            let key = (row.kind.clone(), row.key.clone());
+            // Another channel may have changed it meanwhile.
+            if desk.unsaved.get(&key) == Some(&row) {
+                desk.unsaved.remove(&key);
+            }
         }
         Ok(())
+    }
+
+    /// Hands one channel what waits for it, until there is no more or it does not take one.
+    async fn deliver(&self, channel: &dyn Channel) {
+        for _ in 0..AT_ONCE {
+            let next = self.desk().outbox.next_for(channel.name(), self.hub.now());
+            let Some(parcel) = next else { return };
+            match channel.tell(&parcel).await {
+                Ok(taken) => {
+                    let mut desk = self.desk();
+                    let key = desk.outbox.taken(channel.name(), &parcel, taken, self.hub.now());
+                    for reply in key.and_then(|key| desk.waiting.remove(&key)).into_iter().flatten() {
+                        let _ = reply.send(channel.name().to_owned());
+                    }
+                }
+                Err(why) => {
+                    self.desk().outbox.refused(channel.name(), &parcel, &why, self.hub.now());
+                    if !matches!(why, NotTold::ThreadGone(_)) {
+                        break;
+                    }
+                }
+            }
+            if let Err(why) = self.keep().await {
+                log::warn!("what people were told may be told again after a restart: {why}");
+            }
+        }
+        // How it failed is kept as well: what was dropped is told one day.
+        let _ = self.keep().await;
     }
 }
 
@@ -50,48 +163,4 @@ impl Task for Notify {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        fleet::testing::Story, integrations::webhook::WebhookError, notice::Notice, tasks::testing::TestHub,
-    };
-    use millwright_protocol::Status;
-    use std::sync::Mutex;
-
-    #[derive(Default)]
-    struct FakeChat {
-        heard: Mutex<Vec<String>>,
-        is_down: Mutex<bool>,
-    }
-
-    impl TellPeople for FakeChat {
-        fn tell<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<(), WebhookError>> {
-            Box::pin(async {
-                if *self.is_down.lock().unwrap() {
-                    return Err(WebhookError::Address);
-                }
-                self.heard.lock().unwrap().push(notice.text.clone());
-                Ok(())
-            })
-        }
-    }
-
-    #[tokio::test]
-    async fn a_gating_fault_is_told_once_also_when_the_chat_was_away() {
-        let mut story = Story::new(3);
-        story.twist("alibuild02", |report| report.findings[0].status = Status::Crit);
-        story.rounds(3);
-        let now = story.now();
-        let hub = Arc::new(TestHub::new(story.fleet, now));
-        let chat = Arc::new(FakeChat::default());
-        *chat.is_down.lock().unwrap() = true;
-        let mut task = Notify::new(hub, chat.clone());
-        assert!(task.run().await.unwrap_err().contains("1 notices wait"));
-        *chat.is_down.lock().unwrap() = false;
-        task.run().await.unwrap();
-        task.run().await.unwrap();
-        let heard = chat.heard.lock().unwrap();
-        assert_eq!(heard.len(), 1);
-        assert!(heard[0].starts_with("alibuild02: docker is"), "{heard:?}");
-    }
-}
+mod tests;

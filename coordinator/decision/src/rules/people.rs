@@ -42,12 +42,7 @@ pub(crate) fn hold_present(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut
 
 /// R6: discuss with your colleagues, made checkable.
 pub(crate) fn consent(case: &Case<'_>, subject: &Subject<'_>, reasons: &mut Vec<Reason>) {
-    let consent = match case.action() {
-        Action::Reboot if !subject.is_silent => subject.class.reboot_consent,
-        Action::Rebuild => subject.class.rebuild_consent,
-        Action::Delete => subject.class.delete_consent,
-        _ => return,
-    };
+    let consent = subject.class.consent(case.action(), subject.is_silent);
     let announced = case.operation.and_then(|own| own.announced_at);
     match consent {
         Consent::None => {}
