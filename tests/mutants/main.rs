@@ -39,6 +39,9 @@ const COORDINATOR: &[&str] = &[
     "journal::",
     "trusted::",
     "watch::",
+    "outbox::",
+    "channels::",
+    "mail::",
 ];
 
 /// One bug and where it goes.

@@ -15,6 +15,7 @@
 
 mod authority;
 mod browser;
+mod chat;
 mod coordinator;
 mod detour;
 mod docker;
@@ -22,6 +23,7 @@ mod front;
 mod http;
 mod jenkins;
 mod machine;
+mod mail;
 mod mesos;
 mod mesos_task;
 mod node;
@@ -42,6 +44,7 @@ mod zookeeper;
 
 pub use authority::Authority;
 pub use browser::{Browser, View};
+pub use chat::Chat;
 pub use coordinator::{Coordinator, Setup, codes};
 pub use detour::{DeafSocket, Gate};
 pub use docker::{DockerDaemon, TEST_IMAGE};
@@ -49,6 +52,7 @@ pub use front::{Front, USER as FRONT_USER};
 pub use http::{get, get_json, get_with, post};
 pub use jenkins::Jenkins;
 pub use machine::{needs_binary, needs_built, ready};
+pub use mail::Mail;
 pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};
 pub use node::{Agent, Node, find, finding};

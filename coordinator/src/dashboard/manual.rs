@@ -86,11 +86,12 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 7] = [
+const CHAPTERS: [(&str, &str); 8] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
+    ("notices", include_str!("../../../packaging/manual/notices.md")),
     ("operations", include_str!("../../../packaging/manual/operations.md")),
     ("people", include_str!("../../../packaging/manual/people.md")),
     ("security", include_str!("../../../packaging/manual/security.md")),

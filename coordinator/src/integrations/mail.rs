@@ -5,6 +5,7 @@
 //! of mail show it once.
 
 #[cfg(test)]
+#[allow(dead_code, reason = "stories use all of it")]
 mod fake;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -116,6 +116,9 @@ fn no(status: u16) -> StatusCode {
 
 async fn hook(State(chat): State<FakeChat>, Path(name): Path<String>, Json(body): Json<Value>) -> Response {
     match chat.refusal(None) {
+        Some(status @ 300..400) => {
+            (no(status), [(header::LOCATION, format!("/hooks/{name}"))]).into_response()
+        }
         Some(status) => (no(status), "no_service").into_response(),
         None => {
             chat.take(&name, &Value::Null, &body["text"]);

@@ -57,6 +57,12 @@ impl Webhook {
         let answer = self.peer.ask(Call::post(self.path.as_str()).secret_path().json(body)).await;
         match answer {
             Ok(_) => Ok(Taken::default()),
+            // Where it points may hold the secret.
+            Err(PeerError::Unreadable { .. }) => Err(NotTold::Later(
+                "the webhook points elsewhere, or answers what no chat answers; see that the address in notice.webhook is the \
+                 one it wants"
+                    .to_owned(),
+            )),
             Err(error) => Err(not_told(&error, "; see that the address in notice.webhook is still valid")),
         }
     }

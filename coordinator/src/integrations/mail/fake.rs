@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// A running mail server.
 #[derive(Clone, Default)]
@@ -19,6 +20,18 @@ struct Inside {
     mails: Vec<Received>,
     failing: BTreeMap<String, Failing>,
     login: String,
+    tls: Option<(TlsAcceptor, At)>,
+    /// How many mails came over TLS.
+    sealed: usize,
+}
+
+/// When TLS begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// From the first byte on.
+    Once,
+    /// After `STARTTLS`.
+    Request,
 }
 
 /// What happens at a word of a client, such as `RCPT`, or at the end of its message, `.`.
@@ -91,31 +104,62 @@ impl FakeMail {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// From now on it can prove who it is.
+    pub fn seals(&self, acceptor: TlsAcceptor, at: At) {
+        self.inside(|inside| inside.tls = Some((acceptor, at)));
+    }
+
+    /// How many mails came over TLS.
+    pub fn sealed(&self) -> usize {
+        self.inside(|inside| inside.sealed)
+    }
+
     async fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        match self.inside(|inside| inside.tls.clone()) {
+            None => self.talk(stream, "hello", None).await.map(drop),
+            Some((acceptor, At::Once)) => {
+                self.talk(acceptor.accept(stream).await?, "hello", Some(true)).await.map(drop)
+            }
+            Some((acceptor, At::Request)) => match self.talk(stream, "hello", Some(false)).await? {
+                Some(stream) => {
+                    self.talk(acceptor.accept(stream).await?, "sealed", Some(true)).await.map(drop)
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Goes on until the client leaves, or wants TLS: then the stream comes back. `sealed` says whether it has it.
+    async fn talk<S>(&self, stream: S, first: &str, sealed: Option<bool>) -> std::io::Result<Option<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut stream = BufReader::new(stream);
         let mut mail = Received::default();
-        let mut word = "hello".to_owned();
+        let mut word = first.to_owned();
         loop {
             let failing = self.inside(|inside| inside.failing.get(&word).cloned());
             if matches!(&failing, Some(Failing::Hangs)) {
                 return std::future::pending().await;
             }
             if word == "." && !matches!(failing, Some(Failing::Says(_))) {
-                self.inside(|inside| inside.mails.push(std::mem::take(&mut mail)));
+                self.inside(|inside| {
+                    inside.sealed += usize::from(sealed == Some(true));
+                    inside.mails.push(std::mem::take(&mut mail));
+                });
             }
             let answer = match failing {
                 Some(Failing::Says(answer)) => answer,
-                Some(Failing::Closes) => return Ok(()),
-                _ => match word.as_str() {
-                    "hello" => "220 mail.lab ESMTP",
-                    "EHLO" => "250-mail.lab\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME",
-                    "AUTH" => "235 welcome",
-                    "DATA" => "354 go on",
-                    "QUIT" => "221 bye",
-                    _ => "250 good",
-                },
+                Some(Failing::Closes) => return Ok(None),
+                _ => answer(&word, sealed == Some(false)),
             };
-            stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+            if !answer.is_empty() {
+                stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+                stream.flush().await?;
+            }
+            if word == "STARTTLS" {
+                return Ok(Some(stream.into_inner()));
+            }
             if word == "DATA" && answer.starts_with('3') {
                 mail.text = text(&mut stream).await?;
                 word = ".".to_owned();
@@ -123,7 +167,7 @@ impl FakeMail {
             }
             let mut line = String::new();
             if word == "QUIT" || stream.read_line(&mut line).await? == 0 {
-                return Ok(());
+                return Ok(None);
             }
             let line = line.trim_end();
             match line.split_once(':') {
@@ -139,8 +183,23 @@ impl FakeMail {
     }
 }
 
+/// What is said when all goes well.
+fn answer(word: &str, offers_tls: bool) -> &'static str {
+    match word {
+        "hello" => "220 mail.lab ESMTP",
+        // TLS has just begun, and the client speaks first.
+        "sealed" => "",
+        "EHLO" if offers_tls => "250-mail.lab\r\n250-STARTTLS\r\n250 8BITMIME",
+        "EHLO" => "250-mail.lab\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME",
+        "AUTH" => "235 welcome",
+        "DATA" => "354 go on",
+        "QUIT" => "221 bye",
+        _ => "250 good",
+    }
+}
+
 /// Up to the line with a dot alone.
-async fn text(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+async fn text(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<String> {
     let mut text = String::new();
     loop {
         let mut line = String::new();
