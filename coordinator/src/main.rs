@@ -80,6 +80,8 @@ fn main() -> ExitCode {
 
 fn act(arguments: &Arguments) -> anyhow::Result<()> {
     telemetry::start(&arguments.log).map_err(anyhow::Error::msg)?;
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = config::Config::load(&arguments.config)?;
     match &arguments.command {
         _ if arguments.check_config => check(&arguments.config, &config),
@@ -110,8 +112,6 @@ fn check(path: &Path, config: &config::Config) -> anyhow::Result<()> {
 }
 
 fn notify_test(config: &config::Config) -> anyhow::Result<()> {
-    // An error means that one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.context("start a thread that sends")?.block_on(app::notify_test(config)) {
         Ok(told) => say(&told),
@@ -120,8 +120,6 @@ fn notify_test(config: &config::Config) -> anyhow::Result<()> {
 }
 
 fn run(config: config::Config, announce: bool) -> anyhow::Result<()> {
-    // An error means that one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

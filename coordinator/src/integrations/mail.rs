@@ -101,7 +101,7 @@ impl Mail {
 
     /// Speaks to the server until it has taken the message; `is_sent` once it has all of it.
     async fn hand_over(&self, message: &[u8], is_sent: &AtomicBool) -> Result<(), NotTold> {
-        let failed = |error: Error| NotTold::Later(format!("{}: {}", self.asked(), chain(&error)));
+        let failed = |error: Error| NotTold::Later(format!("{}: {error}", self.asked()));
         let mut server = self.connect().await?;
         self.sign_in(&mut server).await?;
         server.command(From::new(Some(self.config.from.email.clone()), Vec::new())).await.map_err(failed)?;
@@ -109,9 +109,7 @@ impl Mail {
             let advice = if error.is_permanent() { "; see notice.mail.to" } else { "" };
             NotTold::Later(format!(
                 "{} is refused by {}: {}{advice}",
-                self.recipient,
-                self.config.host,
-                chain(&error)
+                self.recipient, self.config.host, error
             ))
         })?;
         server.command(Data).await.map_err(failed)?;
@@ -120,7 +118,7 @@ impl Mail {
             Ok(_) => {}
             Err(error) if error.is_permanent() => {
                 is_sent.store(false, Ordering::Relaxed);
-                return Err(NotTold::Refused(format!("{}: {}", self.asked(), chain(&error))));
+                return Err(NotTold::Refused(format!("{}: {error}", self.asked())));
             }
             Err(error) => {
                 // A server that says no has not taken it.
@@ -134,7 +132,7 @@ impl Mail {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, NotTold> {
-        let failed = |error: Error| NotTold::Later(format!("{}: {}", self.asked(), chain(&error)));
+        let failed = |error: Error| NotTold::Later(format!("{}: {error}", self.asked()));
         let (host, port) = (self.config.host.as_str(), self.config.port);
         let us = ClientId::Domain(self.config.from.email.domain().to_owned());
         let at_once = match self.config.security {
@@ -164,11 +162,12 @@ impl Mail {
         if let Some(ca) = &self.config.ca {
             let pem = trusted::read(ca).map_err(|why| failed(format!("read {}: {why}", ca.display())))?;
             for certificate in certificates(&pem) {
-                let certificate = Certificate::from_pem(&certificate).map_err(|why| failed(chain(&why)))?;
+                let certificate =
+                    Certificate::from_pem(&certificate).map_err(|why| failed(why.to_string()))?;
                 tls = tls.add_root_certificate(certificate);
             }
         }
-        tls.build_rustls().map_err(|why| failed(chain(&why)))
+        tls.build_rustls().map_err(|why| failed(why.to_string()))
     }
 
     async fn sign_in(&self, server: &mut AsyncSmtpConnection) -> Result<(), NotTold> {
@@ -177,7 +176,7 @@ impl Mail {
         let mechanisms = [Mechanism::Plain, Mechanism::Login];
         let signed_in = server.auth(&mechanisms, &Credentials::new(user, secret)).await;
         signed_in.map(drop).map_err(|error| {
-            let why = chain(&error);
+            let why = error;
             NotTold::Later(format!(
                 "sign in to {}: {why}; see notice.mail.user and its secret",
                 self.config.host

@@ -128,27 +128,29 @@ impl Notify {
         for _ in 0..AT_ONCE {
             let next = self.desk().outbox.next_for(channel.name(), self.hub.now());
             let Some(parcel) = next else { return };
+            let (mut heard, mut is_over) = (Vec::new(), false);
             match channel.tell(&parcel).await {
                 Ok(taken) => {
                     let mut desk = self.desk();
                     let key = desk.outbox.taken(channel.name(), &parcel, taken, self.hub.now());
-                    for reply in key.and_then(|key| desk.waiting.remove(&key)).into_iter().flatten() {
-                        let _ = reply.send(channel.name().to_owned());
-                    }
+                    heard.extend(key.and_then(|key| desk.waiting.remove(&key)).into_iter().flatten());
                 }
                 Err(why) => {
                     self.desk().outbox.refused(channel.name(), &parcel, &why, self.hub.now());
-                    if !matches!(why, NotTold::ThreadGone(_)) {
-                        break;
-                    }
+                    is_over = !matches!(why, NotTold::ThreadGone(_));
                 }
             }
             if let Err(why) = self.keep().await {
                 log::warn!("what people were told may be told again after a restart: {why}");
             }
+            for reply in heard {
+                // Nobody may be waiting any more.
+                let _ = reply.send(channel.name().to_owned());
+            }
+            if is_over {
+                return;
+            }
         }
-        // How it failed is kept as well: what was dropped is told one day.
-        let _ = self.keep().await;
     }
 }
 

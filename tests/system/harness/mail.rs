@@ -50,7 +50,12 @@ impl Mail {
         let (key, certificate) = (self.scratch.join("key.pem"), self.scratch.join("certificate.pem"));
         let mut command = Command::new(openssl);
         command.args("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split(' '));
-        command.args(["-addext", "subjectAltName=DNS:localhost"]);
+        command.args([
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
         command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
         let output = output_of(&mut command, LIMIT)?;
         if !output.status.success() {
