@@ -143,10 +143,10 @@ impl Operations {
             };
             let is_stuck = tracked.broken.is_some() || matches!(operation.phase, Phase::Stuck { .. });
             let node = operation.wish.node.clone();
-            let codes = waiting.map(|waiting| waiting.reasons.iter().map(|reason| reason.code.as_str()));
-            let what = match codes.map(|codes| codes.collect::<Vec<_>>().join(" ")) {
-                Some(codes) if !codes.is_empty() => codes,
-                _ => operation.current_step().map_or_else(String::new, |(step, _)| step.to_string()),
+            // The worst of what objects: lesser ones come and go while it stands.
+            let what = match waiting.and_then(|waiting| waiting.reasons.first()) {
+                Some(worst) => worst.code.to_string(),
+                None => operation.current_step().map_or_else(String::new, |(step, _)| step.to_string()),
             };
             let mut words = self.may(tracked);
             words.sort_by_key(|word| matches!(word.as_str(), "cancel" | "abandon"));

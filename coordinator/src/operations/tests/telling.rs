@@ -18,7 +18,9 @@ fn began(operation: &Operation, step: Step) -> Event {
 
 #[test]
 fn people_hear_of_steps_without_a_way_back_and_of_no_others() {
-    let mut engine = engine(|_| {});
+    let mut engine = engine(|policy| {
+        policy.nodes.values_mut().for_each(|node| node.project = Some("lab".into()));
+    });
     let id = engine.request(&ask(Action::Rebuild, "alibuild01", "alice")).unwrap().id;
     let rebuild = engine.operation(&id).clone();
     for step in rebuild.plan.steps.clone() {
@@ -71,6 +73,6 @@ fn a_question_comes_with_the_lines_that_answer_it() {
     engine.advance();
     let asks = engine.operations.asks();
     let [asked] = &asks[..] else { panic!("{asks:?}") };
-    assert_eq!((asked.operation.as_str(), asked.what.as_str()), (id.as_str(), "cordon"));
+    assert_eq!((asked.operation.as_str(), asked.what.as_str()), (id.as_str(), "brake_tripped"));
     assert_eq!(asked.helps, [format!("millwright cancel {id} --reason \"…\"")]);
 }
