@@ -159,6 +159,27 @@ names = ["n01"]
     }
 
     #[test]
+    fn what_ai_kill_leaves_behind_or_does_not_find_is_not_taken_for_gone() {
+        use millwright_decision::{
+            Action,
+            operation::{Outcome, Plan, Step},
+        };
+        let shown = with_executors().executors;
+        // It says 10 of a server that is there as well, when the project is another one.
+        let outcome = shown.outcome(Step::DeleteServer, Some(10), "server not found");
+        assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+        // Volumes are a step of their own, for which no tool is shown: none knows which they are.
+        let steps = Plan::of(Action::Delete, false).steps;
+        let place = |wanted: Step| steps.iter().position(|step| *step == wanted).unwrap();
+        assert!(place(Step::DeleteServer) < place(Step::DeleteVolumes));
+        assert!(!shown.commands.contains_key(&Step::DeleteVolumes));
+        for (step, words) in &shown.commands {
+            assert!(words.iter().any(|word| word.contains("{project}")), "{step} says no project");
+            assert!(!words.iter().any(|word| word.contains("dry")), "{step} relies on a dry run");
+        }
+    }
+
+    #[test]
     fn tasks_are_told_apart_as_the_runbook_knows_them() {
         let policy = shipped();
         let hash = "0123456789abcdef0123456789abcdef";

@@ -371,6 +371,42 @@ mod tests {
     }
 
     #[test]
+    fn the_summary_is_found_where_puppet_7_has_moved_it_beside_one_that_puppet_6_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths =
+            Paths { root: folder.path().to_owned(), state: folder.path().join("own"), ..Paths::default() };
+        let write = |path: &str, text: &str, age: u64| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            let file = fs::File::options().append(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        let summary = |version: &str, failed: u32| {
+            format!(
+                "version:\n  puppet: {version}\nresources:\n  failed: {failed}\ntime:\n  last_run: {LAST_RUN}\n"
+            )
+        };
+        let (old, new) = ("opt/puppetlabs/puppet/cache/state", "opt/puppetlabs/puppet/public");
+        write(&format!("{old}/last_run_summary.yaml"), &summary("6.28.0", 3), 86_400);
+        write(&format!("{new}/last_run_summary.yaml"), &summary("7.32.1", 0), 60);
+        // The report has stayed where it was.
+        write(&format!("{old}/last_run_report.yaml"), "report_format: 12\nstatus: unchanged\n", 60);
+        let look = PuppetCheck::new(&PuppetConfig::default(), &paths).look_once(at(60));
+        assert_eq!((facts(&look).version.as_deref(), facts(&look).clean), (Some("7.32.1"), Some(true)));
+    }
+
+    #[test]
+    fn an_empty_lock_disables_puppet_as_one_with_a_reason_does() {
+        let folder = tempfile::tempdir().unwrap();
+        write_run(folder.path(), 0, 0, "unchanged");
+        fs::write(folder.path().join("state/agent_disabled.lock"), "").unwrap();
+        let look = check(folder.path()).look_once(at(60));
+        assert_eq!(status_of(&look, Some("disabled")), Some(Status::Warn));
+        assert_eq!(facts(&look).disabled.as_deref(), Some(""));
+    }
+
+    #[test]
     fn binary_garbage_is_not_read_as_a_run() {
         let folder = tempfile::tempdir().unwrap();
         write_run(folder.path(), 0, 0, "unchanged");

@@ -131,6 +131,14 @@ mod tests {
     }
 
     #[test]
+    fn warnings_that_are_null_absent_or_a_list_are_no_fault_of_docker() {
+        for warnings in ["", r#","Warnings":null"#, r#","Warnings":[]"#, r#","Warnings":["no swap limit"]"#] {
+            let body = format!(r#"{{"Driver":"overlay2","Containers":4{warnings}}}"#);
+            assert_eq!(read_info(body.as_bytes()).unwrap().containers, Some(4), "{body}");
+        }
+    }
+
+    #[test]
     fn a_pool_without_figures_is_not_an_empty_pool() {
         let pool = read_info(br#"{"Driver":"devicemapper","DriverStatus":[["Data Space Total","x"]]}"#)
             .unwrap()

@@ -128,6 +128,10 @@ fn leader_of(asked: &str, location: &str) -> Result<Leader, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     #[test]
     fn an_address_may_be_a_url_with_a_path_or_just_host_and_port() {
@@ -172,5 +176,36 @@ mod tests {
         );
         assert!(named("file:///etc/passwd").is_err());
         assert!(named("//").is_err());
+    }
+
+    /// Asks a master that answers everything so; `HERE` is its own address.
+    async fn ask(answer: &str) -> Result<Option<String>, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        let answer = answer.replace("HERE", &here);
+        let serve = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let length = stream.read(&mut [0; 4096]).await.unwrap();
+                assert!(length > 0, "a request");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let (client, master) = (Client::default(), here.parse().unwrap());
+        tokio::select! {
+            () = serve => unreachable!("it serves for ever"),
+            said = leader(&client, &master) => said,
+        }
+    }
+
+    #[tokio::test]
+    async fn masters_that_send_each_other_round_during_an_election_name_no_leader() {
+        let round = "HTTP/1.1 307 Temporary Redirect\r\nLocation: //HERE/redirect\r\nConnection: close\r\n\
+            Content-Length: 0\r\n\r\n";
+        let why = ask(round).await.unwrap_err();
+        assert!(why.contains("masters send each other round"), "{why}");
+        let nobody = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 17\r\n\r\n\
+            No leader elected";
+        assert_eq!(ask(nobody).await, Ok(None));
     }
 }

@@ -459,15 +459,24 @@ pub fn segment(name: &str) -> String {
     encoded
 }
 
+/// What stands between `<title>` and the next tag.
+fn title(page: &str) -> Option<&str> {
+    const BEGIN: &str = "<title>";
+    // Only letters without accents change, so places stay as they are.
+    let begin = page.to_ascii_lowercase().find(BEGIN)? + BEGIN.len();
+    page.get(begin..)?.split('<').next()
+}
+
 /// What a refusal says: the message of its JSON wherever that stands, or the first line of its text.
 fn said(body: &[u8]) -> String {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(json) => message(&json).unwrap_or_default(),
         Err(_) => {
             let text = String::from_utf8_lossy(body);
-            // A page for people says nothing in its first line.
+            // A page for people says nothing in its first line, and what it is about in its title.
             let is_page = text.trim_start().starts_with('<');
-            if is_page { String::new() } else { text.lines().next().unwrap_or_default().to_owned() }
+            let said = if is_page { title(&text) } else { text.lines().next() };
+            said.unwrap_or_default().to_owned()
         }
     };
     text.chars().filter(|c| !c.is_control()).take(LONGEST_REFUSAL).collect::<String>().trim().to_owned()

@@ -209,7 +209,20 @@ mod tests {
             matches!(&state, OrderState::Failed { sentence, .. } if sentence.contains("disk swap")),
             "{state:?}"
         );
+        fs::write(root.path().join("state/agent_disabled.lock"), "").unwrap();
+        let state = run(&config, 3, PACE).await;
+        assert!(matches!(&state, OrderState::Failed { .. }), "its being there is enough: {state:?}");
         assert_eq!(runs(root.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lock_whose_process_is_gone_holds_nothing_up() {
+        let (root, config) = node("exit 0");
+        // Above what Linux gives out.
+        fs::write(root.path().join("state/agent_catalog_run.lock"), "4194305").unwrap();
+        let state = run(&config, 1, PACE).await;
+        assert!(matches!(state, OrderState::Done { .. }), "{state:?}");
+        assert_eq!(runs(root.path()), 1);
     }
 
     #[tokio::test]

@@ -218,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn only_a_node_that_is_silent_is_reset_from_outside_past_whoever_forbids_a_shutdown() {
+        for action in Action::ALL {
+            assert!(!Plan::of(action, false).steps.contains(&Step::HardReboot), "{action}");
+        }
+        assert!(Plan::of(Action::Reboot, true).steps.contains(&Step::HardReboot));
+    }
+
+    #[test]
     fn nothing_irreversible_comes_before_the_proof_of_emptiness_and_nothing_returns_unverified() {
         for action in Action::ALL {
             let steps = Plan::of(action, false).steps;

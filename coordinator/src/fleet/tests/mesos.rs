@@ -2,9 +2,9 @@
 
 use crate::fleet::{
     CordonWay, MasterAgent,
-    testing::{Story, mesos_id, name},
+    testing::{Story, mesos_id, name, task},
 };
-use millwright_decision::fleet::Listing;
+use millwright_decision::{Action, Request, fleet::Listing};
 
 /// The node's agent in the master's next answers.
 fn agent<'a>(story: &'a mut Story, node: &str) -> &'a mut MasterAgent {
@@ -53,6 +53,29 @@ fn every_id_of_a_node_is_seen_and_the_one_at_work_speaks_for_it() {
     assert_eq!(seen, [("S-alibuild01", false), ("S-new", true)]);
     assert_eq!(story.node("alibuild01").master.as_ref().unwrap().listing, Listing::Active);
     assert_eq!(story.fleet.all_mesos_agents().count(), 4);
+}
+
+#[test]
+fn a_node_that_is_listed_no_more_and_has_tasks_out_of_reach_is_neither_idle_nor_gone() {
+    let mut story = Story::new(1);
+    story.rounds(7);
+    assert!(story.node("alibuild01").master_empty.is_some());
+    // As it is read from the state of a master: only its id and what was started there.
+    let agents = &mut story.master.as_mut().unwrap().agents;
+    agents.retain(|agent| agent.id != mesos_id("alibuild01"));
+    agents.push(MasterAgent {
+        id: mesos_id("alibuild01"),
+        unreachable: true,
+        tasks: vec![task("mesos-jenkins-1")],
+        ..MasterAgent::default()
+    });
+    story.rounds(1);
+    let node = story.node("alibuild01");
+    assert_eq!((node.master.as_ref().unwrap().listing, node.master_empty), (Listing::Unreachable, None));
+    let reboot = Request::one(Action::Reboot, name("alibuild01"));
+    let verdict = story.fleet.judge(&reboot, story.now()).unwrap();
+    let codes: Vec<&str> = verdict.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert!(codes.contains(&"task_protected"), "{codes:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Takes a computer out of use and brings it back, each read before and after.
 
 use super::{JenkinsClient, wire::Computer};
-use crate::integrations::peer::{Call, segment};
+use crate::integrations::peer::{Call, PeerError, segment};
 use futures_util::future::BoxFuture;
 use millwright_decision::{Evidence, operation::Outcome};
 
@@ -37,9 +37,7 @@ impl JenkinsClient {
         let call = Call::get(path).query("tree", SWITCH).credentials(self.credentials.as_ref());
         let answer = match self.peer.ask(call).await {
             Ok(answer) => answer,
-            Err(error) if error.status().is_some_and(|status| status.as_u16() == 404) => {
-                return Ok(Switch::Gone);
-            }
+            Err(error) if is_gone(&error) => return Ok(Switch::Gone),
             Err(error) => return Err(self.explain(&error)),
         };
         let seen: Computer = answer.json().map_err(|error| error.to_string())?;
@@ -57,6 +55,8 @@ impl JenkinsClient {
         let call = Call::post(path).query("offlineMessage", message).may_point_on();
         match self.peer.ask(call.credentials(self.credentials.as_ref())).await {
             Ok(_) => Ok(()),
+            // Mesos may have taken it away since it was looked at; then it is not there when it is read back.
+            Err(error) if is_gone(&error) => Ok(()),
             Err(error) if error.had_no_effect() => Err(Outcome::not_done(self.explain(&error))),
             // What became of it is seen by reading it back.
             Err(_) => Ok(()),
@@ -99,6 +99,11 @@ impl JenkinsClient {
             Err(why) => Outcome::unknown(format!("does Jenkins give {computer} builds again? {why}")),
         }
     }
+}
+
+/// Jenkins knows no such computer (any more).
+fn is_gone(error: &PeerError) -> bool {
+    error.status().is_some_and(|status| status.as_u16() == 404)
 }
 
 impl Switch {

@@ -30,7 +30,18 @@ struct Inside {
     toggles: usize,
     /// Somebody else presses the switch right after us.
     has_a_rival: bool,
+    /// Mesos takes the computer away right before we press its switch.
+    is_too_late: bool,
+    /// Whoever changes something without a crumb is refused with this.
+    wants_a_crumb: Option<&'static str>,
 }
+
+/// As Jenkins on a Jetty of the time before 2019 says it, and as one of today does.
+pub const NO_CRUMB: [&str; 2] = [
+    "<html>\n<head>\n<meta http-equiv=\"Content-Type\" content=\"text/html;charset=utf-8\"/>\n\
+     <title>Error 403 No valid crumb was included in the request</title>\n</head>\n<body><h2>HTTP ERROR 403</h2></body></html>",
+    r#"{"servlet":"Stapler","message":"No valid crumb was included in the request","url":"/x","status":"403"}"#,
+];
 
 impl FakeJenkins {
     /// Listens on a free port of loopback; gives its address.
@@ -86,6 +97,16 @@ impl FakeJenkins {
     /// Somebody else presses the switch right after us.
     pub fn has_a_rival(&self) {
         self.inside(|inside| inside.has_a_rival = true);
+    }
+
+    /// Mesos takes a computer away right before we press its switch.
+    pub fn is_too_late(&self) {
+        self.inside(|inside| inside.is_too_late = true);
+    }
+
+    /// Whoever changes something without a crumb is refused with these words.
+    pub fn wants_a_crumb(&self, refusal: &'static str) {
+        self.inside(|inside| inside.wants_a_crumb = Some(refusal));
     }
 
     /// Why a computer is out; `None` while it takes builds.
@@ -169,6 +190,15 @@ async fn toggle(
 ) -> Response {
     if let Some(refusal) = jenkins.refusal(&headers) {
         return refusal;
+    }
+    if let Some(refusal) = jenkins.inside(|inside| inside.wants_a_crumb) {
+        return (StatusCode::FORBIDDEN, refusal).into_response();
+    }
+    if jenkins.inside(|inside| inside.is_too_late) {
+        jenkins.loses(&name);
+    }
+    if !jenkins.inside(|inside| inside.computers.contains_key(&name)) {
+        return StatusCode::NOT_FOUND.into_response();
     }
     let is_out = jenkins.why_out(&name).is_some();
     jenkins.inside(|inside| {

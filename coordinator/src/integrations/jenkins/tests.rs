@@ -1,6 +1,10 @@
 //! The client beside a Jenkins that answers in recorded shapes.
 
-use super::{fake::FakeJenkins, *};
+use super::{
+    fake::{FakeJenkins, NO_CRUMB},
+    *,
+};
+use crate::integrations::recorded::Recorded;
 use millwright_decision::operation::Outcome;
 use serde_json::json;
 use std::{io::Write, os::unix::fs::PermissionsExt};
@@ -115,6 +119,62 @@ async fn a_computer_that_mesos_has_taken_away_meanwhile_is_out_and_back() {
     jenkins.loses(TASK);
     assert_eq!(evidence(&client.take_out(TASK, "op-1").await), "is gone");
     assert_eq!(evidence(&client.bring_back(TASK).await), "is gone");
+}
+
+#[tokio::test]
+async fn a_computer_that_goes_between_the_look_and_the_press_is_gone_and_no_failure() {
+    let jenkins = FakeJenkins::default();
+    jenkins.has(TASK, None);
+    jenkins.is_too_late();
+    let client = client(&jenkins, None).await;
+    assert_eq!(evidence(&client.take_out(TASK, "op-1").await), "is gone");
+    jenkins.has(TASK, None);
+    jenkins.somebody_takes_out(TASK, "Millwright op-1");
+    assert_eq!(evidence(&client.bring_back(TASK).await), "is gone");
+    assert_eq!(jenkins.toggles(), 0);
+}
+
+#[tokio::test]
+async fn a_403_for_a_missing_crumb_is_told_from_one_for_a_missing_right() {
+    let jenkins = FakeJenkins::default();
+    jenkins.has(TASK, None);
+    jenkins.wants("millwright", "11aa");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(file.path(), "11aa\n").unwrap();
+    let credentials = Credentials { user: "millwright".to_owned(), secret_file: file.path().to_owned() };
+    let client = client(&jenkins, Some(credentials)).await;
+    for (refusal, advice) in [
+        (NO_CRUMB[0], "give an API token instead of a password"),
+        (NO_CRUMB[1], "give an API token instead of a password"),
+        (
+            "<html><title>alice is missing the Agent/Disconnect permission</title></html>",
+            "its user has the right",
+        ),
+    ] {
+        jenkins.wants_a_crumb(refusal);
+        let outcome = client.take_out(TASK, "op-1").await;
+        let Outcome::NotDone { why, .. } = &outcome else { panic!("{outcome:?}") };
+        assert!(why.contains(advice) && !why.contains('<'), "{refusal}: {why}");
+    }
+    assert_eq!(jenkins.toggles(), 0);
+}
+
+#[tokio::test]
+async fn a_zookeeper_on_the_port_of_jenkins_is_no_jenkins_without_builds() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    // ZooKeeper's own pages answer 200 to words they do not know, and are at one place only.
+    let zookeeper = Recorded::default();
+    zookeeper.says("/commands/ruok", 200, r#"{"command":"ruok","error":null}"#);
+    let address = zookeeper.start().await;
+    let client = JenkinsClient::new(&address, None, Duration::from_secs(5), &Tallies::default()).unwrap();
+    assert!(client.look().await.unwrap_err().contains("404"));
+    zookeeper.says(
+        "/computer/api/json",
+        200,
+        r#"{"command":"computer","error":"Unknown command: computer"}"#,
+    );
+    assert!(client.look().await.unwrap_err().contains("missing field `computer`"));
 }
 
 #[tokio::test]

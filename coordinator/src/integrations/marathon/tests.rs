@@ -201,6 +201,20 @@ async fn an_answer_that_says_yes_and_is_none_is_no_empty_marathon() {
 }
 
 #[tokio::test]
+async fn a_zookeeper_on_the_port_of_marathon_is_no_marathon_without_apps() {
+    // ZooKeeper's own pages say 200 to words they do not know as well, and no quorum changes that.
+    let error = r#"{"command":"leader","error":"This ZooKeeper instance is not currently serving requests"}"#;
+    let server = Recorded::default();
+    server.says("/commands/leader", 200, error);
+    let client = client(&[server.start().await]);
+    for _ in 0..2 {
+        let why = client.look_once().await.unwrap_err();
+        assert!(why.contains("see that marathon.servers names Marathon itself"), "{why}");
+        server.says("/v2/leader", 200, error);
+    }
+}
+
+#[tokio::test]
 async fn a_redirection_to_strangers_is_told_and_not_followed() {
     let server = Recorded::default();
     fill(&server);

@@ -179,6 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn somebody_elses_drain_is_told_whatever_its_length_is_and_however_it_is_written() {
+        // Asked for as an object of seconds, it is told in nanoseconds, more than a float can count.
+        for config in [
+            r#"{"max_grace_period":{"nanoseconds":9223372036854775807},"mark_gone":true}"#,
+            r#"{"max_grace_period":{"seconds":600,"nanos":1}}"#,
+            r#"{"max_grace_period":"600s"}"#,
+        ] {
+            let body = format!(
+                r#"{{"slaves":[{{"id":"S0","deactivated":true,"estimated_drain_start_time_seconds":1.5e9,
+                "drain_info":{{"state":"DRAINED","config":{config}}}}}]}}"#
+            );
+            let read = read_agents(body.as_bytes()).unwrap();
+            assert_eq!(read.agents[0].drain_state.as_deref(), Some("DRAINED"), "{config}");
+        }
+    }
+
+    #[test]
     fn what_is_no_list_of_agents_is_refused() {
         for body in [
             "",

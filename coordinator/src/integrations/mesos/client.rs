@@ -3,7 +3,7 @@
 use super::{
     MasterState,
     agents::Agent,
-    masters::{Masters, Question, read_body, spell},
+    masters::{Masters, Question, read_body, read_refusal, spell},
     read_state,
 };
 use crate::fleet::{MasterAgent, MasterAnswer};
@@ -76,7 +76,7 @@ impl MesosMasters {
         let answer = self.masters.ask(master, question).await.map_err(super::masters::NoAnswer::why)?;
         match answer.response.status() {
             StatusCode::OK => in_our_words(read_body(answer.response, read_state).await?),
-            status => Err(format!("it answers {status}")),
+            _ => Err(format!("it answers {}", read_refusal(answer.response).await)),
         }
     }
 }
@@ -141,7 +141,7 @@ fn entry(agent: Agent, is_back: bool) -> MasterAgent {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::testing::{master, masters, ok, points_at},
+        super::testing::{master, masters, ok, pointing_at_each_other, points_at},
         *,
     };
     use crate::fleet::CordonWay;
@@ -192,6 +192,9 @@ mod tests {
     async fn masters_that_point_in_a_circle_are_given_up() {
         let refusal = ask(&[master(points_at("//127.0.0.1:PORT/state")).await]).await.unwrap_err();
         assert!(refusal.contains("points on more than 3 times"), "{refusal}");
+        let [(one, _), (two, _)] = pointing_at_each_other([None, None]).await;
+        let refusal = ask(&[one, two]).await.unwrap_err();
+        assert_eq!(refusal.matches("points on more than 3 times").count(), 2, "{refusal}");
     }
 
     #[tokio::test]
@@ -207,7 +210,10 @@ mod tests {
         let hides = r#"{"pid":"a","leader":"a","slaves":[],"frameworks":[{}]}"#;
         for (answer, why) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 900\r\nConnection: close\r\n\r\n{\"slaves\":[", "read"),
-            ("HTTP/1.1 503 No leader\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "503"),
+            (
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 17\r\nConnection: close\r\n\r\nNo leader elected",
+                "503 Service Unavailable: No leader elected",
+            ),
             (ok(hides), "hides"),
         ] {
             let refusal = ask(&[master(answer).await]).await.unwrap_err();

@@ -161,6 +161,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nanoseconds_beyond_what_a_float_can_count_make_no_event_unreadable() {
+        let update = |state: &str| {
+            format!(
+                r#"{{"type":"TASK_UPDATED","task_updated":{{"state":"{state}","status":{{
+                "timestamp":1.5e9,"unreachable_time":{{"nanoseconds":9223372036854775807}}}}}}}}"#
+            )
+        };
+        assert!(is_worth(&update("TASK_LOST")));
+        assert!(!is_worth(&update("TASK_RUNNING")), "it was read, since it is passed over");
+    }
+
     fn events(master: &str, patience: Duration) -> LeaderEvents {
         let masters = testing::masters(&[master.to_owned()]);
         LeaderEvents::new(&masters, patience)

@@ -145,7 +145,9 @@ pub fn read_state(body: impl Read) -> Result<MasterState, ReadError> {
         state.take(framework);
     }
     for orphan in raw.orphan_tasks {
-        state.tasks.extend(orphan.into_task(Owner::default()));
+        let seen = orphan.into_task(Owner::default());
+        state.hidden_count += usize::from(seen.is_none());
+        state.tasks.extend(seen);
     }
     Ok(state)
 }
@@ -228,6 +230,26 @@ mod tests {
     fn what_may_not_be_seen_is_counted_as_hidden() {
         let body = r#"{"slaves":[],"frameworks":[{},{"id":"F","tasks":[{}]}]}"#;
         assert_eq!(read_state(body.as_bytes()).unwrap().hidden_count, 2);
+    }
+
+    #[test]
+    fn an_empty_object_is_hidden_in_whichever_list_of_tasks_it_stands() {
+        for body in [
+            r#"{"slaves":[],"frameworks":[{"id":"F","tasks":[{}]}]}"#,
+            r#"{"slaves":[],"frameworks":[{"id":"F","unreachable_tasks":[{}]}]}"#,
+            r#"{"slaves":[],"frameworks":[{"id":"F"}],"orphan_tasks":[{}]}"#,
+        ] {
+            assert_eq!(read_state(body.as_bytes()).unwrap().hidden_count, 1, "{body}");
+        }
+    }
+
+    #[test]
+    fn every_task_is_told_however_many_there_are() {
+        // The list of tasks alone would end at the hundredth.
+        let task = |number: usize| format!(r#"{{"id":"t{number}","slave_id":"S0","state":"TASK_RUNNING"}}"#);
+        let tasks: Vec<String> = (0..1001).map(task).collect();
+        let body = format!(r#"{{"slaves":[],"frameworks":[{{"id":"F","tasks":[{}]}}]}}"#, tasks.join(","));
+        assert_eq!(read_state(body.as_bytes()).unwrap().tasks.len(), 1001);
     }
 
     #[test]

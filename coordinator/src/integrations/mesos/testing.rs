@@ -64,8 +64,26 @@ pub(super) struct Script {
 }
 
 /// A master that follows a script; its address, and the heads and bodies of what it was asked.
-pub(super) async fn script(mut script: Script) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+pub(super) async fn script(script: Script) -> (String, Arc<Mutex<Vec<String>>>) {
+    serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+}
+
+/// Two masters that first say this, and from then on point at each other.
+pub(super) async fn pointing_at_each_other(
+    first: [Option<&'static str>; 2],
+) -> [(String, Arc<Mutex<Vec<String>>>); 2] {
+    let listeners =
+        [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let other =
+        [1, 0].map(|other: usize| points_at(&format!("//{}", listeners[other].local_addr().unwrap())));
+    let [one, two] = listeners;
+    [(one, first[0], other[0]), (two, first[1], other[1])].map(|(listener, first, other)| {
+        let answers = first.map(Some).into_iter().collect();
+        serve(listener, Script { answers, then: Some(other), ..Script::default() })
+    })
+}
+
+fn serve(listener: TcpListener, mut script: Script) -> (String, Arc<Mutex<Vec<String>>>) {
     let port = listener.local_addr().unwrap().port();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = asked.clone();

@@ -360,6 +360,10 @@ impl Cloud {
                 server["locked_reason"] = body["lock"]["locked_reason"].clone();
                 say(202, &Value::Null)
             }
+            // A soft one asks the machine itself, which has to be there for that.
+            "reboot" if body["reboot"]["type"] != "HARD" && server["status"] != "ACTIVE" => {
+                fault(409, "conflictingRequest", "Cannot 'reboot' instance while it is in vm_state stopped")
+            }
             "reboot" => self.begin(id, "reboot", "rebooting_hard", "ACTIVE", 202),
             "rebuild" => {
                 server["image"] = json!({ "id": body["rebuild"]["imageRef"] });

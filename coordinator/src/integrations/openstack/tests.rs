@@ -259,6 +259,27 @@ async fn every_act_is_followed_until_it_is_so() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_off_is_reset_since_only_a_soft_reboot_is_refused_there() {
+    let lab = Lab::start().await;
+    lab.fake.add("s1", "alibuild10");
+    lab.fake.set("s1", "status", json!("SHUTOFF"));
+    let said = evidence(lab.acts.hard_reboot(&target("s1"), &intent()).await);
+    assert!(said.contains("status=ACTIVE"), "{said}");
+    assert_eq!(lab.fake.changes(), ["reboot s1"]);
+}
+
+#[tokio::test]
+async fn attachments_are_known_by_their_volume_since_newer_novas_give_them_no_id() {
+    let lab = Lab::start().await;
+    lab.fake.add("s1", "alibuild10");
+    // Being attached this moment, so that only the list of attachments tells.
+    lab.fake.add_volume("v1", "alibuild10_vol_001", Some("s1"));
+    lab.fake.set("s1", "os-extended-volumes:volumes_attached", json!([]));
+    let (_, volumes) = lab.acts.find(&target("s1")).await.unwrap();
+    assert_eq!(volumes.iter().map(|volume| volume.id.as_str()).collect::<Vec<_>>(), ["v1"]);
+}
+
+#[tokio::test]
 async fn a_server_that_somebody_has_locked_is_left_alone() {
     let lab = Lab::start().await;
     lab.fake.add("s1", "alibuild10");

@@ -62,6 +62,11 @@ async fn a_refusal_says_what_the_system_says_wherever_that_stands() {
         (r#"{"error":"text"}"#, "404 Not Found: text"),
         ("no such thing\nat all", "404 Not Found: no such thing"),
         ("<html><head></head></html>", "404 Not Found"),
+        (
+            "<!DOCTYPE html>\n<HTML><head><TITLE>Error 404 gone\nfor good</TITLE></head>",
+            "404 Not Found: Error 404 gonefor",
+        ),
+        ("<html><title>", "404 Not Found"),
         ("", "404 Not Found"),
     ] {
         let address = answers((StatusCode::NOT_FOUND, body)).await;

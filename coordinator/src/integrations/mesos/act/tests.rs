@@ -1,7 +1,7 @@
 //! An operator beside masters that say yes, say no, say nothing, or hang up.
 
 use super::{
-    super::testing::{Script, install_tls, ok, points_at, refusal, script, text},
+    super::testing::{Script, install_tls, ok, pointing_at_each_other, points_at, refusal, script, text},
     *,
 };
 use std::sync::{Arc, Mutex};
@@ -158,6 +158,49 @@ async fn a_follower_sends_the_call_on_to_the_leader_with_its_body() {
     let outcome = operator(&[&follower, &leader]).deactivate("S0").await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     assert_eq!((calls(&asked), calls(&asked_follower)), (1, 0), "who led a moment ago is called first");
+}
+
+#[tokio::test]
+async fn a_call_that_is_pointed_on_is_repeated_with_method_and_body_and_no_secret_can_be_lost() {
+    // The lead changes between the look and the call. As Mesos writes it: an address without a scheme.
+    let (next, asked_next) = saying(&[Some(ok("")), Some(ok(STOPPED))]).await;
+    let to_next = points_at(&format!("{}/api/v1", next.trim_start_matches("http:")));
+    let (before, asked_before) =
+        script(Script { answers: [Some(ok(FLOWING))].into(), then: Some(to_next), ..Script::default() })
+            .await;
+    let outcome = operator(&[&before, &next]).deactivate("S0").await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    let (asked_before, asked_next) = (asked_before.lock().unwrap(), asked_next.lock().unwrap());
+    let body = |request: &str| request.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+    assert!(asked_next[0].starts_with("POST /api/v1 HTTP/1.1\r\n"), "{asked_next:?}");
+    assert!(body(&asked_next[0]).contains("DEACTIVATE_AGENT"), "{asked_next:?}");
+    assert_eq!(body(&asked_next[0]), body(&asked_before[1]));
+    let all = asked_before.iter().chain(asked_next.iter());
+    assert!(
+        all.clone().count() == 5
+            && all.clone().all(|one| !one.to_ascii_lowercase().contains("authorization"))
+    );
+}
+
+#[tokio::test]
+async fn masters_that_point_at_each_other_during_an_election_are_asked_a_few_times_and_nothing_is_done() {
+    let masters = pointing_at_each_other([Some(ok(FLOWING)), None]).await;
+    let [(one, asked_one), (two, asked_two)] = &masters;
+    let outcome = operator(&[one, two]).deactivate("S0").await;
+    assert!(matches!(&outcome, Outcome::NotDone(why) if why.contains("points on more than")), "{outcome:?}");
+    // Either of the two is begun with once, and followed three times.
+    assert_eq!(calls(asked_one) + calls(asked_two), 8);
+}
+
+#[test]
+fn what_is_sent_names_one_agent_and_no_grace_period_no_schedule_and_no_machine() {
+    for (act, kind, part) in [
+        (Act::Deactivate, "DEACTIVATE_AGENT", "deactivate_agent"),
+        (Act::Reactivate, "REACTIVATE_AGENT", "reactivate_agent"),
+    ] {
+        let body: serde_json::Value = serde_json::from_str(&act.body("S0")).unwrap();
+        assert_eq!(body, json!({ "type": kind, part: { "agent_id": { "value": "S0" } } }));
+    }
 }
 
 #[tokio::test]
