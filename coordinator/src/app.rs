@@ -4,6 +4,7 @@ mod background;
 mod backup;
 mod check;
 mod cloud;
+mod moves;
 mod operations;
 mod outside;
 mod people;

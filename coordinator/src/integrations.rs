@@ -6,6 +6,7 @@ pub mod jenkins;
 pub mod marathon;
 pub mod mesos;
 pub mod mesos_dns;
+pub mod moving;
 pub mod openstack;
 pub mod peer;
 #[cfg(test)]
