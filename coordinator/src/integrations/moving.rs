@@ -7,9 +7,6 @@
 //! What a scheduler answers when it is asked proves nothing: some say yes and do nothing, some do it and say nothing. Only
 //! what it lists afterwards counts. Asked for what is so already, nothing is asked of it.
 
-#[cfg(test)]
-pub(super) mod testing;
-
 use crate::fleet::{Instance, Place, Scheduler, Service};
 use futures_util::future::BoxFuture;
 use millwright_decision::{Evidence, Source, operation::Outcome};

@@ -3,6 +3,9 @@
 //! Aurora is asked by job key and number, not by task: so the task is looked up right before, and only a job key that
 //! Aurora itself gave for it is used. It starts the successor wherever it gets offers, so the node has to be cordoned.
 
+#[cfg(test)]
+mod tests;
+
 use super::{AuroraClient, wire::Reply};
 use crate::{
     config::OutsideScheduler,

@@ -3,6 +3,9 @@
 //! Only the server that leads is asked, and only when that is beyond doubt. Some versions kill tasks of an app that a
 //! deployment has locked without a word, so it is looked for deployments first.
 
+#[cfg(test)]
+mod tests;
+
 use super::MarathonClient;
 use crate::{
     config::OutsideScheduler,
@@ -47,18 +50,17 @@ impl MarathonOperator {
         };
         match seen.only_leader() {
             Some(leader) if leader == node => {}
-            Some(leader) => return Outcome::done(vec![leads(leader)]),
+            Some(leader) => return Outcome::done(vec![self.leads(leader)]),
             None => return refused("leader_unsure", "which server of Marathon leads is not sure just now"),
-        }
-        if !seen.has_another_than(node) {
-            return Outcome::not_done(format!(
-                "no other server of Marathon than that of {node} stands by to lead"
-            ));
         }
         let server = match self.leader(&seen) {
             Ok(server) => server,
             Err(outcome) => return outcome,
         };
+        let own = server.address();
+        if !seen.has_another_than(node) {
+            return Outcome::not_done(format!("no other server of Marathon than {own} stands by to lead"));
+        }
         if let Err(outcome) = asked(server, server.act(Call::delete("v2/leader")).await) {
             return outcome;
         }
@@ -66,7 +68,7 @@ impl MarathonOperator {
         loop {
             let why = match self.client.look_once().await {
                 Ok(seen) => match seen.only_leader() {
-                    Some(leader) if leader != node => return Outcome::done(vec![leads(leader)]),
+                    Some(leader) if leader != node => return Outcome::done(vec![self.leads(leader)]),
                     Some(_) => "it leads as before".to_owned(),
                     None => "no server leads".to_owned(),
                 },
@@ -74,17 +76,18 @@ impl MarathonOperator {
             };
             if began.elapsed() >= self.pace.goes_within {
                 return Outcome::unknown(format!(
-                    "has Marathon on {node} given its lead away? After {} s {why}",
+                    "has Marathon's server {own} given its lead away? After {} s {why}",
                     began.elapsed().as_secs()
                 ));
             }
             sleep(self.pace.every).await;
         }
     }
-}
 
-fn leads(leader: &NodeName) -> Evidence {
-    Evidence::new("marathon_leader", leader, Source::Marathon.as_str())
+    fn leads(&self, leader: &NodeName) -> Evidence {
+        let address = self.client.servers.on(leader).map(Server::address).unwrap_or_default();
+        Evidence::new("marathon_leader", address, Source::Marathon.as_str())
+    }
 }
 
 /// What the answer to an act means; what may have had an effect is read back.
