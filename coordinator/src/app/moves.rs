@@ -2,8 +2,12 @@
 //!
 //! One that cannot be moved keeps the others from nothing. What is not so at the end is told by name, and tried again.
 
+#[cfg(test)]
+mod tests;
+
 use super::{App, operations::unreachable_outcome};
 use crate::{
+    fleet::Place,
     integrations::moving::{Errand, MoveAway},
     operations::Task,
 };
@@ -19,19 +23,29 @@ pub(super) type Movers = BTreeMap<Source, Arc<dyn MoveAway>>;
 
 /// Takes them away in their order.
 pub(super) async fn carry_out(app: Arc<App>, movers: Movers, task: Task, moves: Vec<Move>) -> Outcome {
+    let node = &task.node;
+    let look = |one: &Move| {
+        app.with_fleet(|fleet, now| match one {
+            Move::Task { task, .. } => fleet.may_move(node, task, now),
+            Move::Lead { .. } => fleet.may_act(node, now).map(|()| Place::default()),
+        })
+    };
+    take_away(&movers, node, &moves, &look).await
+}
+
+/// Takes them away in their order; `look` says of each where it must not be any more, or what speaks against it by now.
+async fn take_away(
+    movers: &Movers,
+    node: &NodeName,
+    moves: &[Move],
+    look: &(dyn Fn(&Move) -> Result<Place, String> + Sync),
+) -> Outcome {
     let mut evidence = Vec::new();
     let mut failures: Vec<(String, Option<String>)> = Vec::new();
-    for one in &moves {
-        let outcome = match (one, movers.get(&one.by())) {
-            (_, None) => unreachable_outcome(&format!("{}.move_tasks", one.by())),
-            (Move::Task { service, task: id, .. }, Some(mover)) => {
-                move_task(&app, mover.as_ref(), &task.node, service, id).await
-            }
-            (Move::Lead { by }, Some(mover)) => hand_over(&app, mover.as_ref(), &task.node, *by).await,
-        };
-        match outcome {
+    for one in moves {
+        match take_one(movers, node, one, look(one)).await {
             Outcome::Done { evidence: seen, .. } => {
-                log::info!("operation" = task.operation.as_str(), "node.id" = task.node.as_str(); "{one} has moved");
+                log::info!("node.id" = node.as_str(); "{one} is taken away");
                 evidence.extend(seen);
             }
             Outcome::NotDone { why, refusal } => failures.push((why, refusal)),
@@ -51,35 +65,35 @@ pub(super) async fn carry_out(app: Arc<App>, movers: Movers, task: Task, moves: 
     Outcome::NotDone { why: told(&failures, &evidence), refusal }
 }
 
-/// What was not done, and what was.
-fn told(failures: &[(String, Option<String>)], evidence: &[Evidence]) -> String {
-    let why: Vec<&str> = failures.iter().map(|(why, _)| why.as_str()).collect();
-    let moved = evidence.iter().filter_map(|fact| fact.fact.strip_prefix("task "));
-    let moved: Vec<&str> = moved.collect();
-    let moved = if moved.is_empty() { String::new() } else { format!(" (moved: {})", moved.join(", ")) };
-    format!("{}{moved}", why.join("; "))
-}
-
-async fn move_task(app: &App, mover: &dyn MoveAway, node: &NodeName, service: &str, id: &str) -> Outcome {
-    match app.with_fleet(|fleet, now| fleet.may_move(node, id, now)) {
-        Ok(place) => {
-            let errand = Errand { service: service.to_owned(), task: id.to_owned(), place };
+async fn take_one(movers: &Movers, node: &NodeName, one: &Move, place: Result<Place, String>) -> Outcome {
+    let Some(mover) = movers.get(&one.by()) else {
+        return unreachable_outcome(&format!("{}.move_tasks", one.by()));
+    };
+    match (one, place) {
+        (Move::Task { service, task, .. }, Ok(place)) => {
+            let errand = Errand { service: service.clone(), task: task.clone(), place };
             mover.move_task(&errand).await
         }
-        Err(why) => Outcome::not_done(format!("{id} is not moved: {why}")),
+        (Move::Task { task, .. }, Err(why)) => Outcome::not_done(format!("{task} is not moved: {why}")),
+        (Move::Lead { by }, Ok(_)) => or_told(*by, mover.hand_over(node).await),
+        (Move::Lead { by }, Err(why)) => or_told(*by, Outcome::not_done(why)),
     }
 }
 
-/// A lead goes over by itself when its server stops, so that it could not be given away before is told and no failure.
-async fn hand_over(app: &App, mover: &dyn MoveAway, node: &NodeName, by: Source) -> Outcome {
-    let outcome = match app.with_fleet(|fleet, now| fleet.may_act(node, now)) {
-        Ok(()) => mover.hand_over(node).await,
-        Err(why) => Outcome::not_done(why),
-    };
+/// A lead goes over by itself when its server stops: that it could not be given away before is told, and is no failure.
+fn or_told(by: Source, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::NotDone { why, .. } | Outcome::Unknown { question: why } => {
             Outcome::done(vec![Evidence::new(format!("{by}_leader"), why, by.as_str())])
         }
         done => done,
     }
+}
+
+/// What was not done, and what was.
+fn told(failures: &[(String, Option<String>)], evidence: &[Evidence]) -> String {
+    let why: Vec<&str> = failures.iter().map(|(why, _)| why.as_str()).collect();
+    let moved: Vec<&str> = evidence.iter().filter_map(|fact| fact.fact.strip_prefix("task ")).collect();
+    let moved = if moved.is_empty() { String::new() } else { format!(" (moved: {})", moved.join(", ")) };
+    format!("{}{moved}", why.join("; "))
 }

@@ -1,5 +1,7 @@
 //! The engine on a small fleet: what is asked, agreed to, refused, and remembered over a restart.
 
+mod moves;
+
 use super::*;
 use crate::{
     fleet::{

@@ -90,11 +90,6 @@ impl FakeAurora {
         self.change(id, |task| task.status = status);
     }
 
-    /// That task is gone.
-    pub fn loses(&self, id: &str) {
-        self.inside(|inside| inside.tasks.retain(|task| task.id != id));
-    }
-
     /// What comes of a restart from here on.
     pub fn on_restart(&self, what: OnRestart) {
         self.inside(|inside| inside.on_restart = what);

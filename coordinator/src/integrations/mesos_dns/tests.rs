@@ -59,7 +59,7 @@ async fn nothing_found_is_an_answer_of_empty_words() {
 
 #[tokio::test]
 async fn the_one_that_stories_start_answers_as_the_recorded_ones() {
-    let dns = super::fake::FakeMesosDns::default();
+    let dns = fake::FakeMesosDns::default();
     let servers = BTreeMap::from([(node(1), dns.start().await.unwrap())]);
     let given = OutsideServers { servers, timeout: Duration::from_secs(5), ..OutsideServers::default() };
     drop(rustls::crypto::ring::default_provider().install_default());
