@@ -20,6 +20,7 @@ mod hostile;
 mod lab;
 mod mesos;
 mod monitoring;
+mod moves;
 mod operations;
 mod operations_cli;
 mod operations_pages;

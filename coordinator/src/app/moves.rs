@@ -11,6 +11,7 @@ use crate::{
     integrations::moving::{Errand, MoveAway},
     operations::Task,
 };
+use futures_util::future::BoxFuture;
 use millwright_decision::{Evidence, Source, fleet::Move, operation::Outcome};
 use millwright_protocol::NodeName;
 use std::{
@@ -23,14 +24,26 @@ pub(super) type Movers = BTreeMap<Source, Arc<dyn MoveAway>>;
 
 /// Takes them away in their order.
 pub(super) async fn carry_out(app: Arc<App>, movers: Movers, task: Task, moves: Vec<Move>) -> Outcome {
-    let node = &task.node;
-    let look = |one: &Move| {
-        app.with_fleet(|fleet, now| match one {
-            Move::Task { task, .. } => fleet.may_move(node, task, now),
-            Move::Lead { .. } => fleet.may_act(node, now).map(|()| Place::default()),
+    let look = |one: &Move| look_once_more(Arc::clone(&app), task.clone(), one.clone());
+    take_away(&movers, &task.node, &moves, &look).await
+}
+
+/// Where it must not be any more, or what speaks against taking it away by now.
+fn look_once_more(app: Arc<App>, task: Task, one: Move) -> BoxFuture<'static, Result<Place, String>> {
+    Box::pin(async move {
+        let cancelled = app
+            .with_operations(|operations| Some(operations.get(&task.operation)?.operation.cancelled.clone()))
+            .await;
+        match cancelled {
+            None => return Err(format!("{} is not there any more", task.operation)),
+            Some(Some(cancelled)) => return Err(format!("{} has called it off", cancelled.by)),
+            Some(None) => {}
+        }
+        app.with_fleet(|fleet, now| match &one {
+            Move::Task { task: id, .. } => fleet.may_move(&task.node, id, now),
+            Move::Lead { .. } => fleet.may_act(&task.node, now).map(|()| Place::default()),
         })
-    };
-    take_away(&movers, node, &moves, &look).await
+    })
 }
 
 /// Takes them away in their order; `look` says of each where it must not be any more, or what speaks against it by now.
@@ -38,12 +51,12 @@ async fn take_away(
     movers: &Movers,
     node: &NodeName,
     moves: &[Move],
-    look: &(dyn Fn(&Move) -> Result<Place, String> + Sync),
+    look: &(dyn Fn(&Move) -> BoxFuture<'static, Result<Place, String>> + Sync),
 ) -> Outcome {
     let mut evidence = Vec::new();
     let mut failures: Vec<(String, Option<String>)> = Vec::new();
     for one in moves {
-        match take_one(movers, node, one, look(one)).await {
+        match take_one(movers, node, one, look(one).await).await {
             Outcome::Done { evidence: seen, .. } => {
                 log::info!("node.id" = node.as_str(); "{one} is taken away");
                 evidence.extend(seen);

@@ -39,6 +39,7 @@ impl World {
             coordinator.fleet().take_master_state(answer, coordinator.clock.read(now));
         }
         self.mesos_asked_at = now;
+        self.look_at_marathon();
     }
 
     fn mesos_says(&self) -> MasterAnswer {
@@ -139,6 +140,7 @@ impl World {
             _ if is_kept_away => Some(Outcome::done(Vec::new())),
             Effect::Announce => Some(Outcome::done(Vec::new())),
             Effect::Cordon | Effect::Uncordon => self.offers(&task),
+            Effect::Move { moves } => self.take_away(&task, moves),
             Effect::Cloud { may_ask } => {
                 let (outcome, heard) = self.ask_cloud(&task, *may_ask);
                 seconds = Some(heard);

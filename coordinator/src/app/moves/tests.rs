@@ -1,7 +1,7 @@
 //! What one task's end means for the others.
 
 use super::*;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::ready};
 use std::sync::Mutex;
 
 /// A scheduler that answers each task as it was told to, and keeps what it was asked.
@@ -34,12 +34,15 @@ fn moved(ends: &[(&'static str, Outcome)], forbidden: &[&str]) -> (Outcome, Vec<
 fn taken(ends: &[(&'static str, Outcome)], forbidden: &[&str], moves: &[Move]) -> (Outcome, Vec<String>) {
     let played = Arc::new(Played { ends: ends.iter().cloned().collect(), ..Played::default() });
     let movers = Movers::from([(Source::Marathon, played.clone() as Arc<dyn MoveAway>)]);
-    let look = |one: &Move| match one {
-        Move::Task { task, .. } if forbidden.contains(&task.as_str()) => Err("it is paused".to_owned()),
-        _ => Ok(Place::default()),
+    let look = |one: &Move| {
+        let found = match one {
+            Move::Task { task, .. } if forbidden.contains(&task.as_str()) => Err("it is paused".to_owned()),
+            _ => Ok(Place::default()),
+        };
+        ready(found).boxed()
     };
     let node = "alibuild10".parse().unwrap();
-    let outcome = futures_util::FutureExt::now_or_never(take_away(&movers, &node, moves, &look)).unwrap();
+    let outcome = take_away(&movers, &node, moves, &look).now_or_never().unwrap();
     let asked = played.asked.lock().unwrap().clone();
     (outcome, asked)
 }
