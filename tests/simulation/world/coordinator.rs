@@ -65,7 +65,7 @@ impl World {
         let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
         let awaited: BTreeSet<NodeName> =
             nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
-        if self.has_marathon() {
+        if self.setting.has_marathon() {
             fleet.may_ask_to_move(Source::Marathon, true, false);
         }
         fleet.restore(Remembered { nodes, ..Remembered::default() }, now);

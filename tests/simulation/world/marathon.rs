@@ -6,14 +6,11 @@ use millwright_coordinator::fleet::{Instance, Observation, Part, Scheduler, Serv
 use millwright_decision::{Source, fleet::Move};
 
 impl World {
-    /// In some histories it may be asked to move tasks.
-    pub(super) fn has_marathon(&self) -> bool {
-        self.setting.seed % 3 == 2
-    }
-
     /// It is asked while somebody may go by what it says.
     pub(super) fn look_at_marathon(&self) {
-        let Some(coordinator) = self.coordinator.as_ref().filter(|_| self.has_marathon()) else { return };
+        let Some(coordinator) = self.coordinator.as_ref().filter(|_| self.setting.has_marathon()) else {
+            return;
+        };
         let is_emptied = |tracked: &Tracked| {
             let step = tracked.operation.current_step().map(|(step, _)| step);
             !tracked.operation.is_over() && matches!(step, Some(Step::Cordon | Step::MoveTasks))

@@ -106,7 +106,7 @@ impl World {
             1 => TaskKind::Service,
             2 => TaskKind::Pinned,
             3 | 4 => TaskKind::Disposable,
-            5..=7 if self.has_marathon() => TaskKind::Service,
+            5..=7 if self.setting.has_marathon() => TaskKind::Service,
             _ => TaskKind::Build,
         };
         let id = kind.id(self.tasks_ever);

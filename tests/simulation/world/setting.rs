@@ -69,6 +69,11 @@ impl Setting {
         self.seed % 6 == 5
     }
 
+    /// Whether there is a Marathon that may be asked to move tasks.
+    pub fn has_marathon(&self) -> bool {
+        self.seed % 7 < 3
+    }
+
     /// Whether policy asks for what Jenkins, ZooKeeper and the cloud say.
     pub fn asks_others(&self) -> bool {
         self.seed % 4 == 3
