@@ -5,6 +5,7 @@ mod background;
 mod backup;
 mod check;
 mod cloud;
+mod moves;
 mod notify_test;
 mod operations;
 mod outside;

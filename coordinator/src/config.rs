@@ -18,7 +18,7 @@ mod tls;
 
 pub use length::{InvalidLength, parse_length};
 pub use notice::{Chat, Mail, Notice, Security};
-pub use outside::{MesosDns, OutsideServers, OutsideSystem, ZooKeeper};
+pub use outside::{MayMove, MesosDns, OutsideScheduler, OutsideServers, OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
 pub use tls::{Authority, Tls, domain_of};
 
@@ -59,9 +59,9 @@ pub struct Config {
     /// Jenkins; `None` where nobody asks it.
     pub jenkins: Option<OutsideSystem>,
     /// Marathon's servers; `None` where nobody asks them.
-    pub marathon: Option<OutsideServers>,
+    pub marathon: Option<OutsideScheduler>,
     /// Aurora's schedulers; `None` where nobody asks them.
-    pub aurora: Option<OutsideServers>,
+    pub aurora: Option<OutsideScheduler>,
     /// The servers of Mesos-DNS; `None` where nobody asks them.
     pub mesos_dns: Option<MesosDns>,
     /// How silent nodes are probed.

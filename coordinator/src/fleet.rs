@@ -40,7 +40,7 @@ pub use master::{
 };
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
 pub use outside::{
-    Computer, EnsembleSeen, Instance, Jenkins, MemberSaid, MesosDns, Observation, Part, RunningBuild,
+    Computer, EnsembleSeen, Instance, Jenkins, MemberSaid, MesosDns, Observation, Part, Place, RunningBuild,
     Scheduler, Service,
 };
 pub use people::NotTaken;

@@ -8,6 +8,7 @@ pub mod mail;
 pub mod marathon;
 pub mod mesos;
 pub mod mesos_dns;
+pub mod moving;
 pub mod openstack;
 pub mod peer;
 #[cfg(test)]

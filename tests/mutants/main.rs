@@ -33,6 +33,8 @@ const COORDINATOR: &[&str] = &[
     "serve::",
     "guard::",
     "mesos::",
+    "marathon::",
+    "aurora::",
     "operations::",
     "restore::",
     "raise::",

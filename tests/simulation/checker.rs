@@ -374,6 +374,20 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
     }
 }
 
+/// A scheduler ends a task because an operation says so: only one of a service (S7).
+pub fn moved(world: &mut World, task: &Task, id: &str) {
+    world.coverage.count("done/move");
+    let Some(node) = world.nodes.get(&task.node) else { return };
+    let ended = node.tasks.iter().find(|there| there.id == id);
+    if let Some(ended) = ended.filter(|ended| ended.kind != TaskKind::Service) {
+        let sentence = format!("{} had {} ({:?}) of {} ended", task.operation, id, ended.kind, task.node);
+        world.checker.violate("S7", sentence);
+    }
+    if let Some(found) = called_off(world, &task.operation) {
+        world.checker.violate(found.0, found.1);
+    }
+}
+
 /// New work is let come to a node because an operation says so: only to one that works (S23).
 pub fn uncordoned(world: &mut World, task: &Task) {
     let Some(node) = world.nodes.get(&task.node) else { return };

@@ -40,6 +40,8 @@ fn a_hundred_histories_of_two_days_have_no_violation() {
     let violations: Vec<String> = summaries.iter().flat_map(|summary| summary.violations.clone()).collect();
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     assert_eq!(summaries.iter().map(|summary| summary.seeds).sum::<u64>(), 100);
+    let moves = summaries.iter().filter_map(|summary| summary.coverage.counts.get("done/move"));
+    assert!(moves.sum::<u64>() > 0, "no service was moved in any of them");
 }
 
 /// Once with every report taken in whole, once with those that repeat the one before told as such.

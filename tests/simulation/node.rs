@@ -450,7 +450,8 @@ pub fn task_of(task: &SimTask) -> Task {
     };
     Task {
         id: task.id.clone(),
-        name: task.id.clone(),
+        // Its instances have a name in common.
+        name: if task.kind == TaskKind::Service { "web".to_owned() } else { task.id.clone() },
         framework: framework.to_owned(),
         framework_id: String::new(),
         role,

@@ -46,7 +46,7 @@ const CODES_NEVER_MET: [(&[Code], &str); 6] = [
     ),
 ];
 
-/// Steps with no effect of their own, or that are over in the round in which they begin.
+/// Steps with no effect of their own, or that are over in the round in which they begin, nearly always.
 fn is_passed(step: Step) -> bool {
     matches!(step, Step::MoveTasks | Step::Baseline | Step::Compare | Step::LiftHold)
 }
@@ -94,7 +94,7 @@ fn transitions() -> Vec<String> {
         if step.doer() != Doer::Sight {
             words.push(format!("event/began/{step}"));
         }
-        if matches!(step.doer(), Doer::Mesos | Doer::Agent | Doer::Executor) {
+        if matches!(step.doer(), Doer::Mesos | Doer::Scheduler | Doer::Agent | Doer::Executor) {
             words.push(format!("event/finished/{step}/not_done"));
             words.push(format!("event/finished/{step}/unknown"));
         }
@@ -130,6 +130,10 @@ fn troubles() -> Vec<String> {
         }
     }
     words.push("fault/build_outlives_task".to_owned());
+    for step in Step::ALL.iter().filter(|step| step.doer() == Doer::Scheduler) {
+        words.push(format!("fault/marathon_refuses/{step}"));
+        words.push(format!("fault/marathon_hangs/{step}"));
+    }
     for step in [Step::Cordon, Step::Uncordon] {
         words.push(format!("fault/mesos_refuses/{step}"));
         words.push(format!("fault/mesos_hangs/{step}"));

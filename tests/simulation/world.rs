@@ -37,6 +37,8 @@ mod cloud;
 mod coordinator;
 #[path = "world/director.rs"]
 mod director;
+#[path = "world/marathon.rs"]
+mod marathon;
 #[path = "world/moments.rs"]
 mod moments;
 #[path = "world/others.rs"]

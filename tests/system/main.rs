@@ -20,6 +20,7 @@ mod hostile;
 mod lab;
 mod mesos;
 mod monitoring;
+mod moves;
 mod notices;
 mod operations;
 mod operations_cli;

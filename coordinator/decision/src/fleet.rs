@@ -6,10 +6,12 @@
 mod builds;
 mod cloud;
 mod ensembles;
+mod moves;
 
 pub use builds::{Build, JenkinsView};
 pub use cloud::{CloudServer, CloudView};
 pub use ensembles::{Ensemble, Member};
+pub use moves::{Movable, Move};
 
 use crate::{
     Action, Code, Source,
@@ -471,6 +473,8 @@ pub struct Snapshot {
     pub sources: BTreeMap<Source, SourceState>,
     /// Ensembles, as their members tell.
     pub ensembles: Vec<Ensemble>,
+    /// What schedulers would take away from nodes; only those that we may ask for it stand here.
+    pub movable: BTreeMap<Source, Movable>,
     /// Open operations.
     pub operations: PerNode<Operation>,
     /// Holds.
@@ -503,6 +507,7 @@ impl Snapshot {
             nodes: BTreeMap::new(),
             sources: BTreeMap::new(),
             ensembles: Vec::new(),
+            movable: BTreeMap::new(),
             operations: PerNode::default(),
             holds: PerNode::default(),
             attestations: PerNode::default(),

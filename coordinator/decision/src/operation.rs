@@ -9,8 +9,10 @@
 //! Nothing here acts or reads a clock. A step's intent is written before its effect, its outcome after; what an event means
 //! never depends on anything but the events before it, so a replay after a crash is the same operation.
 
+mod effect;
 mod event;
 mod executor;
+mod moves;
 mod next;
 mod plan;
 mod state;
@@ -19,9 +21,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use effect::Effect;
 pub use event::{Ending, Event, Executor, Machine, Outcome, Permit, Wish};
 pub use executor::{Executors, NoCommand};
-pub use next::{Effect, Next, Situation, Waiting, begin_by_hand, next};
+pub use next::{Next, Situation, Waiting, begin_by_hand, next};
 pub use plan::{Doer, PLAN_VERSION, Plan, Step};
 pub use state::{Phase, State, StepRecord};
 

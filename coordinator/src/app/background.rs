@@ -1,14 +1,14 @@
 //! What runs in the background of a coordinator, at which rhythm.
 
-use super::{App, cloud::Cloud, operations, outside::RealWorld};
+use super::{App, cloud::Cloud, moves::Movers, operations, outside::RealWorld};
 use crate::{
     fleet::Fleet,
     integrations::{
-        aurora::AuroraClient,
+        aurora::{AuroraClient, AuroraOperator},
         authority::PuppetAuthority,
         channels,
         jenkins::{JenkinsAct, JenkinsClient},
-        marathon::MarathonClient,
+        marathon::{MarathonClient, MarathonOperator},
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
         mesos_dns::MesosDnsClient,
         openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
@@ -25,6 +25,7 @@ use crate::{
     view::Transition,
 };
 use jiff::Timestamp;
+use millwright_decision::Source;
 use std::{sync::Arc, time::Duration};
 
 /// Everything that changes by age alone changes within this.
@@ -104,6 +105,7 @@ pub(super) fn start(
         driver.every(system.every, ObserveTask::new(hub.clone(), client));
     }
     look_at_services(app, &hub, &mut driver)?;
+    let movers = movers(app)?;
     let probe = &app.config.probe;
     let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
@@ -113,6 +115,7 @@ pub(super) fn start(
         mesos: act.clone(),
         jenkins,
         has_channels,
+        movers,
         cloud: cloud(app).map_err(OutsideError::OpenStack)?,
     };
     if let Some(config) = &app.config.openstack {
@@ -174,16 +177,33 @@ fn cloud(app: &App) -> Result<Option<Arc<Cloud>>, PeerError> {
     Ok(Some(Arc::new(cloud)))
 }
 
+/// The schedulers that we may ask to move what they run; the fleet hears which they are.
+fn movers(app: &App) -> Result<Movers, OutsideError> {
+    let (config, tallies) = (&app.config, &app.metrics.outside);
+    let mut movers = Movers::new();
+    if let Some(system) = config.marathon.as_ref().filter(|system| system.may.anything()) {
+        let operator = MarathonOperator::new(system, tallies).map_err(OutsideError::Marathon)?;
+        movers.insert(Source::Marathon, Arc::new(operator));
+        app.with_fleet(|fleet, _| fleet.may_ask_to_move(Source::Marathon, system.may.tasks, system.may.lead));
+    }
+    if let Some(system) = config.aurora.as_ref().filter(|system| system.may.anything()) {
+        let operator = AuroraOperator::new(system, tallies).map_err(OutsideError::Aurora)?;
+        movers.insert(Source::Aurora, Arc::new(operator));
+        app.with_fleet(|fleet, _| fleet.may_ask_to_move(Source::Aurora, system.may.tasks, system.may.lead));
+    }
+    Ok(movers)
+}
+
 /// Looks at what runs on the masters beside Mesos and ZooKeeper.
 fn look_at_services(app: &App, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Result<(), OutsideError> {
     let (config, tallies) = (&app.config, &app.metrics.outside);
-    if let Some(given) = &config.marathon {
-        let client = MarathonClient::new(given, tallies).map_err(OutsideError::Marathon)?;
-        driver.every(given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
+    if let Some(system) = &config.marathon {
+        let client = MarathonClient::new(&system.given, tallies).map_err(OutsideError::Marathon)?;
+        driver.every(system.given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
     }
-    if let Some(given) = &config.aurora {
-        let client = AuroraClient::new(given, tallies).map_err(OutsideError::Aurora)?;
-        driver.every(given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
+    if let Some(system) = &config.aurora {
+        let client = AuroraClient::new(&system.given, tallies).map_err(OutsideError::Aurora)?;
+        driver.every(system.given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
     }
     if let Some(dns) = &config.mesos_dns {
         let client = MesosDnsClient::new(&dns.given, &dns.domain, &config.mesos.masters, tallies);

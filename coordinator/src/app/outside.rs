@@ -3,6 +3,7 @@
 use super::{
     App, announce,
     cloud::{self, Cloud},
+    moves::{self, Movers},
     operations::unreachable_outcome,
     whitelist,
 };
@@ -44,6 +45,8 @@ pub(super) struct RealWorld {
     pub jenkins: Option<Arc<dyn JenkinsAct>>,
     /// Whether colleagues listen.
     pub has_channels: bool,
+    /// Schedulers that may be asked to move what they run.
+    pub movers: Movers,
     /// The cloud, where we may act on it.
     pub cloud: Option<Arc<Cloud>>,
 }
@@ -59,6 +62,7 @@ impl Outside for RealWorld {
                 let stop = task.effect == Effect::Cordon;
                 Box::pin(new_work(app, self.mesos.clone(), self.jenkins.clone(), task, stop))
             }
+            Effect::Move { moves } => Box::pin(moves::carry_out(app, self.movers.clone(), task, moves)),
             Effect::Cloud { may_ask } => Box::pin(cloud::carry_out(app, self.cloud.clone(), task, may_ask)),
             Effect::Run { command } => Box::pin(run(app, task.step, command)),
         }

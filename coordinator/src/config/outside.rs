@@ -44,7 +44,7 @@ pub(super) fn credentials(
         })),
         (user, file) => {
             let offset = user.map_or(0, |user| user.span().start) + file.map_or(0, |file| file.span().start);
-            let message = "user and secret_file go together: who asks, and a file with the password or token";
+            let message = "user and secret_file go together, as act_user and act_secret_file do: who asks, and a file with the password or token";
             Err(Wrong { offset, message: message.to_owned() })
         }
     }
@@ -65,7 +65,7 @@ impl OutsideFragment {
 }
 
 /// A service of which several nodes run a server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OutsideServers {
     /// Where each is, by the node it runs on; at least one.
     pub servers: BTreeMap<NodeName, String>,
@@ -77,6 +77,44 @@ pub struct OutsideServers {
     pub timeout: Duration,
 }
 
+/// A scheduler of services.
+#[derive(Debug, Clone, Default)]
+pub struct OutsideScheduler {
+    /// Its servers.
+    pub given: OutsideServers,
+    /// What we may do to it.
+    pub may: MayMove,
+}
+
+/// What we may do to a scheduler; nothing by default.
+#[derive(Debug, Clone, Default)]
+pub struct MayMove {
+    /// Have it move tasks of services away from nodes that are emptied.
+    pub tasks: bool,
+    /// Have it give its lead to another server before its node goes.
+    pub lead: bool,
+    /// In whose name; in that of whoever looks where nobody is named.
+    pub credentials: Option<Credentials>,
+    /// How long another instance may take to be healthy.
+    pub patience: Duration,
+}
+
+impl OutsideScheduler {
+    /// Its servers, asked in the name of whoever may act there.
+    pub fn as_actor(&self) -> OutsideServers {
+        let mut given = self.given.clone();
+        given.credentials = self.may.credentials.clone().or(given.credentials);
+        given
+    }
+}
+
+impl MayMove {
+    /// Whether we may do anything at all.
+    pub fn anything(&self) -> bool {
+        self.tasks || self.lead
+    }
+}
+
 /// The servers as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -86,6 +124,76 @@ pub(super) struct ServersFragment {
     secret_file: Option<Spanned<PathBuf>>,
     every: Option<Length>,
     timeout: Option<Length>,
+}
+
+/// Aurora as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuroraFragment {
+    servers: BTreeMap<NodeName, Spanned<String>>,
+    user: Option<Spanned<String>>,
+    secret_file: Option<Spanned<PathBuf>>,
+    every: Option<Length>,
+    timeout: Option<Length>,
+    move_tasks: bool,
+    act_user: Option<Spanned<String>>,
+    act_secret_file: Option<Spanned<PathBuf>>,
+    move_timeout: Option<Length>,
+}
+
+/// Marathon as written: the same, and its lead can be given away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct MarathonFragment {
+    servers: BTreeMap<NodeName, Spanned<String>>,
+    user: Option<Spanned<String>>,
+    secret_file: Option<Spanned<PathBuf>>,
+    every: Option<Length>,
+    timeout: Option<Length>,
+    move_tasks: bool,
+    abdicate: bool,
+    act_user: Option<Spanned<String>>,
+    act_secret_file: Option<Spanned<PathBuf>>,
+    move_timeout: Option<Length>,
+}
+
+impl AuroraFragment {
+    /// The schedulers, where any are named.
+    pub fn checked(self) -> Result<Option<OutsideScheduler>, Wrong> {
+        let Self { servers, user, secret_file, every, timeout, .. } = self;
+        let given = ServersFragment { servers, user, secret_file, every, timeout }.checked()?;
+        let may = MayMove {
+            tasks: self.move_tasks,
+            lead: false,
+            credentials: credentials(self.act_user, self.act_secret_file)?,
+            patience: length(self.move_timeout, 300),
+        };
+        Ok(given.map(|given| OutsideScheduler { given, may }))
+    }
+}
+
+impl MarathonFragment {
+    /// The servers, where any are named.
+    pub fn checked(self) -> Result<Option<OutsideScheduler>, Wrong> {
+        let Self { servers, user, secret_file, every, timeout, act_user, act_secret_file, .. } = self;
+        let (move_tasks, move_timeout) = (self.move_tasks, self.move_timeout);
+        let same = AuroraFragment {
+            servers,
+            user,
+            secret_file,
+            every,
+            timeout,
+            move_tasks,
+            act_user,
+            act_secret_file,
+            move_timeout,
+        };
+        let may = |scheduler: OutsideScheduler| OutsideScheduler {
+            may: MayMove { lead: self.abdicate, ..scheduler.may },
+            ..scheduler
+        };
+        Ok(same.checked()?.map(may))
+    }
 }
 
 impl ServersFragment {

@@ -99,6 +99,12 @@ fn the_examples_in_the_shipped_file_are_accepted() {
     assert!(notice.webhook.is_some() && notice.mattermost.is_some() && notice.slack.is_some());
     assert_eq!(notice.mail.unwrap().to.len(), 1);
     let dns = config.mesos_dns.unwrap().given;
-    let servers = [config.marathon.unwrap(), config.aurora.unwrap(), dns].map(|given| given.servers.len());
-    assert_eq!(servers, [3; 3]);
+    let schedulers = [config.marathon.unwrap(), config.aurora.unwrap()];
+    assert!(
+        schedulers.iter().all(|scheduler| !scheduler.may.anything()),
+        "nothing is moved unless somebody says so"
+    );
+    assert!(schedulers.iter().all(|scheduler| scheduler.may.credentials.is_some()));
+    let servers = schedulers.map(|scheduler| scheduler.given.servers.len());
+    assert_eq!((servers, dns.servers.len()), ([3; 2], 3));
 }

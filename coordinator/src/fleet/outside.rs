@@ -6,12 +6,14 @@
 mod cloud;
 mod jenkins;
 mod mesos_dns;
+mod moves;
 pub mod openstack;
 mod schedulers;
 mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
 pub use mesos_dns::MesosDns;
+pub use moves::Place;
 pub use schedulers::{Instance, Part, Scheduler, Service};
 pub use zookeeper::{EnsembleSeen, MemberSaid};
 

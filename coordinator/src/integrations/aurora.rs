@@ -3,9 +3,14 @@
 //! A scheduler that stands by answers 503 when it is asked whether it leads, and points at the leader when it is asked
 //! anything else. So only the leader is asked, and no pointer is followed. Errors come in answers that say 200.
 
+mod act;
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;
 mod wire;
+
+pub use act::AuroraOperator;
 
 use super::{
     Observe,

@@ -3,9 +3,14 @@
 //! A server that stands by hands every question on to the leader and gives back that one's answer. So an answer proves
 //! little about the server that gave it; a header that it adds on the way, with the leader's address, tells it apart.
 
+mod act;
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;
 mod wire;
+
+pub use act::MarathonOperator;
 
 use super::{
     Observe,

@@ -4,6 +4,8 @@
 //! only, so those of the masters are looked up to compare.
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;
 
 use super::{

@@ -83,7 +83,15 @@ impl Server {
         answer.map_err(|error| self.explain(&error))
     }
 
-    /// The same, as JSON.
+    /// Asks for something to be done.
+    ///
+    /// # Errors
+    /// As they are: what they leave open matters.
+    pub async fn act(&self, call: Call) -> Result<Answer, PeerError> {
+        self.peer.ask(call.credentials(self.credentials.as_ref())).await
+    }
+
+    /// The same as [`Self::answer`], as JSON.
     ///
     /// # Errors
     /// Everything else, with what to do.

@@ -1,5 +1,6 @@
 //! The engine on a small fleet: what is asked, agreed to, refused, and remembered over a restart.
 
+mod moves;
 mod telling;
 
 use super::*;
@@ -86,7 +87,8 @@ impl Engine {
             rests_on: Vec::new(),
         };
         let (machine, command, by) = (None, vec![word.to_string()], None);
-        let began = Event::Began { step, attempt: 1, machine, permit: Some(permit), command, by };
+        let began =
+            Event::Began { step, attempt: 1, machine, permit: Some(permit), command, by, moves: Vec::new() };
         self.operations.write(number_of(id).unwrap(), began, self.now).unwrap();
     }
 

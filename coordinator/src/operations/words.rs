@@ -272,10 +272,12 @@ pub fn sentence(operation: &Operation, event: &Event) -> String {
             Some(task) => format!("{by} lets {task} go ({code}): {reason}"),
             None => format!("{by} says yes to {code}: {reason}"),
         },
-        Event::Began { step: place, attempt, by, .. } => {
+        Event::Began { step: place, attempt, by, moves, .. } => {
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            format!("{} begins{by}{again}", step(place))
+            let moves: Vec<String> = moves.iter().map(ToString::to_string).collect();
+            let moves = if moves.is_empty() { String::new() } else { format!(": {}", moves.join(", ")) };
+            format!("{} begins{by}{again}{moves}", step(place))
         }
         Event::Prepared { step: place, .. } => {
             format!("{}: the agent is ready, the last look follows", step(place))

@@ -1,6 +1,7 @@
 //! The coordinators of the world: how one starts, dies, is replaced by another, and has its orders sent.
 
 use super::*;
+use millwright_decision::Source;
 
 pub struct Coordinator {
     pub fleet: Mutex<Fleet>,
@@ -64,6 +65,9 @@ impl World {
         let healthy = |record: &&NodeRecord| matches!(record.state, Some((NodeState::Healthy, _)));
         let awaited: BTreeSet<NodeName> =
             nodes.iter().filter(healthy).map(|record| record.node.clone()).collect();
+        if self.setting.has_marathon() {
+            fleet.may_ask_to_move(Source::Marathon, true, false);
+        }
         fleet.restore(Remembered { nodes, ..Remembered::default() }, now);
         self.writes.lock().unwrap().newest = self.journal.fence();
         let journal = CountingJournal { inner: self.journal.clone(), writes: Arc::clone(&self.writes) };

@@ -71,7 +71,10 @@ pub fn never(kind: &str, step: Step) -> Option<&'static str> {
     let is_off =
         matches!(step, Step::Rest | Step::DeleteServer | Step::DeleteVolumes | Step::Ledger | Step::Create);
     match (kind, step) {
-        (_, Step::MoveTasks | Step::Baseline | Step::Compare | Step::LiftHold) => {
+        (_, Step::MoveTasks) => {
+            Some("it is over in the round in which it begins, unless a service has to move")
+        }
+        (_, Step::Baseline | Step::Compare | Step::LiftHold) => {
             Some("it is over in the round in which it begins, so nothing can come in between")
         }
         (_, Step::MaskAlarms) if kind == "damaged_record" || kind == "restored_store" => None,

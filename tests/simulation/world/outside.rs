@@ -39,6 +39,7 @@ impl World {
             coordinator.fleet().take_master_state(answer, coordinator.clock.read(now));
         }
         self.mesos_asked_at = now;
+        self.look_at_marathon();
     }
 
     fn mesos_says(&self) -> MasterAnswer {
@@ -105,6 +106,7 @@ impl World {
             1 => TaskKind::Service,
             2 => TaskKind::Pinned,
             3 | 4 => TaskKind::Disposable,
+            5..=7 if self.setting.has_marathon() => TaskKind::Service,
             _ => TaskKind::Build,
         };
         let id = kind.id(self.tasks_ever);
@@ -139,6 +141,7 @@ impl World {
             _ if is_kept_away => Some(Outcome::done(Vec::new())),
             Effect::Announce => Some(Outcome::done(Vec::new())),
             Effect::Cordon | Effect::Uncordon => self.offers(&task),
+            Effect::Move { moves } => self.take_away(&task, moves),
             Effect::Cloud { may_ask } => {
                 let (outcome, heard) = self.ask_cloud(&task, *may_ask);
                 seconds = Some(heard);

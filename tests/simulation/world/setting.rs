@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 const SHIPPED: &str = include_str!("../../../packaging/coordinator/etc/millwright/policy.alice.toml");
 
 /// Which kinds of trouble there are. Each can be left out, to find the ones a failure needs.
-pub const FAULTS: [&str; 35] = [
+pub const FAULTS: [&str; 36] = [
     "crash_coordinator",
     "journal",
     "disk_full",
@@ -20,6 +20,7 @@ pub const FAULTS: [&str; 35] = [
     "agent_restart",
     "mesos",
     "cloud",
+    "marathon",
     "hand_reboot",
     "clock",
     "restored_store",
@@ -66,6 +67,11 @@ impl Setting {
     /// Whether the cloud is asked itself, without a command in between.
     pub fn asks_the_cloud(&self) -> bool {
         self.seed % 6 == 5
+    }
+
+    /// Whether there is a Marathon that may be asked to move tasks.
+    pub fn has_marathon(&self) -> bool {
+        self.seed % 7 < 3
     }
 
     /// Whether policy asks for what Jenkins, ZooKeeper and the cloud say.

@@ -1,7 +1,7 @@
 //! What is recorded about an operation. The state of an operation is the replay of these, in their order.
 
 use super::plan::{Doer, Plan, Step};
-use crate::{Action, Class, Code, Evidence, Volumes};
+use crate::{Action, Class, Code, Evidence, Volumes, fleet::Move};
 use jiff::Timestamp;
 use millwright_protocol::{Fence, NodeName};
 use serde::{Deserialize, Serialize};
@@ -220,6 +220,9 @@ pub enum Event {
         /// The person who runs it, where one does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// What schedulers are to take away, where they are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        moves: Vec<Move>,
     },
     /// The agent would do it and has bound itself to a nonce.
     Prepared {

@@ -3,8 +3,9 @@
 mod undo;
 
 use super::{
-    Cancelled, Doer, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State, Step,
-    StepRecord,
+    Cancelled, Doer, Effect, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State,
+    Step, StepRecord,
+    moves::{ToMove, to_move},
     steps::{self, Gate},
 };
 use crate::{
@@ -43,27 +44,6 @@ pub struct Situation<'a> {
     pub is_in_flight: bool,
     /// Set while nothing may be done at all, whatever the step, with the reason.
     pub frozen: Option<&'a Reason>,
-}
-
-/// What is to be done outside, once its intent is on the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Tell colleagues.
-    Announce,
-    /// Stop new work on the node, and read back that it is so.
-    Cordon,
-    /// Let new work come to the node, and read back that it is so.
-    Uncordon,
-    /// Run this exact command.
-    Run {
-        /// Its words.
-        command: Vec<String>,
-    },
-    /// Have the cloud take this step, or only look what became of having asked it before.
-    Cloud {
-        /// Whether anything may be asked for; its permit says until when.
-        may_ask: bool,
-    },
 }
 
 /// What an operation waits for.
@@ -205,6 +185,7 @@ fn begin(
         permit,
         command,
         by: None,
+        moves: Vec::new(),
     };
     match step.doer() {
         Doer::Sight => Err(wait(operation, record, step.doing().to_owned(), "millwright")),
@@ -213,6 +194,16 @@ fn begin(
             let effect = if step == Step::Cordon { Effect::Cordon } else { Effect::Uncordon };
             Ok(Next::Do(began(None, Vec::new()), effect))
         }
+        Doer::Scheduler => match to_move(operation, situation) {
+            ToMove::These(moves) => {
+                let mut began = began(None, Vec::new());
+                if let Event::Began { moves: intended, .. } = &mut began {
+                    intended.clone_from(&moves);
+                }
+                Ok(Next::Do(began, Effect::Move { moves }))
+            }
+            _ => Err(wait(operation, record, step.doing().to_owned(), "millwright")),
+        },
         // The order names the machine, so there has to be one.
         Doer::Agent if situation.machine.is_none() => {
             Err(wait(operation, record, "its agent has not reported yet".to_owned(), "agent"))
@@ -285,6 +276,7 @@ pub fn begin_by_hand(operation: &Operation, by: &str, situation: &Situation<'_>)
         permit: step.is_irreversible().then(|| permit(operation, step, situation)),
         command,
         by: Some(by.to_owned()),
+        moves: Vec::new(),
     })
 }
 
@@ -309,6 +301,12 @@ fn under_way(
         // Between the intent and now the node may have fallen ill.
         Doer::Mesos => match steps::gate(operation, step, situation) {
             Gate::Open if situation.frozen.is_none() => Ok(Next::Again(Effect::Uncordon)),
+            _ => Ok(finished(operation, record, Outcome::not_done("what allowed it does so no more"))),
+        },
+        Doer::Scheduler => match steps::gate(operation, step, situation) {
+            Gate::Open if situation.frozen.is_none() => {
+                Ok(Next::Again(Effect::Move { moves: record.moves.clone() }))
+            }
             _ => Ok(finished(operation, record, Outcome::not_done("what allowed it does so no more"))),
         },
         Doer::Agent => ordered(operation, step, record, situation, age),
@@ -405,7 +403,7 @@ fn passes_by_itself(refusal: Option<&str>) -> bool {
     matches!(
         refusal,
         Some("too_soon" | "veto" | "busy" | "changed_mind" | "expired" | "prepare_lost")
-            | Some("server_busy" | "cloud_silent")
+            | Some("server_busy" | "cloud_silent" | "service_changing" | "leader_unsure")
     )
 }
 
@@ -414,7 +412,7 @@ fn is_for_people(refusal: Option<&str>) -> bool {
     let of_the_cloud = |word: &str| {
         word.starts_with("server_")
             || word.starts_with("volume_")
-            || matches!(word, "forbidden" | "node_protected")
+            || matches!(word, "forbidden" | "node_protected" | "service_pinned" | "last_instance")
     };
     refusal.is_some_and(of_the_cloud) && !passes_by_itself(refusal)
 }

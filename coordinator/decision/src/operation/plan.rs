@@ -18,6 +18,8 @@ pub enum Doer {
     People,
     /// The Mesos master.
     Mesos,
+    /// The schedulers of services, which start them elsewhere.
+    Scheduler,
     /// The node's agent, by an order.
     Agent,
     /// Whoever has the cloud's credentials: a person with `millwright step`, or a command.
@@ -72,7 +74,7 @@ steps! {
     /// No new work comes to the node.
     Cordon = "cordon", "stopping new work", Mesos, 10;
     /// What may move has moved.
-    MoveTasks = "move", "waiting for what can run elsewhere", Sight, 60;
+    MoveTasks = "move", "having what can run elsewhere moved", Scheduler, 60;
     /// Nothing runs there any more, seen twice from every side.
     ProveEmpty = "prove_empty", "waiting for the node to be empty", Sight, 1440;
     /// What the node has, to be compared with later.

@@ -1,7 +1,7 @@
 //! Where an operation and each of its steps stand.
 
 use super::{Ending, Machine};
-use crate::Evidence;
+use crate::{Evidence, fleet::Move};
 use jiff::Timestamp;
 
 /// Where an operation stands.
@@ -100,6 +100,8 @@ pub struct StepRecord {
     pub machine: Option<Machine>,
     /// The exact command, where one was run.
     pub command: Vec<String>,
+    /// What schedulers were last to take away, where they were.
+    pub moves: Vec<Move>,
     /// Who ran it, or said how it ended.
     pub by: Option<String>,
     /// When people were told that it takes too long or needs them.

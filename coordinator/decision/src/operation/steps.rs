@@ -1,7 +1,8 @@
 //! What each step asks of the world: is it already so, may it begin, has it happened.
 
 use super::{
-    Doer, Effect, NoCommand, Operation, Situation, State, Step, StepRecord,
+    Doer, NoCommand, Operation, Situation, State, Step, StepRecord,
+    moves::{self, ToMove},
     next::{go_ahead, verdict, verdict_on},
 };
 use crate::{
@@ -72,13 +73,13 @@ fn agent<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a Age
 }
 
 /// The Mesos master's account, if it is fresh.
-fn master<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a MasterView> {
+pub(super) fn master<'a>(operation: &Operation, situation: &Situation<'a>) -> Option<&'a MasterView> {
     let view = node(operation, situation)?.master.as_ref()?;
     (situation.now.duration_since(view.at) <= STALE).then_some(view)
 }
 
 /// Whether the node takes tasks from Mesos, as far as policy says.
-fn takes_tasks(operation: &Operation, situation: &Situation<'_>) -> bool {
+pub(super) fn takes_tasks(operation: &Operation, situation: &Situation<'_>) -> bool {
     let listed = situation.policy.nodes.get(&operation.wish.node);
     let class = listed.and_then(|listed| situation.policy.class_of(listed));
     operation.wish.class != Class::Master
@@ -110,7 +111,10 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
             Some(vec![Evidence::new("takes_tasks", "no", "policy")])
         }
         Step::Cordon => cordoned(operation, situation, Some(operation.requested_at)),
-        Step::MoveTasks => Some(movable(operation, situation)),
+        Step::MoveTasks => match moves::to_move(operation, situation) {
+            ToMove::Nothing => Some(moves::left(operation, situation)),
+            ToMove::These(_) | ToMove::Unknown { .. } => None,
+        },
         Step::ProveEmpty => empty(operation, situation),
         Step::Baseline => {
             agent(operation, situation).map(|agent| baseline(agent, master(operation, situation)))
@@ -177,7 +181,7 @@ const REQUESTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 /// Whether a step of which nobody knows how it ended is looked at, or done once more, without anybody being asked.
 pub(super) fn tells_itself(step: Step) -> bool {
     match step.doer() {
-        Doer::Mesos => true,
+        Doer::Mesos | Doer::Scheduler => true,
         Doer::Agent | Doer::People => !step.is_irreversible(),
         _ => false,
     }
@@ -200,7 +204,7 @@ pub(super) fn refuted(
             (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
         }
         // Doing it once more does no harm, and answers the question.
-        Doer::Agent | Doer::People if tells_itself(step) => {
+        Doer::Agent | Doer::People | Doer::Scheduler if tells_itself(step) => {
             let over = situation.now.duration_since(since) > REQUESTS_LAST;
             over.then(|| "nobody knows how it ended, and it can be done again".to_owned())
         }
@@ -223,6 +227,16 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
         }
         Step::Cordon => judged(verdict_on(Action::Drain, operation, situation).reasons),
         Step::Consent => judged(closed_by(operation, situation, &CONSENT)),
+        // Its scheduler may start it on the same node again, as long as that gets offers.
+        Step::MoveTasks
+            if takes_tasks(operation, situation) && cordoned(operation, situation, None).is_none() =>
+        {
+            Gate::Wait { sentence: "its offers are not known to be stopped".into(), owner: "mesos".into() }
+        }
+        Step::MoveTasks => match moves::to_move(operation, situation) {
+            ToMove::Unknown { sentence, owner } => Gate::Wait { sentence, owner },
+            ToMove::These(_) | ToMove::Nothing => Gate::Open,
+        },
         Step::ProveEmpty => judged(not_empty(operation, situation)),
         Step::Verify => judged(verdict_on(Action::Return, operation, situation).reasons),
         Step::Uncordon => {
@@ -358,13 +372,6 @@ fn empty(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<Evidenc
     Some(evidence)
 }
 
-/// Nothing is moved by this version; what could run elsewhere is named, and the proof of emptiness waits for it.
-fn movable(operation: &Operation, situation: &Situation<'_>) -> Vec<Evidence> {
-    let reasons = verdict(operation, situation).reasons;
-    let services = reasons.iter().filter(|reason| reason.code == Code::TaskService);
-    services.map(|reason| Evidence::new("service", &reason.sentence, "decision")).collect()
-}
-
 /// The master's offers are stopped, as read at `after` or later.
 fn cordoned(
     operation: &Operation,
@@ -497,17 +504,4 @@ fn settled_down(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<
     let healthy = node(operation, situation)?.is_proven_healthy(situation.now);
     (healthy && situation.now.duration_since(back) >= settle)
         .then(|| vec![Evidence::new("healthy_since_return", back, "agent")])
-}
-
-impl Effect {
-    /// The word of it, for the log.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Announce => "announce",
-            Self::Cordon => "cordon",
-            Self::Uncordon => "uncordon",
-            Self::Run { .. } => "run",
-            Self::Cloud { .. } => "cloud",
-        }
-    }
 }

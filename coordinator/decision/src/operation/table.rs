@@ -38,7 +38,7 @@ impl Operation {
                 });
                 Ok(())
             }
-            Event::Began { step, attempt, machine, permit, command, by } => {
+            Event::Began { step, attempt, machine, permit, command, by, moves } => {
                 self.current(*step, &Phase::Forward)?;
                 let kind = self.kind(*step)?;
                 if kind.is_irreversible() && permit.is_none() {
@@ -54,6 +54,7 @@ impl Operation {
                 record.machine.clone_from(machine);
                 record.command.clone_from(command);
                 record.by.clone_from(by);
+                record.moves.clone_from(moves);
                 record.changed_at = Some(at);
                 if permit.is_some() {
                     self.permit.clone_from(permit);

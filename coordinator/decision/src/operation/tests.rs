@@ -33,7 +33,15 @@ fn begun(action: Action) -> Operation {
 
 fn began(operation: &Operation, permit: Option<Permit>) -> Event {
     let attempt = operation.steps[operation.at].attempt + 1;
-    Event::Began { step: operation.at, attempt, machine: None, permit, command: Vec::new(), by: None }
+    Event::Began {
+        step: operation.at,
+        attempt,
+        machine: None,
+        permit,
+        command: Vec::new(),
+        by: None,
+        moves: Vec::new(),
+    }
 }
 
 fn finished(operation: &Operation, outcome: Outcome) -> Event {
@@ -107,8 +115,24 @@ fn events_that_cannot_follow_are_errors_a_person_can_read_and_change_nothing() {
     let before = operation.clone();
     let illegal = [
         requested(Action::Reboot),
-        Event::Began { step: 3, attempt: 1, machine: None, permit: None, command: Vec::new(), by: None },
-        Event::Began { step: 0, attempt: 2, machine: None, permit: None, command: Vec::new(), by: None },
+        Event::Began {
+            step: 3,
+            attempt: 1,
+            machine: None,
+            permit: None,
+            command: Vec::new(),
+            by: None,
+            moves: Vec::new(),
+        },
+        Event::Began {
+            step: 0,
+            attempt: 2,
+            machine: None,
+            permit: None,
+            command: Vec::new(),
+            by: None,
+            moves: Vec::new(),
+        },
         Event::Finished { step: 0, attempt: 0, outcome: Outcome::not_done("no"), by: None },
         Event::Finished { step: 1, attempt: 0, outcome: Outcome::done(Vec::new()), by: None },
         Event::Prepared { step: 0, attempt: 0, nonce: "n".into() },

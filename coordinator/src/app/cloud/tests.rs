@@ -136,8 +136,15 @@ fn only_volumes_that_were_written_down_while_the_server_had_them_go_with_it() {
         };
         let permit = step.is_irreversible().then_some(permit);
         let attempt = attempt + 1;
-        let began =
-            Event::Began { step: place, attempt, machine: None, permit, command: Vec::new(), by: None };
+        let began = Event::Began {
+            step: place,
+            attempt,
+            machine: None,
+            permit,
+            command: Vec::new(),
+            by: None,
+            moves: Vec::new(),
+        };
         operation.apply(&began, at(1)).unwrap();
         let outcome = Outcome::done(evidence);
         operation.apply(&Event::Finished { step: place, attempt, outcome, by: None }, at(2)).unwrap();

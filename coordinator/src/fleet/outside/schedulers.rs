@@ -3,7 +3,7 @@
 
 use crate::fleet::Fleet;
 use jiff::Timestamp;
-use millwright_decision::Source;
+use millwright_decision::{Source, fleet::Move};
 use millwright_protocol::NodeName;
 use std::collections::BTreeMap;
 
@@ -60,16 +60,20 @@ pub struct Instance {
     pub is_well: bool,
     /// Which node that is. The fleet finds out; whoever asks leaves it empty.
     pub node: Option<NodeName>,
+    /// Mesos' id of its task; empty where it is not said.
+    pub task: String,
+    /// Which of the instances it is, where its scheduler numbers them.
+    pub number: Option<u32>,
 }
 
 impl Service {
     /// Instances that are well.
-    pub(in crate::fleet) fn well(&self) -> usize {
+    pub fn well(&self) -> usize {
         self.instances.iter().filter(|instance| instance.is_well).count()
     }
 
     /// Whether everything runs that should.
-    pub(in crate::fleet) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.well() >= self.wanted
     }
 }
@@ -78,6 +82,34 @@ impl Scheduler {
     /// The node whose server leads.
     pub fn leader(&self) -> Option<&NodeName> {
         self.servers.iter().find(|(_, part)| matches!(part, Ok(Part::Leads))).map(|(node, _)| node)
+    }
+
+    /// The same where it is beyond doubt: nobody else says so.
+    pub fn only_leader(&self) -> Option<&NodeName> {
+        let count = self.servers.values().filter(|part| matches!(part, Ok(Part::Leads))).count();
+        self.leader().filter(|_| count == 1)
+    }
+
+    /// Whether another server than that of the node could take the lead.
+    pub fn has_another_than(&self, node: &NodeName) -> bool {
+        self.servers.iter().any(|(other, part)| other != node && matches!(part, Ok(Part::StandsBy(_))))
+    }
+
+    /// What it would take away from which node, if it may be asked for these.
+    pub(super) fn moves(&self, by: Source, tasks: bool, lead: bool) -> BTreeMap<NodeName, Vec<Move>> {
+        let mut on: BTreeMap<NodeName, Vec<Move>> = BTreeMap::new();
+        for service in self.services.iter().filter(|_| tasks) {
+            for instance in service.instances.iter().filter(|instance| !instance.task.is_empty()) {
+                let (service, task) = (service.name.clone(), instance.task.clone());
+                if let Some(node) = &instance.node {
+                    on.entry(node.clone()).or_default().push(Move::Task { by, service, task });
+                }
+            }
+        }
+        if let Some(leader) = self.only_leader().filter(|leader| lead && self.has_another_than(leader)) {
+            on.entry(leader.clone()).or_default().push(Move::Lead { by });
+        }
+        on
     }
 }
 
@@ -91,6 +123,10 @@ impl Fleet {
         at: Timestamp,
     ) -> String {
         self.place(&mut seen);
+        if let Some(movable) = self.snapshot.movable.get_mut(&source) {
+            movable.at = Some(at);
+            movable.on = seen.moves(source, movable.moves_tasks, movable.gives_lead);
+        }
         let led = seen.leader().map_or_else(
             || "no server says that it leads".to_owned(),
             |node| format!("{} leads", self.policy.spell(node)),

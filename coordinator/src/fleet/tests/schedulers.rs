@@ -1,12 +1,12 @@
 //! Marathon and Aurora: what stands on a node, and whether it is the last of its kind.
 
 use crate::fleet::{
-    Instance, Observation, Part, Scheduler, Service,
-    testing::{Story, mesos_id, name},
+    Instance, Observation, Part, Place, Scheduler, Service,
+    testing::{Story, mesos_id, name, policy, task},
 };
-use millwright_decision::Source;
+use millwright_decision::{Mode, Source, fleet::Move};
 use millwright_protocol::Status;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 fn instance(host: &str, is_well: bool) -> Instance {
     Instance { host: host.into(), is_well, ..Instance::default() }
@@ -93,6 +93,69 @@ fn an_instance_is_where_its_mesos_agent_is_however_that_calls_itself() {
     let view = story.fleet.fleet_view(now, Vec::new());
     let source = view.sources.iter().find(|source| source.source == Source::Marathon).unwrap();
     assert!(source.details.contains(&"/x: 1 of 1 healthy, on 10.1.2.3".to_owned()), "{:?}", source.details);
+}
+
+#[test]
+fn a_task_is_moved_only_where_policy_says_so_at_that_moment_and_the_cordon_stands() {
+    let policy = |mode: Mode| {
+        let mut policy = policy(3);
+        policy.classes.values_mut().for_each(|class| class.mode = mode);
+        policy
+    };
+    let mut story = Story::new(3);
+    story.rounds(15);
+    story.fleet.set_policy(Arc::new(policy(Mode::Act)), story.now());
+    let says = |story: &Story, task: &str| {
+        let place = story.fleet.may_move(&name("alibuild01"), task, story.now());
+        place.map_or_else(|why| why, |place| format!("it stands on {}", place.agent_ids.join(", ")))
+    };
+    assert!(says(&story, "t").contains("not known to be stopped just now"));
+    story.master.as_mut().unwrap().agents.iter_mut().for_each(|agent| agent.deactivated = true);
+    story.rounds(1);
+    assert_eq!(says(&story, "t"), "it stands on S-alibuild01");
+    story.twist("alibuild01", |report| {
+        report.facts.mesos_agent.as_mut().unwrap().tasks = vec![task("mesos-jenkins-1"), task("service-1")];
+    });
+    story.rounds(1);
+    assert!(says(&story, "mesos-jenkins-1").contains("policy takes mesos-jenkins-1 for protected by now"));
+    assert_eq!(says(&story, "service-1"), "it stands on S-alibuild01");
+    story.master = None;
+    story.rounds(7);
+    assert!(says(&story, "t").contains("not known to be stopped just now"), "what was read is too old");
+    let now = story.now();
+    story.fleet.set_policy(Arc::new(policy(Mode::Advise)), now);
+    assert!(says(&story, "t").contains("alibuild01 is in no class that is acted on by now"));
+}
+
+#[test]
+fn what_could_be_moved_is_known_by_node_and_by_nobody_who_may_not_be_asked() {
+    let mut one = instance("alibuild01", true);
+    one.task = "web.1".into();
+    let mut strange = instance("elsewhere", true);
+    strange.task = "web.2".into();
+    let seen = scheduler(vec![service("/web", vec![one, strange, instance("alibuild02", true)])]);
+    let told = story(seen.clone());
+    assert!(told.fleet.snapshot().movable.is_empty());
+    let movable = |tasks: bool, lead: bool| {
+        let mut story = Story::new(3);
+        story.fleet.may_ask_to_move(Source::Marathon, tasks, lead);
+        let now = story.now();
+        story.fleet.take_observation(Source::Marathon, Ok(Observation::Marathon(seen.clone())), now);
+        let known = story.fleet.snapshot().movable[&Source::Marathon].clone();
+        assert_eq!(known.at, Some(now));
+        known.on
+    };
+    let by = Source::Marathon;
+    let task = Move::Task { by, service: "/web".into(), task: "web.1".into() };
+    assert_eq!(movable(true, false), BTreeMap::from([(name("alibuild01"), vec![task])]));
+    assert_eq!(movable(false, true), BTreeMap::from([(name("alimesos01"), vec![Move::Lead { by }])]));
+}
+
+#[test]
+fn several_agents_of_one_host_name_are_told_apart_by_their_ids() {
+    let place = Place { agent_ids: vec!["S-1".into()], hosts: vec!["localhost".into()] };
+    assert!(place.has("S-1", "localhost") && place.has("", "localhost"));
+    assert!(!place.has("S-2", "localhost") && !place.has("", "elsewhere"));
 }
 
 #[test]

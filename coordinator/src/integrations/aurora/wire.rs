@@ -67,6 +67,12 @@ pub(super) struct ScheduledTask {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AssignedTask {
+    /// Mesos' id of it.
+    #[serde(default)]
+    task_id: String,
+    /// Which of its job's instances it is.
+    #[serde(default)]
+    instance_id: Option<u32>,
     /// Nobody's while it waits for a place.
     #[serde(default)]
     slave_host: Option<String>,
@@ -121,12 +127,18 @@ pub(super) struct Maintenance {
 }
 
 impl Reply {
+    /// Its code, and what it says beside.
+    pub(super) fn said(&self) -> (&str, String) {
+        let details = self.details.iter().flatten().map(|detail| detail.message.as_str());
+        let said: Vec<&str> = details.filter(|message| !message.is_empty()).collect();
+        let said = if said.is_empty() { "without a word why".to_owned() } else { said.join("; ") };
+        (&self.response_code, said)
+    }
+
     /// The tasks it was asked for, or what it says instead.
     pub(super) fn tasks(self) -> Result<Vec<ScheduledTask>, String> {
         if !matches!(self.response_code.as_str(), "OK" | "WARNING") {
-            let details = self.details.into_iter().flatten().map(|detail| detail.message);
-            let said: Vec<String> = details.filter(|message| !message.is_empty()).collect();
-            let said = if said.is_empty() { "without a word why".to_owned() } else { said.join("; ") };
+            let (_, said) = self.said();
             let advice = match self.response_code.as_str() {
                 "AUTH_FAILED" => "; set aurora.user and aurora.secret_file to one who may read there",
                 "ERROR_TRANSIENT" => "; that passes by itself, look at its log when it does not",
@@ -157,7 +169,8 @@ pub(super) fn services(tasks: Vec<ScheduledTask>) -> Vec<Service> {
         job.pinned_to = task.task.constraints.iter().flatten().find_map(pin).or(job.pinned_to.take());
         if let Some(host) = task.slave_host.filter(|host| !host.is_empty()) {
             let agent_id = task.slave_id.unwrap_or_default();
-            job.instances.push(Instance { host, agent_id, is_well: status == "RUNNING", node: None });
+            let (is_well, number) = (status == "RUNNING", task.instance_id);
+            job.instances.push(Instance { host, agent_id, is_well, node: None, task: task.task_id, number });
         }
     }
     jobs.into_values().collect()

@@ -50,6 +50,9 @@ pub(super) struct TaskList {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Task {
+    /// Mesos' id of it.
+    #[serde(default)]
+    id: String,
     app_id: String,
     #[serde(default)]
     host: Option<String>,
@@ -161,7 +164,8 @@ impl Task {
             host: self.host.unwrap_or_default(),
             agent_id: self.slave_id.unwrap_or_default(),
             is_well: runs && !is_ill,
-            node: None,
+            task: self.id,
+            ..Instance::default()
         };
         (self.app_id, instance)
     }

@@ -58,6 +58,19 @@ async fn nothing_found_is_an_answer_of_empty_words() {
 }
 
 #[tokio::test]
+async fn the_one_that_stories_start_answers_as_the_recorded_ones() {
+    let dns = fake::FakeMesosDns::default();
+    let servers = BTreeMap::from([(node(1), dns.start().await.unwrap())]);
+    let given = OutsideServers { servers, timeout: Duration::from_secs(5), ..OutsideServers::default() };
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = MesosDnsClient::new(&given, "mesos", &[], &Tallies::default()).unwrap();
+    assert_eq!(client.look_once().await.unwrap().servers[&node(1)], Ok(BTreeSet::new()));
+    dns.leads("leader.mesos", &["10.0.0.1"]);
+    let seen = client.look_once().await.unwrap();
+    assert_eq!(seen.servers[&node(1)], Ok(BTreeSet::from([ip("10.0.0.1")])));
+}
+
+#[tokio::test]
 async fn what_is_no_answer_of_mesos_dns_says_what_to_look_at() {
     for (status, body, says) in [
         (200, r#"[{"host":"leader.mesos.","ip":"leader"}]"#, r#"it gives "leader" as an address"#),
