@@ -11,6 +11,7 @@ mod length;
 pub mod openstack;
 mod outside;
 mod people;
+mod places;
 #[cfg(test)]
 mod shipped;
 mod tls;
@@ -18,6 +19,7 @@ mod tls;
 pub use length::{InvalidLength, parse_length};
 pub use outside::{MesosDns, OutsideServers, OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
+pub use places::Place;
 pub use tls::{Authority, Tls, domain_of};
 
 use crate::{
@@ -62,6 +64,12 @@ pub struct Config {
     pub aurora: Option<OutsideServers>,
     /// The servers of Mesos-DNS; `None` where nobody asks them.
     pub mesos_dns: Option<MesosDns>,
+    /// Foreman; `None` where nobody asks it.
+    pub foreman: Option<Place>,
+    /// PuppetDB; `None` where nobody asks it.
+    pub puppetdb: Option<Place>,
+    /// Roger; `None` where nobody asks it.
+    pub roger: Option<Place>,
     /// How silent nodes are probed.
     pub probe: Probe,
     /// How long what happened is kept.

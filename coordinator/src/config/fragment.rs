@@ -5,6 +5,7 @@ use super::{
     openstack::{self, OpenStackFragment},
     outside::{MesosDnsFragment, OutsideFragment, ServersFragment, ZooKeeperFragment},
     parse_length,
+    places::{self, PlaceFragment},
     tls::{PUPPET, PuppetFiles},
 };
 use crate::people::Role;
@@ -33,6 +34,9 @@ pub(super) struct Fragment {
     marathon: ServersFragment,
     aurora: ServersFragment,
     mesos_dns: MesosDnsFragment,
+    foreman: PlaceFragment,
+    puppetdb: PlaceFragment,
+    roger: PlaceFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
     backup: BackupFragment,
@@ -145,6 +149,7 @@ impl Fragment {
     /// Fills in the defaults and checks what a type alone cannot.
     pub fn checked(self) -> Result<Config, Wrong> {
         let state_dir = absolute(self.state_dir, "/var/lib/millwright")?;
+        let domain = self.probe.domain.unwrap_or_default().trim_matches('.').to_owned();
         Ok(Config {
             host: self.host,
             backup: self.backup.checked(&state_dir)?,
@@ -164,8 +169,11 @@ impl Fragment {
             marathon: self.marathon.checked()?,
             aurora: self.aurora.checked()?,
             mesos_dns: self.mesos_dns.checked()?,
+            foreman: self.foreman.checked("foreman", &domain)?,
+            puppetdb: self.puppetdb.checked("puppetdb", &domain)?,
+            roger: self.roger.checked("roger", &domain)?,
             probe: Probe {
-                domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
+                domain,
                 port: self.probe.port.unwrap_or(22),
                 timeout: length(self.probe.timeout, 5),
             },
@@ -493,6 +501,6 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "probe.port" => "22",
         "retention.transitions" | "retention.audit" => r#""90d""#,
         "notice.webhook" => r#""https://chat.example.org/hooks/millwright""#,
-        _ => return openstack::example(key),
+        _ => return places::example(key).or_else(|| openstack::example(key)),
     })
 }

@@ -32,7 +32,7 @@ pub(super) struct OutsideFragment {
 }
 
 /// Who asks; both keys or none.
-fn credentials(
+pub(super) fn credentials(
     user: Option<Spanned<String>>,
     file: Option<Spanned<PathBuf>>,
 ) -> Result<Option<Credentials>, Wrong> {

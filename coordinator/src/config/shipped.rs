@@ -65,6 +65,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "marathon",
         "aurora",
         "mesos_dns",
+        "foreman",
+        "puppetdb",
+        "roger",
         "probe",
         "retention",
         "backup",
@@ -95,4 +98,7 @@ fn the_examples_in_the_shipped_file_are_accepted() {
     let dns = config.mesos_dns.unwrap().given;
     let servers = [config.marathon.unwrap(), config.aurora.unwrap(), dns].map(|given| given.servers.len());
     assert_eq!(servers, [3; 3]);
+    for place in [config.foreman, config.puppetdb, config.roger] {
+        assert_eq!(place.unwrap().domain, "cern.ch");
+    }
 }
