@@ -7,6 +7,7 @@ mod cloud;
 mod operations;
 mod outside;
 mod people;
+mod places;
 mod policy_file;
 mod start;
 mod tokens;

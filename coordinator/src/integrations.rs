@@ -2,14 +2,19 @@
 
 pub mod aurora;
 pub mod authority;
+pub mod foreman;
+pub mod hosts;
 pub mod jenkins;
 pub mod marathon;
 pub mod mesos;
 pub mod mesos_dns;
 pub mod openstack;
 pub mod peer;
+mod ping;
+pub mod puppetdb;
 #[cfg(test)]
 mod recorded;
+pub mod roger;
 mod servers;
 pub mod ssh;
 pub mod webhook;

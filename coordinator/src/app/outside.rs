@@ -4,13 +4,15 @@ use super::{
     App,
     cloud::{self, Cloud},
     operations::unreachable_outcome,
-    whitelist,
+    places, whitelist,
 };
 use crate::{
     fleet::CordonWay,
     integrations::{
+        Observe,
         jenkins::JenkinsAct,
         mesos::{self, MesosAct},
+        roger::RogerAct,
         webhook::TellPeople,
     },
     notice::{Level, Notice},
@@ -48,6 +50,10 @@ pub(super) struct RealWorld {
     pub people: Option<Arc<dyn TellPeople>>,
     /// The cloud, where we may act on it.
     pub cloud: Option<Arc<Cloud>>,
+    /// Roger, where it is asked.
+    pub roger: Option<Arc<dyn RogerAct>>,
+    /// Who knows nodes as hosts, to be asked what remains of one.
+    pub places: Vec<Arc<dyn Observe>>,
 }
 
 impl Outside for RealWorld {
@@ -62,7 +68,16 @@ impl Outside for RealWorld {
                 Box::pin(new_work(app, self.mesos.clone(), self.jenkins.clone(), task, stop))
             }
             Effect::Cloud { may_ask } => Box::pin(cloud::carry_out(app, self.cloud.clone(), task, may_ask)),
-            Effect::Run { command } => Box::pin(run(app, task.step, command)),
+            Effect::Run { command } => {
+                let places = self.places.clone();
+                Box::pin(async move {
+                    let outcome = run(Arc::clone(&app), task.step, command).await;
+                    places::read_back(app, places, task, outcome).await
+                })
+            }
+            Effect::MaskAlarms { before } | Effect::RestoreAlarms { before } => {
+                Box::pin(places::alarms(app, self.roger.clone(), task, before))
+            }
         }
     }
 }
