@@ -21,7 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use alarms::mark;
+pub use alarms::{is_rogers, mark};
 pub use event::{Ending, Event, Executor, Machine, Outcome, Permit, Wish};
 pub use executor::{Executors, NoCommand};
 pub use ledger::{Remain, evidence as ledger_evidence, remains};

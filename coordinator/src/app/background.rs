@@ -219,7 +219,8 @@ fn look_at_registers(
         registers.push(client);
     }
     if let Some(given) = &config.puppetdb {
-        let client = PuppetDbClient::new(given, places::hosts(app), tallies).map_err(OutsideError::PuppetDb)?;
+        let client =
+            PuppetDbClient::new(given, places::hosts(app), tallies).map_err(OutsideError::PuppetDb)?;
         let client: Arc<dyn Observe> = Arc::new(client);
         driver.every(given.every, ObserveTask::new(hub.clone(), client.clone()));
         registers.push(client);

@@ -58,7 +58,8 @@ pub(super) async fn read_back(
         return Outcome::Done { evidence, was_so };
     }
     let asked_at = app.clock.now();
-    let answers = join_all(places.iter().map(|place| async move { (place.source(), place.look().await) })).await;
+    let answers =
+        join_all(places.iter().map(|place| async move { (place.source(), place.look().await) })).await;
     for (source, answer) in answers {
         let mut answer = Some(answer);
         let news = app.with_fleet(|fleet, _| {

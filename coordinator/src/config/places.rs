@@ -109,7 +109,8 @@ mod tests {
     fn a_host_is_never_asked_for_by_a_short_name() {
         let refusal = parse("[foreman]\nurl = \"https://f.example.org\"\n").unwrap_err();
         assert!(refusal.contains("c.toml:2") && refusal.contains("lacks `domain`"), "{refusal}");
-        let config = parse("[probe]\ndomain = \"cern.ch\"\n[roger]\nurl = \"https://r.example.org\"\n").unwrap();
+        let config =
+            parse("[probe]\ndomain = \"cern.ch\"\n[roger]\nurl = \"https://r.example.org\"\n").unwrap();
         assert_eq!(config.roger.unwrap().domain, "cern.ch");
     }
 

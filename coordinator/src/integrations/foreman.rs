@@ -110,8 +110,9 @@ impl Observe for ForemanClient {
 /// What it thinks of a host. Every field may be missing.
 fn facts(fields: &Map<String, Value>) -> HostFacts {
     let label = text(fields, "configuration_status_label").or_else(|| text(fields, "puppet_status_label"));
-    let has_number =
-        ["configuration_status", "puppet_status"].iter().any(|key| fields.get(*key).is_some_and(Value::is_number));
+    let has_number = ["configuration_status", "puppet_status"]
+        .iter()
+        .any(|key| fields.get(*key).is_some_and(Value::is_number));
     let (state, status) = match label {
         Some(label) => (format!("Puppet: {label}"), puppet(label)),
         None if has_number => (
@@ -130,7 +131,8 @@ fn facts(fields: &Map<String, Value>) -> HostFacts {
     let more = [
         is_to_be_built.then(|| "it is to be built anew at its next boot".to_owned()),
         build.map(|label| format!("build: {label}")),
-        (fields.get("enabled").and_then(Value::as_bool) == Some(false)).then(|| "it is not enabled".to_owned()),
+        (fields.get("enabled").and_then(Value::as_bool) == Some(false))
+            .then(|| "it is not enabled".to_owned()),
         global.map(|label| format!("as a whole: {label}")),
         name(["hostgroup_title", "hostgroup_name"], "host group"),
         name(["environment_name", "puppet_environment"], "environment"),

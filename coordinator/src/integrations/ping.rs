@@ -3,15 +3,14 @@
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, recv, send, socket, MsgFlags},
+    sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket},
 };
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd, OwnedFd},
+    net::{IpAddr, UdpSocket},
     time::Duration,
 };
-use tokio::{io::unix::AsyncFd, time::timeout};
+use tokio::time::timeout;
 
 /// What we send and want back, behind the eight bytes of the header.
 const PAYLOAD: &[u8; 16] = b"millwright knock";
@@ -49,8 +48,10 @@ async fn exchange(address: IpAddr) -> io::Result<()> {
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128, 129),
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = AsyncFd::new(socket(family, SockType::Datagram, flags, protocol)?)?;
-    connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, 0)))?;
+    // It sends and receives datagrams as any such socket does.
+    let socket = UdpSocket::from(socket(family, SockType::Datagram, flags, protocol)?);
+    socket.connect((address, 0))?;
+    let socket = tokio::net::UdpSocket::from_std(socket)?;
     let mut packet = [0; HEADER + PAYLOAD.len()];
     if let Some(kind) = packet.first_mut() {
         *kind = request;
@@ -59,33 +60,13 @@ async fn exchange(address: IpAddr) -> io::Result<()> {
     for (byte, given) in packet.iter_mut().skip(HEADER).zip(PAYLOAD) {
         *byte = *given;
     }
-    when_writable(&socket, &packet).await?;
+    socket.send(&packet).await?;
     let mut buffer = [0; 256];
     loop {
-        let length = when_readable(&socket, &mut buffer).await?;
+        let length = socket.recv(&mut buffer).await?;
         let answer = buffer.get(..length).unwrap_or_default();
         if answer.first() == Some(&reply) && answer.get(HEADER..) == Some(PAYLOAD) {
             return Ok(());
-        }
-    }
-}
-
-async fn when_writable(socket: &AsyncFd<OwnedFd>, packet: &[u8]) -> io::Result<usize> {
-    loop {
-        let mut guard = socket.writable().await?;
-        let sent = guard.try_io(|socket| Ok(send(socket.as_raw_fd(), packet, MsgFlags::empty())?));
-        if let Ok(sent) = sent {
-            return sent;
-        }
-    }
-}
-
-async fn when_readable(socket: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let mut guard = socket.readable().await?;
-        let read = guard.try_io(|socket| Ok(recv(socket.as_raw_fd(), buffer, MsgFlags::empty())?));
-        if let Ok(read) = read {
-            return read;
         }
     }
 }
@@ -103,7 +84,10 @@ mod tests {
                 // Where it cannot be tried, that is said, and never taken for silence.
                 Pinged::NotTried(why) => {
                     assert!(why.contains("not allowed here") || why.contains("ping ::1"), "{why}");
-                    #[expect(clippy::print_stderr, reason = "whoever runs the tests learns what was left out")]
+                    #[expect(
+                        clippy::print_stderr,
+                        reason = "whoever runs the tests learns what was left out"
+                    )]
                     {
                         eprintln!("{address} was not pinged: {why}");
                     }

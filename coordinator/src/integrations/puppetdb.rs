@@ -50,7 +50,9 @@ impl PuppetDbClient {
             let call = Call::get("pdb/query/v4/nodes").query("query", query.to_string());
             let answer = self.0.ask(call).await.map_err(|error| self.0.explain(&error))?;
             let nodes: Vec<Map<String, Value>> = answer.json().map_err(|error| error.to_string())?;
-            found.extend(nodes.into_iter().filter_map(|node| Some((text(&node, "certname")?.to_owned(), node))));
+            found.extend(
+                nodes.into_iter().filter_map(|node| Some((text(&node, "certname")?.to_owned(), node))),
+            );
         }
         self.0.has_known_any(&hosts, hosts.iter().filter(|host| found.contains_key(&host.name)).count())?;
         let mut seen = BTreeMap::new();

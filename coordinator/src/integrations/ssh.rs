@@ -221,7 +221,11 @@ mod tests {
         drop(listener);
         let knock = on(port).knock(&here()).await;
         assert_eq!(knock.answered, Some(false));
-        assert!(knock.story.starts_with(&format!("127.0.0.1:{port} refused the connection; ")), "{}", knock.story);
+        assert!(
+            knock.story.starts_with(&format!("127.0.0.1:{port} refused the connection; ")),
+            "{}",
+            knock.story
+        );
         // This machine lives; where ping is not allowed, nothing is said about it.
         assert_ne!(knock.ping, Some(false), "{}", knock.story);
     }

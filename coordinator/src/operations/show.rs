@@ -8,7 +8,7 @@ use crate::view::{
 };
 use millwright_decision::{
     Code, Policy, Snapshot, Volumes,
-    operation::{Doer, Executor, Operation, Phase, State, Step, StepRecord, Waiting},
+    operation::{Doer, Executor, Operation, Phase, State, Step, StepRecord, Waiting, is_rogers},
 };
 use millwright_protocol::Evidence;
 
@@ -73,7 +73,7 @@ impl Operations {
                         || grant.digest.as_deref() == Some(current.as_str()),
                 })
                 .collect(),
-            may: self.may(tracked),
+            may: self.may(tracked, policy),
             command: command(operation, policy),
             story: tracked
                 .story
@@ -89,7 +89,7 @@ impl Operations {
     }
 
     /// What may be said to it now.
-    fn may(&self, tracked: &Tracked) -> Vec<String> {
+    fn may(&self, tracked: &Tracked, policy: &Policy) -> Vec<String> {
         let operation = &tracked.operation;
         let mut may: Vec<&str> = Vec::new();
         if tracked.broken.is_some() || operation.is_over() {
@@ -112,7 +112,9 @@ impl Operations {
             Phase::Undoing | Phase::Parked { .. } | Phase::Ended { .. } => {}
         }
         if let Some((step, record)) = operation.current_step().filter(|_| operation.phase == Phase::Forward) {
-            let by_hand = step.doer() == Doer::Executor && operation.wish.executor == Executor::ByHand;
+            let by_hand = step.doer() == Doer::Executor
+                && operation.wish.executor == Executor::ByHand
+                && !is_rogers(step, record, policy);
             match &record.state {
                 State::Unknown { .. } => may.extend(["done", "not_run"]),
                 State::Begun if by_hand => may.push("not_run"),

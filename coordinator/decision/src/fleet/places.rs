@@ -67,8 +67,7 @@ impl Alarms {
     pub fn story(&self) -> String {
         let on: Vec<&str> = self.on.iter().map(String::as_str).collect();
         let on = if on.is_empty() { "no alarm on".to_owned() } else { format!("{} on", on.join(", ")) };
-        let message =
-            if self.message.is_empty() { String::new() } else { format!(" ({})", self.message) };
+        let message = if self.message.is_empty() { String::new() } else { format!(" ({})", self.message) };
         format!("{}, {on}{message}", self.appstate)
     }
 

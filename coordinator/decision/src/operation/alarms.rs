@@ -4,7 +4,10 @@
 //! to be put back is known. Commands and people mask as they always did; nobody puts back after them.
 
 use super::{Effect, Operation, Situation, Step, StepRecord, steps::Gate};
-use crate::{Evidence, fleet::{Alarms, AlarmsView}};
+use crate::{
+    Evidence, Policy,
+    fleet::{Alarms, AlarmsView},
+};
 use jiff::SignedDuration;
 
 /// The first word of an intent of ours. A command of the site's begins with a program.
@@ -23,6 +26,11 @@ pub(super) fn by_roger(step: Step, situation: &Situation<'_>) -> bool {
 pub(super) fn before(record: &StepRecord) -> Option<Alarms> {
     record.command.first().filter(|word| *word == BY)?;
     Alarms::read(record.command.get(HEAD..)?)
+}
+
+/// Whether the coordinator asks Roger for this step, or has asked, so that it is no step for a person to run.
+pub fn is_rogers(step: Step, record: &StepRecord, policy: &Policy) -> bool {
+    step == Step::MaskAlarms && (policy.executors.roger_masks || before(record).is_some())
 }
 
 /// What a message of ours begins with.

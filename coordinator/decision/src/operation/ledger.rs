@@ -39,7 +39,8 @@ pub enum Remain {
 /// Every place, as far as is known now. Only what was seen after `since` counts.
 pub fn remains(node: Option<&Node>, since: Timestamp, now: Timestamp) -> Vec<Remain> {
     let hosts = [Source::Foreman, Source::PuppetDb].map(|source| of_place(node, source, since, now));
-    let others = [Remain::Unproven { place: "DNS" }, mesos(node, since, now), Remain::Unproven { place: "Jenkins" }];
+    let others =
+        [Remain::Unproven { place: "DNS" }, mesos(node, since, now), Remain::Unproven { place: "Jenkins" }];
     hosts.into_iter().chain(others).collect()
 }
 
@@ -49,12 +50,14 @@ fn of_place(node: Option<&Node>, source: Source, since: Timestamp, now: Timestam
         return Remain::Unproven { place: source.title() };
     };
     let age = now.duration_since(seen.at).as_secs().max(0).unsigned_abs();
-    let evidence = |value: &str| Evidence {
-        age_seconds: age,
-        ..Evidence::new(&*seen.host, value, source.as_str())
-    };
+    let evidence =
+        |value: &str| Evidence { age_seconds: age, ..Evidence::new(&*seen.host, value, source.as_str()) };
     if seen.known {
-        Remain::Still { place: source.title(), host: seen.host.to_string(), evidence: evidence("still known") }
+        Remain::Still {
+            place: source.title(),
+            host: seen.host.to_string(),
+            evidence: evidence("still known"),
+        }
     } else {
         Remain::Gone { place: source.title(), evidence: evidence("gone") }
     }
@@ -82,7 +85,9 @@ pub(super) fn of(operation: &Operation, situation: &Situation<'_>) -> Vec<Remain
 pub fn evidence(remains: &[Remain], left_to: &str) -> Vec<Evidence> {
     let told = |remain: &Remain| match remain {
         Remain::Gone { evidence, .. } | Remain::Still { evidence, .. } => evidence.clone(),
-        Remain::Unproven { place } => Evidence::new(*place, format!("not proven; left to {left_to}"), "people"),
+        Remain::Unproven { place } => {
+            Evidence::new(*place, format!("not proven; left to {left_to}"), "people")
+        }
     };
     remains.iter().map(told).collect()
 }

@@ -8,8 +8,8 @@ use super::{
     steps::{self, Gate},
 };
 use crate::{
-    Action, Alarms, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, TaskClass, Verdict,
-    judge,
+    Action, Alarms, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, TaskClass,
+    Verdict, judge,
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::Fence;
@@ -163,7 +163,8 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
             if operation.wish.executor.asks_the_cloud(step) && is_pause_over && !situation.is_in_flight {
                 return Next::Again(Effect::Cloud { may_ask: false });
             }
-            if let Some(before) = alarms::before(record).filter(|_| is_pause_over && !situation.is_in_flight) {
+            if let Some(before) = alarms::before(record).filter(|_| is_pause_over && !situation.is_in_flight)
+            {
                 return Next::Again(Effect::MaskAlarms { before });
             }
             let sentence = format!("nobody knows whether {step} happened: {question}");

@@ -96,8 +96,7 @@ impl Fleet {
             0 => "Puppet fails on none".to_owned(),
             failing => format!("Puppet fails on {failing}"),
         };
-        let sentence =
-            format!("{} knows {} of ours; {fails}", source.title(), words::count(known, "host"));
+        let sentence = format!("{} knows {} of ours; {fails}", source.title(), words::count(known, "host"));
         self.outside.places.insert(source, (at, seen));
         sentence
     }

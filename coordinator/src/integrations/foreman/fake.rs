@@ -78,9 +78,8 @@ impl FakeForeman {
 }
 
 async fn hosts(State(foreman): State<FakeForeman>, Query(query): Query<HashMap<String, String>>) -> Response {
-    let number = |key: &str, default: usize| {
-        query.get(key).and_then(|value| value.parse().ok()).unwrap_or(default)
-    };
+    let number =
+        |key: &str, default: usize| query.get(key).and_then(|value| value.parse().ok()).unwrap_or(default);
     let (page, size) = (number("page", 1), number("per_page", 20));
     let search = query.get("search").cloned().unwrap_or_default();
     foreman.inside(|inside| {

@@ -76,7 +76,8 @@ fn wanted(query: &str) -> Option<Vec<String>> {
     let query: Vec<Value> = serde_json::from_str(query).ok()?;
     query.first().filter(|word| *word == "or")?;
     let name = |part: &Value| {
-        (part.get(0)? == "=" && part.get(1)? == "certname").then(|| part.get(2)?.as_str().map(str::to_owned))?
+        (part.get(0)? == "=" && part.get(1)? == "certname")
+            .then(|| part.get(2)?.as_str().map(str::to_owned))?
     };
     query.iter().skip(1).map(name).collect()
 }

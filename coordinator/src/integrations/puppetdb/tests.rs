@@ -2,6 +2,7 @@
 
 use super::{fake::FakePuppetDb, *};
 use crate::integrations::hosts::testing::{hosts, place};
+use millwright_protocol::NodeName;
 
 const NAMES: &[&str] = &["alibuild01", "alibuild02", "alibuild03", "alibuild04"];
 
@@ -18,7 +19,7 @@ async fn look(client: &PuppetDbClient) -> Places {
 }
 
 fn of<'a>(seen: &'a Places, node: &str) -> &'a Known {
-    &seen.hosts[&node.parse().unwrap()].known
+    &seen.hosts[&node.parse::<NodeName>().unwrap()].known
 }
 
 fn state(fields: Value) -> HostFacts {
@@ -32,17 +33,23 @@ fn state(fields: Value) -> HostFacts {
 #[tokio::test]
 async fn those_that_are_missing_in_the_list_are_asked_for_by_name() {
     let db = FakePuppetDb::default();
-    db.has("alibuild01.example.org", json!({ "latest_report_status": "changed",
-        "report_timestamp": "2021-03-01T10:00:00.000Z", "report_environment": "production" }));
+    db.has(
+        "alibuild01.example.org",
+        json!({ "latest_report_status": "changed",
+        "report_timestamp": "2021-03-01T10:00:00.000Z", "report_environment": "production" }),
+    );
     db.has("alibuild02.example.org", json!({ "deactivated": "2021-03-02T10:00:00.000Z", "expired": null }));
     db.has("alibuild03.example.org", json!({ "expired": "2021-03-03T10:00:00.000Z" }));
-    let seen = look(&client(&db).await).await;
+    let client = client(&db).await;
+    let seen = look(&client).await;
     let Known::Yes(facts) = of(&seen, "alibuild01") else { panic!("{seen:?}") };
     assert_eq!((facts.state.as_str(), facts.status), ("its last run ended as changed", Status::Ok));
     assert_eq!(facts.last_report, "2021-03-01T10:00:00Z".parse().ok());
     assert_eq!(of(&seen, "alibuild02"), &Known::Retired("deactivated at 2021-03-02T10:00:00.000Z".into()));
     assert!(matches!(of(&seen, "alibuild03"), Known::Retired(story) if story.starts_with("expired")));
     assert_eq!(of(&seen, "alibuild04"), &Known::No, "PuppetDB itself says that it knows nothing");
+    db.loses("alibuild02.example.org");
+    assert_eq!(of(&look(&client).await, "alibuild02"), &Known::No);
 }
 
 #[test]
@@ -72,7 +79,7 @@ async fn a_404_of_something_in_front_does_not_mean_that_a_node_is_gone() {
     }
     db.has_front();
     let seen = look(&client(&db).await).await;
-    assert!(!seen.hosts.contains_key(&"alibuild04".parse().unwrap()), "nothing is known of it");
+    assert!(!seen.hosts.contains_key(&"alibuild04".parse::<NodeName>().unwrap()), "nothing is known of it");
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 //! Our mark is the message, and it names the operation. Only what is on is turned off, so only that is turned on again.
 
 use super::{RogerClient, field, path};
-use crate::{fleet::RogerSet, integrations::peer::{Call, PeerError}};
+use crate::{
+    fleet::RogerSet,
+    integrations::peer::{Call, PeerError},
+};
 use futures_util::future::BoxFuture;
 use millwright_decision::{
     Alarms, Evidence,
@@ -24,7 +27,8 @@ pub trait RogerAct: Send + Sync {
     ) -> BoxFuture<'a, Outcome>;
 
     /// Sets `before` again, where what is set is still what this operation has set.
-    fn restore<'a>(&'a self, host: &'a str, before: &'a Alarms, operation: &'a str) -> BoxFuture<'a, Outcome>;
+    fn restore<'a>(&'a self, host: &'a str, before: &'a Alarms, operation: &'a str)
+    -> BoxFuture<'a, Outcome>;
 }
 
 /// The source could not be asked, so nothing was done, and it can be asked again for ever.
@@ -39,7 +43,12 @@ impl RogerClient {
     }
 
     /// Changes some fields. What became of a change that nobody answered is seen by reading it back.
-    async fn put(&self, host: &str, alarms: impl Iterator<Item = (String, bool)>, message: &str) -> Result<(), Outcome> {
+    async fn put(
+        &self,
+        host: &str,
+        alarms: impl Iterator<Item = (String, bool)>,
+        message: &str,
+    ) -> Result<(), Outcome> {
         let mut fields: Map<String, Value> =
             alarms.map(|(alarm, is_on)| (field(&alarm), Value::Bool(is_on))).collect();
         fields.insert("hostname".to_owned(), host.into());
@@ -63,14 +72,16 @@ impl RogerClient {
             let why = format!("{by} has set something else since it was read: {}", set.set.story());
             return Err(Outcome::NotDone { why, refusal: Some("alarms_changed".to_owned()) });
         }
-        self.put(host, set.set.on.iter().map(|alarm| (alarm.clone(), false)), &format!("{mark} {why}")).await?;
+        self.put(host, set.set.on.iter().map(|alarm| (alarm.clone(), false)), &format!("{mark} {why}"))
+            .await?;
         match self.state(host).await {
             Ok(Some(after)) if after.set.on.is_empty() && after.set.message.starts_with(mark) => {
                 Ok(Outcome::done(vec![before.evidence("alarms before"), after.set.evidence("alarms")]))
             }
-            Ok(Some(after)) if after.set == *before => {
-                Err(Outcome::not_done(format!("Roger took the call, and {host} is as before: {}", after.set.story())))
-            }
+            Ok(Some(after)) if after.set == *before => Err(Outcome::not_done(format!(
+                "Roger took the call, and {host} is as before: {}",
+                after.set.story()
+            ))),
             Ok(Some(after)) => Err(Outcome::unknown(format!(
                 "are the alarms of {host} off? After the call it is {}, set by {}",
                 after.set.story(),
@@ -142,7 +153,12 @@ impl RogerAct for RogerClient {
         })
     }
 
-    fn restore<'a>(&'a self, host: &'a str, before: &'a Alarms, operation: &'a str) -> BoxFuture<'a, Outcome> {
+    fn restore<'a>(
+        &'a self,
+        host: &'a str,
+        before: &'a Alarms,
+        operation: &'a str,
+    ) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             self.restored(host, before, &mark(operation)).await.unwrap_or_else(|outcome| outcome)
         })

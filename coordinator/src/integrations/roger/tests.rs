@@ -3,6 +3,7 @@
 use super::{fake::FakeRoger, *};
 use crate::integrations::hosts::testing::{hosts, place};
 use millwright_decision::operation::Outcome;
+use millwright_protocol::NodeName;
 use serde_json::json;
 
 const NAMES: &[&str] = &["alibuild01", "alibuild02"];
@@ -34,9 +35,12 @@ async fn what_is_set_is_told_and_looking_writes_nothing() {
     let roger = FakeRoger::default();
     roger.has(HOST);
     let Observation::Roger(seen) = client(&roger).await.look().await.unwrap() else { panic!("another") };
-    let set = seen[&"alibuild01".parse().unwrap()].set.as_ref().unwrap();
-    assert_eq!((set.set.story().as_str(), set.off.as_slice()), ("production, app, nc, os on", &["hw".to_owned()][..]));
-    assert_eq!(seen[&"alibuild02".parse().unwrap()].set, None);
+    let set = seen[&"alibuild01".parse::<NodeName>().unwrap()].set.as_ref().unwrap();
+    assert_eq!(
+        (set.set.story().as_str(), set.off.as_slice()),
+        ("production, app, nc, os on", &["hw".to_owned()][..])
+    );
+    assert_eq!(seen[&"alibuild02".parse::<NodeName>().unwrap()].set, None);
     // ai-kill's rehearsal writes here; whoever only looks must not.
     assert_eq!(roger.writes(), 0);
 }
@@ -44,8 +48,14 @@ async fn what_is_set_is_told_and_looking_writes_nothing() {
 #[test]
 fn truth_is_read_as_any_of_its_users_writes_it() {
     for (written, read) in [
-        (json!(true), Some(true)), (json!(1), Some(true)), (json!("False"), Some(false)), (json!(0), Some(false)),
-        (json!(2), None), (json!("perhaps"), None), (json!(null), None), (json!([]), None),
+        (json!(true), Some(true)),
+        (json!(1), Some(true)),
+        (json!("False"), Some(false)),
+        (json!(0), Some(false)),
+        (json!(2), None),
+        (json!("perhaps"), None),
+        (json!(null), None),
+        (json!([]), None),
     ] {
         assert_eq!(truth(&written), read, "{written}");
     }
@@ -136,7 +146,10 @@ async fn one_that_is_away_or_refuses_has_changed_nothing() {
     let before = before(&client).await;
     roger.breaks(Some((503, false)));
     let outcome = client.mask(HOST, &before, "op-1", "it goes").await;
-    assert!(matches!(&outcome, Outcome::NotDone { refusal: Some(word), .. } if word == "roger_silent"), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::NotDone { refusal: Some(word), .. } if word == "roger_silent"),
+        "{outcome:?}"
+    );
     roger.breaks(Some((403, true)));
     let outcome = client.mask(HOST, &before, "op-1", "it goes").await;
     assert!(told(&outcome).contains("roger.user"), "{outcome:?}");
@@ -147,15 +160,19 @@ async fn one_that_is_away_or_refuses_has_changed_nothing() {
 async fn what_it_says_of_another_host_or_not_at_all_is_not_taken() {
     let roger = FakeRoger::default();
     roger.has(HOST);
+    roger.has("alibuild02.example.org");
     let client = client(&roger).await;
     for (fields, words) in [
         (json!({ "hostname": "alibuild02.example.org" }), "another host"),
         (json!({ "hostname": HOST, "appstate": null }), "no appstate"),
-        (json!({ "appstate": "production", "nc_alarmed": null, "hw_alarmed": null, "os_alarmed": "x", "app_alarmed": {} }), "no alarm"),
+        (
+            json!({ "appstate": "production", "nc_alarmed": null, "hw_alarmed": null, "os_alarmed": "x", "app_alarmed": {} }),
+            "no alarm",
+        ),
     ] {
         roger.somebody_sets(HOST, fields);
         let why = client.state(HOST).await.unwrap_err().to_string();
         assert!(why.contains(words), "{why}");
-        assert!(client.look().await.is_ok(), "of the other host it says that it knows none: {why}");
+        assert!(client.look().await.is_ok(), "the other host has nothing to do with it: {why}");
     }
 }

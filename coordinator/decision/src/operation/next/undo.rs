@@ -101,7 +101,8 @@ fn take_back(
 
 /// The node stays as it is for whoever took it over; what could not be put back is told once.
 fn left(place: Option<usize>, undone: &StepRecord, has_masked: bool) -> Next {
-    const TOLD: &str = "its alarms were not put back in Roger; the command of its step mask_alarms says what they were";
+    const TOLD: &str =
+        "its alarms were not put back in Roger; the command of its step mask_alarms says what they were";
     match place.filter(|_| has_masked && undone.asked.as_deref() != Some(TOLD)) {
         Some(step) => Next::Write(Event::Asked { step, sentence: TOLD.to_owned() }),
         None => Next::Write(Event::Parked),
