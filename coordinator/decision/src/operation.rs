@@ -10,6 +10,7 @@
 //! never depends on anything but the events before it, so a replay after a crash is the same operation.
 
 mod alarms;
+mod effect;
 mod event;
 mod executor;
 mod ledger;
@@ -22,10 +23,11 @@ mod table;
 mod tests;
 
 pub use alarms::{is_rogers, mark};
+pub use effect::Effect;
 pub use event::{Ending, Event, Executor, Machine, Outcome, Permit, Wish};
 pub use executor::{Executors, NoCommand};
 pub use ledger::{Remain, evidence as ledger_evidence, remains};
-pub use next::{Effect, Next, Situation, Waiting, begin_by_hand, next};
+pub use next::{Next, Situation, Waiting, begin_by_hand, next};
 pub use plan::{Doer, PLAN_VERSION, Plan, Step};
 pub use state::{Phase, State, StepRecord};
 

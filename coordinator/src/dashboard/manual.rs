@@ -90,6 +90,7 @@ const CHAPTERS: [(&str, &str); 7] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
+    ("registers", include_str!("../../../packaging/manual/registers.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
     ("operations", include_str!("../../../packaging/manual/operations.md")),
     ("people", include_str!("../../../packaging/manual/people.md")),

@@ -3,13 +3,13 @@
 mod undo;
 
 use super::{
-    Cancelled, Doer, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State, Step,
-    StepRecord, alarms, ledger,
+    Cancelled, Doer, Effect, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State,
+    Step, StepRecord, alarms, ledger,
     steps::{self, Gate},
 };
 use crate::{
-    Action, Alarms, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, TaskClass,
-    Verdict, judge,
+    Action, Code, Evidence, Mode, Policy, Reason, Request, Severity, Snapshot, Stage, TaskClass, Verdict,
+    judge,
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::Fence;
@@ -43,37 +43,6 @@ pub struct Situation<'a> {
     pub is_in_flight: bool,
     /// Set while nothing may be done at all, whatever the step, with the reason.
     pub frozen: Option<&'a Reason>,
-}
-
-/// What is to be done outside, once its intent is on the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Tell colleagues.
-    Announce,
-    /// Stop new work on the node, and read back that it is so.
-    Cordon,
-    /// Let new work come to the node, and read back that it is so.
-    Uncordon,
-    /// Run this exact command.
-    Run {
-        /// Its words.
-        command: Vec<String>,
-    },
-    /// Have the cloud take this step, or only look what became of having asked it before.
-    Cloud {
-        /// Whether anything may be asked for; its permit says until when.
-        may_ask: bool,
-    },
-    /// Have Roger wake nobody, and read back that it is so.
-    MaskAlarms {
-        /// What was set when the intent was written; if it is something else by now, nothing is changed.
-        before: Alarms,
-    },
-    /// Have Roger set what was set before, unless somebody has changed it since.
-    RestoreAlarms {
-        /// What to put back.
-        before: Alarms,
-    },
 }
 
 /// What an operation waits for.

@@ -1,7 +1,7 @@
 //! What each step asks of the world: is it already so, may it begin, has it happened.
 
 use super::{
-    Doer, Effect, NoCommand, Operation, Situation, State, Step, StepRecord, alarms, ledger,
+    Doer, NoCommand, Operation, Situation, State, Step, StepRecord, alarms, ledger,
     next::{go_ahead, verdict, verdict_on},
 };
 use crate::{
@@ -507,19 +507,4 @@ fn settled_down(operation: &Operation, situation: &Situation<'_>) -> Option<Vec<
     let healthy = node(operation, situation)?.is_proven_healthy(situation.now);
     (healthy && situation.now.duration_since(back) >= settle)
         .then(|| vec![Evidence::new("healthy_since_return", back, "agent")])
-}
-
-impl Effect {
-    /// The word of it, for the log.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Announce => "announce",
-            Self::Cordon => "cordon",
-            Self::Uncordon => "uncordon",
-            Self::Run { .. } => "run",
-            Self::Cloud { .. } => "cloud",
-            Self::MaskAlarms { .. } => "mask_alarms",
-            Self::RestoreAlarms { .. } => "restore_alarms",
-        }
-    }
 }
