@@ -86,7 +86,7 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 7] = [
+const CHAPTERS: [(&str, &str); 8] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),

@@ -144,7 +144,7 @@ impl World {
                 seconds = Some(heard);
                 Some(outcome)
             }
-            // Nor one whose alarms Roger masks.
+            // The shipped policy leaves alarms to the executor.
             Effect::MaskAlarms { .. } | Effect::RestoreAlarms { .. } => {
                 Some(Outcome::not_done("roger is not configured in coordinator.toml"))
             }
