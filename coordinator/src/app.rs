@@ -10,6 +10,7 @@ mod notify_test;
 mod operations;
 mod outside;
 mod people;
+mod places;
 mod policy_file;
 mod start;
 mod tokens;

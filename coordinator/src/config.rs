@@ -12,6 +12,7 @@ mod notice;
 pub mod openstack;
 mod outside;
 mod people;
+mod places;
 #[cfg(test)]
 mod shipped;
 mod tls;
@@ -20,6 +21,7 @@ pub use length::{InvalidLength, parse_length};
 pub use notice::{Chat, Mail, Notice, Security};
 pub use outside::{MayMove, MesosDns, OutsideScheduler, OutsideServers, OutsideSystem, ZooKeeper};
 pub use people::{People, Proxy, Roles};
+pub use places::Place;
 pub use tls::{Authority, Tls, domain_of};
 
 use crate::{
@@ -64,6 +66,12 @@ pub struct Config {
     pub aurora: Option<OutsideScheduler>,
     /// The servers of Mesos-DNS; `None` where nobody asks them.
     pub mesos_dns: Option<MesosDns>,
+    /// Foreman; `None` where nobody asks it.
+    pub foreman: Option<Place>,
+    /// PuppetDB; `None` where nobody asks it.
+    pub puppetdb: Option<Place>,
+    /// Roger; `None` where nobody asks it.
+    pub roger: Option<Place>,
     /// How silent nodes are probed.
     pub probe: Probe,
     /// How long what happened is kept.

@@ -40,8 +40,8 @@ pub use master::{
 };
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
 pub use outside::{
-    Computer, EnsembleSeen, Instance, Jenkins, MemberSaid, MesosDns, Observation, Part, Place, RunningBuild,
-    Scheduler, Service,
+    Computer, EnsembleSeen, HostAlarms, HostFacts, HostSeen, Instance, Jenkins, Known, MemberSaid, MesosDns,
+    Observation, Part, Place, Places, RogerSet, RunningBuild, Scheduler, Service,
 };
 pub use people::NotTaken;
 pub use record::{Identity, Said};

@@ -3,6 +3,8 @@
 pub mod aurora;
 pub mod authority;
 pub mod channels;
+pub mod foreman;
+pub mod hosts;
 pub mod jenkins;
 pub mod mail;
 pub mod marathon;
@@ -11,8 +13,11 @@ pub mod mesos_dns;
 pub mod moving;
 pub mod openstack;
 pub mod peer;
+mod ping;
+pub mod puppetdb;
 #[cfg(test)]
 mod recorded;
+pub mod roger;
 mod servers;
 pub mod ssh;
 

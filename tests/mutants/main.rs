@@ -19,8 +19,8 @@ use std::{
 const AGENT: &[&str] =
     &["-p", "millwright-agent", "--lib", "--", "coordinator_client", "orders::", "memory::", "holds::"];
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
-/// Reading the policy, who may do what, whom and what the coordinator trusts, what it does to Mesos, and what it records of
-/// operations.
+/// Reading the policy, who may do what, whom and what the coordinator trusts, what it does to Mesos and Roger, what it
+/// takes for a proof that a host is gone, and what it records of operations.
 const COORDINATOR: &[&str] = &[
     "-p",
     "millwright-coordinator",
@@ -35,6 +35,9 @@ const COORDINATOR: &[&str] = &[
     "mesos::",
     "marathon::",
     "aurora::",
+    "foreman::",
+    "puppetdb::",
+    "roger::",
     "operations::",
     "restore::",
     "raise::",

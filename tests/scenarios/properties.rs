@@ -112,7 +112,7 @@ fn happen(fleet: &mut ExampleFleet, event: &Happened) {
         }),
         Happened::Disagree(node) => fleet.node(&name(node)).views_disagree_since = Some(now),
         Happened::Ssh(node, answered) => {
-            let probe = SshProbe { at: now, answered: Some(answered), story: "n:22".into() };
+            let probe = SshProbe { at: now, answered: Some(answered), story: "n:22".into(), ping: None };
             fleet.node(&name(node)).ssh = Some(probe);
         }
         Happened::Deactivated(node) => {

@@ -257,7 +257,7 @@ impl World {
                     other => panic!("ssh {other} is not understood"),
                 };
                 let story = format!("{}:22 {story}", line.words[1]).into();
-                let probe = SshProbe { at: self.fleet.now, answered, story };
+                let probe = SshProbe { at: self.fleet.now, answered, story, ping: None };
                 self.fleet.node(&line.node()).ssh = Some(probe);
             }
             "mesos" => {

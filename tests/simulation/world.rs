@@ -420,7 +420,7 @@ impl World {
         let silent = coordinator.fleet().silent_nodes(now);
         for name in silent {
             let answered = self.nodes.get(&name).is_some_and(|node| node.is_up);
-            let knock = Knock { answered: Some(answered), story: "knocked".to_owned() };
+            let knock = Knock { answered: Some(answered), story: "knocked".to_owned(), ping: None };
             coordinator.fleet.lock().unwrap().take_ssh(&name, knock, now);
         }
         let before = coordinator.operations.position();

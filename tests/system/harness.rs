@@ -28,6 +28,7 @@ mod mesos;
 mod mesos_task;
 mod node;
 mod pki;
+mod places;
 mod played;
 mod ports;
 mod process;
@@ -58,6 +59,8 @@ pub use mesos::Mesos;
 pub use mesos_task::{MesosTask, TaskSpec};
 pub use node::{Agent, Node, find, finding};
 pub use pki::Pki;
+pub use places::Places;
+#[allow(unused_imports, reason = "the program about masters makes some itself")]
 pub use played::PlayedMachine;
 pub use ports::free_port;
 pub use process::{output_fed, output_of};

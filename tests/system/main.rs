@@ -30,6 +30,7 @@ mod orders;
 mod people;
 mod puppet;
 mod registry;
+mod remains;
 mod reports;
 mod revocation;
 mod silence;

@@ -103,6 +103,10 @@ impl FleetCounts {
                     *failing.entry(check).or_default() += 1;
                 }
             }
+            // What others say fails on a node is outside its own sight.
+            for place in node.into_iter().flat_map(|node| &node.places).filter(|place| place.fails) {
+                *failing.entry(place.source.as_str()).or_default() += 1;
+            }
             if healthy && !taken {
                 for label in &listed.labels {
                     *counts.capable.entry(label.clone()).or_default() += 1;

@@ -7,11 +7,13 @@ mod builds;
 mod cloud;
 mod ensembles;
 mod moves;
+mod places;
 
 pub use builds::{Build, JenkinsView};
 pub use cloud::{CloudServer, CloudView};
 pub use ensembles::{Ensemble, Member};
 pub use moves::{Movable, Move};
+pub use places::{Alarms, AlarmsView, Place};
 
 use crate::{
     Action, Code, Source,
@@ -154,7 +156,7 @@ impl MasterView {
     }
 }
 
-/// Whether TCP port 22 answered.
+/// Whether TCP port 22 answered, and ping beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshProbe {
     /// When it was tried.
@@ -163,6 +165,8 @@ pub struct SshProbe {
     pub answered: Option<bool>,
     /// Where, and what really happened, such as "alibuild10.cern.ch:22 refused the connection".
     pub story: Box<str>,
+    /// Whether it answers ping, where ssh does not; `None` when that was not or could not be tried. It proves nothing.
+    pub ping: Option<bool>,
 }
 
 /// A data volume that the node has mounted, or should have.
@@ -269,6 +273,10 @@ pub struct Node {
     pub jenkins: Option<Box<JenkinsView>>,
     /// The cloud's account; `None` when it has never told of the node.
     pub cloud: Option<Box<CloudView>>,
+    /// What systems that know it as a host say, one account a system.
+    pub places: Vec<Place>,
+    /// Roger's account of its alarms; `None` when it has never told of the node.
+    pub alarms: Option<Box<AlarmsView>>,
     /// Since when the two views differ.
     pub views_disagree_since: Option<Timestamp>,
     /// Since when its identity is not the recorded one, and what changed.

@@ -23,7 +23,7 @@ mod verdict;
 pub use action::{Action, Request, Stage, UnknownAction, Volumes};
 pub use code::Code;
 pub use counts::FleetCounts;
-pub use fleet::{Node, Snapshot};
+pub use fleet::{Alarms, AlarmsView, Node, Place, Snapshot};
 pub use judge::judge;
 pub use per_node::PerNode;
 pub use policy::{

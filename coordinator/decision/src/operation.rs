@@ -9,9 +9,11 @@
 //! Nothing here acts or reads a clock. A step's intent is written before its effect, its outcome after; what an event means
 //! never depends on anything but the events before it, so a replay after a crash is the same operation.
 
+mod alarms;
 mod effect;
 mod event;
 mod executor;
+mod ledger;
 mod moves;
 mod next;
 mod plan;
@@ -21,9 +23,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use alarms::{is_rogers, mark};
 pub use effect::Effect;
 pub use event::{Ending, Event, Executor, Machine, Outcome, Permit, Wish};
 pub use executor::{Executors, NoCommand};
+pub use ledger::{Remain, evidence as ledger_evidence, remains};
 pub use next::{Next, Situation, Waiting, begin_by_hand, next};
 pub use plan::{Doer, PLAN_VERSION, Plan, Step};
 pub use state::{Phase, State, StepRecord};
@@ -164,6 +168,7 @@ impl Operation {
     pub(crate) fn to_undo(&self) -> Option<usize> {
         let stands = |(step, record): &(&Step, &StepRecord)| {
             step.has_undo()
+                && (**step == Step::Cordon || alarms::before(record).is_some())
                 && matches!(
                     record.state,
                     State::Done { was_so: false } | State::Begun | State::Unknown { .. } | State::Undoing

@@ -92,6 +92,8 @@ words! {
         Foreman = "foreman",
         /// PuppetDB.
         PuppetDb = "puppetdb",
+        /// Roger, which wakes people.
+        Roger = "roger",
     }
 }
 
@@ -115,6 +117,7 @@ impl Source {
             Self::OpenStack => "OpenStack",
             Self::Foreman => "Foreman",
             Self::PuppetDb => "PuppetDB",
+            Self::Roger => "Roger",
         }
     }
 }

@@ -1,18 +1,22 @@
 //! What runs in the background of a coordinator, at which rhythm.
 
-use super::{App, cloud::Cloud, moves::Movers, operations, outside::RealWorld};
+use super::{App, cloud::Cloud, moves::Movers, operations, outside::RealWorld, places};
 use crate::{
     fleet::Fleet,
     integrations::{
+        Observe,
         aurora::{AuroraClient, AuroraOperator},
         authority::PuppetAuthority,
         channels,
+        foreman::ForemanClient,
         jenkins::{JenkinsAct, JenkinsClient},
         marathon::{MarathonClient, MarathonOperator},
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
         mesos_dns::MesosDnsClient,
         openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
         peer::PeerError,
+        puppetdb::PuppetDbClient,
+        roger::{RogerAct, RogerClient},
         ssh::Ssh,
         zookeeper::ZooKeeperClient,
     },
@@ -64,6 +68,15 @@ pub enum OutsideError {
     /// What people have been told cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Foreman.
+    #[error("use [foreman] of coordinator.toml")]
+    Foreman(#[source] PeerError),
+    /// PuppetDB.
+    #[error("use [puppetdb] of coordinator.toml")]
+    PuppetDb(#[source] PeerError),
+    /// Roger.
+    #[error("use [roger] of coordinator.toml")]
+    Roger(#[source] PeerError),
     /// The cloud.
     #[error("use openstack of coordinator.toml")]
     OpenStack(#[source] PeerError),
@@ -106,8 +119,16 @@ pub(super) fn start(
     }
     look_at_services(app, &hub, &mut driver)?;
     let movers = movers(app)?;
+    let registers = look_at_registers(app, &hub, &mut driver)?;
+    let mut roger: Option<Arc<dyn RogerAct>> = None;
+    if let Some(given) = &app.config.roger {
+        let client = RogerClient::new(given, places::hosts(app), &app.metrics.outside);
+        let client = Arc::new(client.map_err(OutsideError::Roger)?);
+        roger = Some(client.clone());
+        driver.every(given.every, ObserveTask::new(hub.clone(), client));
+    }
     let probe = &app.config.probe;
-    let ssh = Ssh { port: probe.port, domain: probe.domain.clone(), timeout: probe.timeout };
+    let ssh = Ssh::new(probe.port, probe.domain.clone(), probe.timeout);
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
     let has_channels = tell_people(app, &hub, &mut driver)?;
     let world = RealWorld {
@@ -117,6 +138,8 @@ pub(super) fn start(
         has_channels,
         movers,
         cloud: cloud(app).map_err(OutsideError::OpenStack)?,
+        roger,
+        places: registers,
     };
     if let Some(config) = &app.config.openstack {
         let sessions = Sessions::new(config, &config.credential, &app.metrics.outside);
@@ -211,6 +234,30 @@ fn look_at_services(app: &App, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Resul
         driver.every(dns.given.every, ObserveTask::new(hub.clone(), Arc::new(client)));
     }
     Ok(())
+}
+
+/// Looks at those that know nodes as hosts; these are asked again what remains of one.
+fn look_at_registers(
+    app: &Arc<App>,
+    hub: &Arc<dyn Hub>,
+    driver: &mut Driver,
+) -> Result<Vec<Arc<dyn Observe>>, OutsideError> {
+    let (config, tallies) = (&app.config, &app.metrics.outside);
+    let mut registers: Vec<Arc<dyn Observe>> = Vec::new();
+    if let Some(given) = &config.foreman {
+        let client = ForemanClient::new(given, places::hosts(app), tallies).map_err(OutsideError::Foreman)?;
+        let client: Arc<dyn Observe> = Arc::new(client);
+        driver.every(given.every, ObserveTask::new(hub.clone(), client.clone()));
+        registers.push(client);
+    }
+    if let Some(given) = &config.puppetdb {
+        let client =
+            PuppetDbClient::new(given, places::hosts(app), tallies).map_err(OutsideError::PuppetDb)?;
+        let client: Arc<dyn Observe> = Arc::new(client);
+        driver.every(given.every, ObserveTask::new(hub.clone(), client.clone()));
+        registers.push(client);
+    }
+    Ok(registers)
 }
 
 impl Hub for App {

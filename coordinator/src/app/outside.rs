@@ -5,13 +5,15 @@ use super::{
     cloud::{self, Cloud},
     moves::{self, Movers},
     operations::unreachable_outcome,
-    whitelist,
+    places, whitelist,
 };
 use crate::{
     fleet::CordonWay,
     integrations::{
+        Observe,
         jenkins::JenkinsAct,
         mesos::{self, MesosAct},
+        roger::RogerAct,
     },
     operations::{Outside, Task},
 };
@@ -49,6 +51,10 @@ pub(super) struct RealWorld {
     pub movers: Movers,
     /// The cloud, where we may act on it.
     pub cloud: Option<Arc<Cloud>>,
+    /// Roger, where it is asked.
+    pub roger: Option<Arc<dyn RogerAct>>,
+    /// Who knows nodes as hosts, to be asked what remains of one.
+    pub places: Vec<Arc<dyn Observe>>,
 }
 
 impl Outside for RealWorld {
@@ -64,7 +70,16 @@ impl Outside for RealWorld {
             }
             Effect::Move { moves } => Box::pin(moves::carry_out(app, self.movers.clone(), task, moves)),
             Effect::Cloud { may_ask } => Box::pin(cloud::carry_out(app, self.cloud.clone(), task, may_ask)),
-            Effect::Run { command } => Box::pin(run(app, task.step, command)),
+            Effect::Run { command } => {
+                let places = self.places.clone();
+                Box::pin(async move {
+                    let outcome = run(Arc::clone(&app), task.step, command).await;
+                    places::read_back(app, places, task, outcome).await
+                })
+            }
+            Effect::MaskAlarms { before } | Effect::RestoreAlarms { before } => {
+                Box::pin(places::alarms(app, self.roger.clone(), task, before))
+            }
         }
     }
 }

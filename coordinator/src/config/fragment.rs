@@ -6,6 +6,7 @@ use super::{
     openstack::{self, OpenStackFragment},
     outside::{AuroraFragment, MarathonFragment, MesosDnsFragment, OutsideFragment, ZooKeeperFragment},
     parse_length,
+    places::{self, PlaceFragment},
     tls::{PUPPET, PuppetFiles},
 };
 use crate::people::Role;
@@ -34,6 +35,9 @@ pub(super) struct Fragment {
     marathon: MarathonFragment,
     aurora: AuroraFragment,
     mesos_dns: MesosDnsFragment,
+    foreman: PlaceFragment,
+    puppetdb: PlaceFragment,
+    roger: PlaceFragment,
     probe: ProbeFragment,
     retention: RetentionFragment,
     backup: BackupFragment,
@@ -140,6 +144,7 @@ impl Fragment {
     /// Fills in the defaults and checks what a type alone cannot.
     pub fn checked(self) -> Result<Config, Wrong> {
         let state_dir = absolute(self.state_dir, "/var/lib/millwright")?;
+        let domain = self.probe.domain.unwrap_or_default().trim_matches('.').to_owned();
         Ok(Config {
             host: self.host,
             backup: self.backup.checked(&state_dir)?,
@@ -159,8 +164,11 @@ impl Fragment {
             marathon: self.marathon.checked()?,
             aurora: self.aurora.checked()?,
             mesos_dns: self.mesos_dns.checked()?,
+            foreman: self.foreman.checked("foreman", &domain)?,
+            puppetdb: self.puppetdb.checked("puppetdb", &domain)?,
+            roger: self.roger.checked("roger", &domain)?,
             probe: Probe {
-                domain: self.probe.domain.unwrap_or_default().trim_matches('.').to_owned(),
+                domain,
                 port: self.probe.port.unwrap_or(22),
                 timeout: length(self.probe.timeout, 5),
             },
@@ -500,6 +508,6 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "notice.mail.security" => r#""starttls""#,
         "notice.mail.from" => r#""millwright@example.org""#,
         "notice.mail.to" => r#"["alibuild-admins@example.org"]"#,
-        _ => return openstack::example(key),
+        _ => return places::example(key).or_else(|| openstack::example(key)),
     })
 }

@@ -65,6 +65,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         "marathon",
         "aurora",
         "mesos_dns",
+        "foreman",
+        "puppetdb",
+        "roger",
         "probe",
         "retention",
         "backup",
@@ -107,4 +110,7 @@ fn the_examples_in_the_shipped_file_are_accepted() {
     assert!(schedulers.iter().all(|scheduler| scheduler.may.credentials.is_some()));
     let servers = schedulers.map(|scheduler| scheduler.given.servers.len());
     assert_eq!((servers, dns.servers.len()), ([3; 2], 3));
+    for place in [config.foreman, config.puppetdb, config.roger] {
+        assert_eq!(place.unwrap().domain, "cern.ch");
+    }
 }

@@ -290,6 +290,7 @@ impl Story {
             at,
             answered: Some(false),
             story: "no connection to alibuild12:22 within 5 s".into(),
+            ping: None,
         });
         if let Some(view) = &mut node.master {
             view.listing = Listing::Unreachable;

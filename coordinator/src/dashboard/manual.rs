@@ -86,10 +86,11 @@ pages! {
 }
 
 /// The pages that are about no code.
-const CHAPTERS: [(&str, &str); 8] = [
+const CHAPTERS: [(&str, &str); 9] = [
     ("certificates", include_str!("../../../packaging/manual/certificates.md")),
     ("command-line", include_str!("../../../packaging/manual/command-line.md")),
     ("coordinator-down", include_str!("../../../packaging/manual/coordinator-down.md")),
+    ("registers", include_str!("../../../packaging/manual/registers.md")),
     ("coordinator-host", include_str!("../../../packaging/manual/coordinator-host.md")),
     ("notices", include_str!("../../../packaging/manual/notices.md")),
     ("operations", include_str!("../../../packaging/manual/operations.md")),

@@ -24,6 +24,8 @@ pub struct Knock {
     pub answered: Option<bool>,
     /// Host and port, and what happened.
     pub story: String,
+    /// Whether it answers ping where ssh does not; `None` when that was not or could not be tried.
+    pub ping: Option<bool>,
 }
 
 impl Fleet {
@@ -64,7 +66,8 @@ impl Fleet {
         // A listed node that was never heard of is tried as well, and has no entry yet.
         if self.policy.nodes.contains_key(name) || self.snapshot.nodes.contains_key(name) {
             let node = self.snapshot.nodes.entry(name.clone()).or_default();
-            node.ssh = Some(SshProbe { at: now, answered: knock.answered, story: knock.story.into() });
+            let Knock { answered, story, ping } = knock;
+            node.ssh = Some(SshProbe { at: now, answered, story: story.into(), ping });
         }
     }
 }

@@ -8,12 +8,14 @@ mod jenkins;
 mod mesos_dns;
 mod moves;
 pub mod openstack;
+mod places;
 mod schedulers;
 mod zookeeper;
 
 pub use jenkins::{Computer, Jenkins, RunningBuild};
 pub use mesos_dns::MesosDns;
 pub use moves::Place;
+pub use places::{HostAlarms, HostFacts, HostSeen, Known, Places, RogerSet};
 pub use schedulers::{Instance, Part, Scheduler, Service};
 pub use zookeeper::{EnsembleSeen, MemberSaid};
 
@@ -52,6 +54,12 @@ pub enum Observation {
     Aurora(Scheduler),
     /// Whom Mesos-DNS takes for the leading master.
     MesosDns(MesosDns),
+    /// What Foreman thinks of each node as a host.
+    Foreman(Places),
+    /// What PuppetDB knows of each.
+    PuppetDb(Places),
+    /// What Roger has set for each.
+    Roger(BTreeMap<NodeName, HostAlarms>),
 }
 
 impl Observation {
@@ -64,6 +72,9 @@ impl Observation {
             Self::Marathon(_) => Source::Marathon,
             Self::Aurora(_) => Source::Aurora,
             Self::MesosDns(_) => Source::MesosDns,
+            Self::Foreman(_) => Source::Foreman,
+            Self::PuppetDb(_) => Source::PuppetDb,
+            Self::Roger(_) => Source::Roger,
         }
     }
 }
@@ -85,6 +96,10 @@ pub(super) struct Outside {
     pub schedulers: BTreeMap<Source, (Timestamp, Scheduler)>,
     /// What Mesos-DNS last said, and when it was asked.
     pub mesos_dns: Option<(Timestamp, MesosDns)>,
+    /// What Foreman and PuppetDB last said, and when they were asked.
+    pub places: BTreeMap<Source, (Timestamp, Places)>,
+    /// What Roger last said, and when it was asked.
+    pub roger: Option<(Timestamp, BTreeMap<NodeName, HostAlarms>)>,
 }
 
 impl Outside {
@@ -136,6 +151,8 @@ impl Fleet {
             Observation::Marathon(seen) => self.take_scheduler(source, seen, "app", at),
             Observation::Aurora(seen) => self.take_scheduler(source, seen, "job", at),
             Observation::MesosDns(seen) => self.take_mesos_dns(seen, at),
+            Observation::Foreman(seen) | Observation::PuppetDb(seen) => self.take_places(seen, at),
+            Observation::Roger(seen) => self.take_roger(seen, at),
         };
         self.outside.sentences.insert(source, sentence);
         let boundary = add(at, stale(source));

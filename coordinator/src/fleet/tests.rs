@@ -9,6 +9,7 @@ mod mesos;
 mod mesos_dns;
 mod offers;
 mod openstack;
+mod places;
 mod schedulers;
 mod size;
 mod start;

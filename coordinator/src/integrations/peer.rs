@@ -6,11 +6,13 @@
 
 mod breaker;
 mod credentials;
+mod files;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use credentials::Credentials;
+pub use files::Files;
 pub use tally::{Tallies, Tally};
 
 use super::chain;
@@ -301,6 +303,20 @@ impl Peer {
         limits: Limits,
         tallies: &Tallies,
     ) -> Result<Self, PeerError> {
+        Self::with(system, address, limits, tallies, &Files::default())
+    }
+
+    /// The same, with a certificate to show or authorities of its own.
+    ///
+    /// # Errors
+    /// Also when one of the files cannot be read.
+    pub fn with(
+        system: &'static str,
+        address: &str,
+        limits: Limits,
+        tallies: &Tallies,
+        files: &Files,
+    ) -> Result<Self, PeerError> {
         let refuse = || PeerError::Address { system, address: address.to_owned() };
         let mut base: Url = address.parse().map_err(|_| refuse())?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
@@ -314,6 +330,7 @@ impl Peer {
             // A host without a list of authorities is no obstacle where none is needed.
             client = client.tls_certs_only([]);
         }
+        client = files.add_to(client).map_err(|why| PeerError::Client { system, why })?;
         let client = client
             .timeout(limits.timeout)
             .connect_timeout(limits.timeout.min(Duration::from_secs(3)))
@@ -482,9 +499,12 @@ fn said(body: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).take(LONGEST_REFUSAL).collect::<String>().trim().to_owned()
 }
 
-/// `message`, `error`, or that of the first object inside.
+/// `message`, `error` and the like, or that of the first object inside.
 fn message(json: &Value) -> Option<String> {
     let Value::Object(fields) = json else { return json.as_str().map(str::to_owned) };
-    let named = ["message", "error", "value", "details"].iter().find_map(|name| fields.get(*name)?.as_str());
-    named.map(str::to_owned).or_else(|| fields.values().find(|value| value.is_object()).and_then(message))
+    // Some say it in a list of sentences.
+    let text = |value: &Value| value.as_str().or_else(|| value.get(0)?.as_str()).map(str::to_owned);
+    let names = ["message", "error", "full_messages", "value", "details"];
+    let named = names.iter().find_map(|name| text(fields.get(*name)?));
+    named.or_else(|| fields.values().find(|value| value.is_object()).and_then(message))
 }

@@ -1,10 +1,12 @@
-//! Whether a node's ssh answers: a connection to TCP 22 and a banner, no login.
+//! Whether a node's ssh answers: a connection to TCP 22 and a banner, no login. Where it does not, whether ping does.
 
+use super::ping::{Pinged, ping};
 use crate::fleet::{Door, Knock};
 use futures_util::future::BoxFuture;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -12,6 +14,9 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::{Instant, timeout, timeout_at},
 };
+
+/// A host with more addresses than these is pinged at the first ones.
+const MOST_PINGED: usize = 2;
 
 /// What we want from a node from outside, and nothing more.
 pub trait ProbeSsh: Send + Sync {
@@ -22,29 +27,58 @@ pub trait ProbeSsh: Send + Sync {
 }
 
 /// The real thing.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Ssh {
-    /// 22, but for tests.
-    pub port: u16,
-    /// Added to host names that have none; empty for nothing.
-    pub domain: String,
-    /// Looking up the name may take so long, and connection and banner together as long again.
-    pub timeout: Duration,
+    port: u16,
+    domain: String,
+    timeout: Duration,
+    /// That ping is not to be had here is said once.
+    has_complained: AtomicBool,
 }
 
 impl ProbeSsh for Ssh {
     fn knock<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Knock> {
         Box::pin(async move {
             let (answered, story) = match self.find(door).await {
-                Ok(addresses) => self.try_all(&self.full_name(&door.host), &addresses).await,
+                Ok(addresses) => {
+                    let (answered, story) = self.try_all(&self.full_name(&door.host), &addresses).await;
+                    if answered == Some(false) {
+                        let (ping, told) = self.ping(&addresses).await;
+                        return Knock { answered, story: format!("{story}; {told}"), ping };
+                    }
+                    (answered, story)
+                }
                 Err(why) => (None, format!("not tried: {why}")),
             };
-            Knock { answered, story }
+            Knock { answered, story, ping: None }
         })
     }
 }
 
 impl Ssh {
+    /// `port` is 22 but for tests; `domain` is added to host names that have none, empty for nothing. Looking up the name
+    /// may take as long as `timeout`, connection and banner together as long again, and ping once more.
+    pub fn new(port: u16, domain: String, timeout: Duration) -> Self {
+        Self { port, domain, timeout, has_complained: AtomicBool::new(false) }
+    }
+
+    /// Whether one of the addresses answers ping, and what happened. It tells a machine that hangs from one that is off.
+    async fn ping(&self, addresses: &[SocketAddr]) -> (Option<bool>, String) {
+        let mut answer = (None, "ping was not tried".to_owned());
+        for address in addresses.iter().take(MOST_PINGED) {
+            match ping(address.ip(), self.timeout).await {
+                Pinged::Answers => return (Some(true), "it answers ping".to_owned()),
+                Pinged::Silent => answer = (Some(false), "it does not answer ping".to_owned()),
+                Pinged::NotTried(why) => {
+                    if !self.has_complained.swap(true, Ordering::Relaxed) {
+                        log::warn!("silent nodes are not pinged: {why}");
+                    }
+                }
+            }
+        }
+        answer
+    }
+
     fn full_name(&self, host: &str) -> String {
         let has_domain = host.contains(['.', ':']);
         if has_domain || self.domain.is_empty() { host.to_owned() } else { format!("{host}.{}", self.domain) }
@@ -148,7 +182,7 @@ mod tests {
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
     fn on(port: u16) -> Ssh {
-        Ssh { port, domain: String::new(), timeout: Duration::from_secs(5) }
+        Ssh::new(port, String::new(), Duration::from_secs(5))
     }
 
     fn here() -> Door {
@@ -187,19 +221,23 @@ mod tests {
         drop(listener);
         let knock = on(port).knock(&here()).await;
         assert_eq!(knock.answered, Some(false));
-        assert_eq!(knock.story, format!("127.0.0.1:{port} refused the connection"));
+        assert!(
+            knock.story.starts_with(&format!("127.0.0.1:{port} refused the connection; ")),
+            "{}",
+            knock.story
+        );
+        // This machine lives; where ping is not allowed, nothing is said about it.
+        assert_ne!(knock.ping, Some(false), "{}", knock.story);
     }
 
     #[tokio::test]
     async fn a_machine_that_accepts_and_hangs_is_told_apart_from_one_that_refuses() {
         let (_listener, port) = listening().await;
-        let hasty = Ssh { timeout: Duration::from_millis(100), ..on(port) };
+        let hasty = Ssh::new(port, String::new(), Duration::from_millis(100));
         let knock = hasty.knock(&here()).await;
         assert_eq!(knock.answered, Some(false));
-        assert_eq!(
-            knock.story,
-            format!("127.0.0.1:{port} accepted the connection and said nothing in 0.1 s")
-        );
+        let story = format!("127.0.0.1:{port} accepted the connection and said nothing in 0.1 s; ");
+        assert!(knock.story.starts_with(&story), "{}", knock.story);
     }
 
     #[tokio::test]
@@ -221,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_short_name_gets_the_domain_and_an_address_does_not() {
-        let ssh = Ssh { domain: "cern.ch".into(), ..on(22) };
+        let ssh = Ssh::new(22, "cern.ch".into(), Duration::from_secs(5));
         for (given, tried) in [("n01", "n01.cern.ch"), ("n01.cern.ch", "n01.cern.ch"), ("::1", "::1")] {
             assert_eq!(ssh.full_name(given), tried);
         }

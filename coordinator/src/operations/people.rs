@@ -4,9 +4,10 @@ use super::{Hold, NotRecorded, Operations, Word, digest};
 use crate::fleet::Fleet;
 use jiff::Timestamp;
 use millwright_decision::{
-    Class, Code, Source,
+    Class, Code, Evidence, Source,
     operation::{
         Doer, Event, Executor, Operation, Outcome, Phase, State, Step, Waiting, begin_by_hand, frozen,
+        is_rogers, ledger_evidence, remains,
     },
 };
 use millwright_protocol::NodeName;
@@ -181,7 +182,9 @@ impl Operations {
             outcome,
             by: Some(by.to_owned()),
         };
-        let is_by_hand = step.doer() == Doer::Executor && operation.wish.executor == Executor::ByHand;
+        let is_by_hand = step.doer() == Doer::Executor
+            && operation.wish.executor == Executor::ByHand
+            && !is_rogers(step, record, super::lock(fleet).policy());
         let cannot = |what: &str| {
             NotThat::Senseless(format!(
                 "{id} is at {step} ({}), where {what} says nothing",
@@ -233,7 +236,10 @@ impl Operations {
                 if !may {
                     return Err(cannot("`done`"));
                 }
-                let evidence = vec![millwright_decision::Evidence::new("said", reason, by)];
+                let mut evidence = vec![Evidence::new("said", reason, by)];
+                if step == Step::Ledger {
+                    evidence.extend(remaining(&operation, by, fleet, now));
+                }
                 self.write(number, finished(record.attempt, Outcome::done(evidence)), now)?;
                 Ok(Vec::new())
             }
@@ -382,6 +388,14 @@ impl Operations {
         let word = Word::BrakeReset { class, by: by.to_owned(), reason: reason.to_owned() };
         Ok(self.say(&word, super::whole(now))?)
     }
+}
+
+/// Which places are proven to have forgotten a node that was deleted; the others are left to whoever says that it is done.
+fn remaining(operation: &Operation, by: &str, fleet: &Mutex<Fleet>, now: Timestamp) -> Vec<Evidence> {
+    let fleet = super::lock(fleet);
+    let node = fleet.snapshot().nodes.get(&operation.wish.node).map(Box::as_ref);
+    let since = operation.done_at(Step::DeleteServer).unwrap_or(operation.requested_at);
+    ledger_evidence(&remains(node, since, now), by)
 }
 
 /// Whoever became root is still the same person.

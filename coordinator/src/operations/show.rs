@@ -8,7 +8,7 @@ use crate::view::{
 };
 use millwright_decision::{
     Code, Policy, Snapshot, Volumes,
-    operation::{Doer, Executor, Operation, Phase, State, Step, StepRecord, Waiting},
+    operation::{Doer, Executor, Operation, Phase, State, Step, StepRecord, Waiting, is_rogers},
 };
 use millwright_protocol::Evidence;
 
@@ -73,7 +73,7 @@ impl Operations {
                         || grant.digest.as_deref() == Some(current.as_str()),
                 })
                 .collect(),
-            may: self.may(tracked),
+            may: self.may(tracked, policy),
             command: command(operation, policy),
             story: tracked
                 .story
@@ -89,7 +89,7 @@ impl Operations {
     }
 
     /// What may be said to it now.
-    fn may(&self, tracked: &Tracked) -> Vec<String> {
+    fn may(&self, tracked: &Tracked, policy: &Policy) -> Vec<String> {
         let operation = &tracked.operation;
         let mut may: Vec<&str> = Vec::new();
         if tracked.broken.is_some() || operation.is_over() {
@@ -112,7 +112,9 @@ impl Operations {
             Phase::Undoing | Phase::Parked { .. } | Phase::Ended { .. } => {}
         }
         if let Some((step, record)) = operation.current_step().filter(|_| operation.phase == Phase::Forward) {
-            let by_hand = step.doer() == Doer::Executor && operation.wish.executor == Executor::ByHand;
+            let by_hand = step.doer() == Doer::Executor
+                && operation.wish.executor == Executor::ByHand
+                && !is_rogers(step, record, policy);
             match &record.state {
                 State::Unknown { .. } => may.extend(["done", "not_run"]),
                 State::Begun if by_hand => may.push("not_run"),
@@ -132,7 +134,7 @@ impl Operations {
     }
 
     /// What nothing but a person can help on: a damaged record, a step that was given up, a question.
-    pub(super) fn asks(&self) -> Vec<OperationAsk> {
+    pub(super) fn asks(&self, policy: &Policy) -> Vec<OperationAsk> {
         let ask = |tracked: &Tracked| {
             let operation = &tracked.operation;
             let waiting = self.waiting(&operation.id).filter(|waiting| waiting.needs_people);
@@ -148,7 +150,7 @@ impl Operations {
                 Some(worst) => worst.code.to_string(),
                 None => operation.current_step().map_or_else(String::new, |(step, _)| step.to_string()),
             };
-            let mut words = self.may(tracked);
+            let mut words = self.may(tracked, policy);
             words.sort_by_key(|word| matches!(word.as_str(), "cancel" | "abandon"));
             let helps = words.iter().filter_map(|word| command_line(operation, word)).collect();
             let operation = operation.id.clone();

@@ -47,7 +47,7 @@ impl Operations {
             holds,
             attestations: self.words.attestations(now),
             pause: self.words.pause.clone(),
-            asks: self.asks(),
+            asks: self.asks(policy),
             quarantined,
             store: Some((self.journal.fence(), self.last)),
             damaged: self.damaged(),

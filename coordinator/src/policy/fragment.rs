@@ -33,9 +33,22 @@ pub(super) struct ExecutorsFragment {
     #[serde(default)]
     pub by: Executor,
     #[serde(default)]
+    pub alarms: AlarmsBy,
+    #[serde(default)]
     pub commands: BTreeMap<Spanned<String>, Vec<String>>,
     #[serde(default)]
     pub harmless_exits: BTreeMap<Spanned<String>, Vec<i32>>,
+}
+
+/// Who masks alarms.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AlarmsBy {
+    /// Whoever takes the other steps.
+    #[default]
+    Executor,
+    /// The coordinator, by asking Roger.
+    Roger,
 }
 
 #[derive(Debug, Deserialize)]
@@ -233,6 +246,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "volume" => r#""500GB""#,
         "images" => r#"["alisw/slc7-builder:latest"]"#,
         "by" => r#""by_hand""#,
+        "alarms" => r#""executor""#,
         "commands" => r#"{ rebuild = ["ai-rebuild", "{host}"] }"#,
         "harmless_exits" => "{ rebuild = [2, 3, 4, 5] }",
         "kind" => r#""objection_window""#,

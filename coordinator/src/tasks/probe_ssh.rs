@@ -76,7 +76,9 @@ mod tests {
     impl ProbeSsh for FakeSsh {
         fn knock<'a>(&'a self, door: &'a Door) -> BoxFuture<'a, Knock> {
             self.asked.lock().unwrap().push(door.clone());
-            Box::pin(async { Knock { answered: self.says, story: format!("knocked at {}", door.host) } })
+            Box::pin(async {
+                Knock { answered: self.says, story: format!("knocked at {}", door.host), ping: None }
+            })
         }
     }
 

@@ -100,7 +100,7 @@ impl Setting {
              [classes.agent]\nmode = \"observe\"\n\n\
              [classes.agent.sources]\nagent = \"required\"\nmesos_master = \"{mesos_master}\"\n\
              jenkins = \"none\"\nmarathon = \"none\"\naurora = \"none\"\nmesos_dns = \"none\"\n\
-             openstack = \"none\"\nforeman = \"none\"\npuppetdb = \"none\"\n\n\
+             openstack = \"none\"\nforeman = \"none\"\npuppetdb = \"none\"\nroger = \"none\"\n\n\
              [[nodes]]\nclass = \"agent\"\nnames = [\"{node}\"]\n"
         );
         let folder = self.folder.display();

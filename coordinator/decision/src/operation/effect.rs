@@ -1,6 +1,7 @@
-//! What is to be done outside, as data: whoever carries it out decides nothing.
+//! What an operation has done outside, as data. Each may be asked for again: whoever carries it out decides nothing, and looks
+//! first whether it is so.
 
-use crate::fleet::Move;
+use crate::fleet::{Alarms, Move};
 
 /// What is to be done outside, once its intent is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,16 @@ pub enum Effect {
         /// Whether anything may be asked for; its permit says until when.
         may_ask: bool,
     },
+    /// Have Roger wake nobody, and read back that it is so.
+    MaskAlarms {
+        /// What was set when the intent was written; if it is something else by now, nothing is changed.
+        before: Alarms,
+    },
+    /// Have Roger set what was set before, unless somebody has changed it since.
+    RestoreAlarms {
+        /// What to put back.
+        before: Alarms,
+    },
 }
 
 impl Effect {
@@ -38,6 +49,8 @@ impl Effect {
             Self::Uncordon => "uncordon",
             Self::Run { .. } => "run",
             Self::Cloud { .. } => "cloud",
+            Self::MaskAlarms { .. } => "mask_alarms",
+            Self::RestoreAlarms { .. } => "restore_alarms",
         }
     }
 }

@@ -4,7 +4,7 @@ mod undo;
 
 use super::{
     Cancelled, Doer, Effect, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State,
-    Step, StepRecord,
+    Step, StepRecord, alarms, ledger,
     moves::{ToMove, to_move},
     steps::{self, Gate},
 };
@@ -133,9 +133,13 @@ fn forward(operation: &Operation, step: Step, record: &StepRecord, situation: &S
             if operation.wish.executor.asks_the_cloud(step) && is_pause_over && !situation.is_in_flight {
                 return Next::Again(Effect::Cloud { may_ask: false });
             }
+            if let Some(before) = alarms::before(record).filter(|_| is_pause_over && !situation.is_in_flight)
+            {
+                return Next::Again(Effect::MaskAlarms { before });
+            }
             let sentence = format!("nobody knows whether {step} happened: {question}");
             let tells_itself =
-                steps::tells_itself(step) && situation.now.duration_since(since) < TELLS_WITHIN;
+                steps::tells_itself(step, record) && situation.now.duration_since(since) < TELLS_WITHIN;
             let mut waiting =
                 wait(operation, record, sentence, if tells_itself { "millwright" } else { "operators" });
             waiting.needs_people = !tells_itself;
@@ -213,9 +217,20 @@ fn begin(
             let permit = step.is_irreversible().then(|| permit(operation, step, situation));
             Ok(Next::Write(began(permit, Vec::new())))
         }
+        Doer::Executor if alarms::by_roger(step, situation) => {
+            let head = steps::command(operation, step, situation).unwrap_or_default();
+            match alarms::begin(operation, record, situation, head) {
+                Some((words, effect)) => Ok(Next::Do(began(None, words), effect)),
+                None => Err(wait(operation, record, step.doing().to_owned(), "roger")),
+            }
+        }
         Doer::Executor if steps::command(operation, step, situation).is_err() && !step.is_irreversible() => {
+            let what = match step {
+                Step::Ledger => format!(": {}", ledger::story(&ledger::of(operation, situation))),
+                _ => String::new(),
+            };
             let sentence =
-                format!("{}: do it, then say `millwright confirm {} done`", step.doing(), operation.id);
+                format!("{}{what}: do it, then say `millwright confirm {} done`", step.doing(), operation.id);
             let mut waiting = wait(operation, record, sentence, "operators");
             waiting.needs_people = true;
             Err(waiting)
@@ -253,7 +268,8 @@ pub fn begin_by_hand(operation: &Operation, by: &str, situation: &Situation<'_>)
         return Err(Waiting::about(operation, format!("it is {}", operation.phase.word())));
     };
     let is_due = matches!(record.state, State::Pending | State::NotDone { .. });
-    if step.doer() != Doer::Executor || operation.wish.executor != Executor::ByHand || !is_due {
+    let is_rogers = alarms::by_roger(step, situation);
+    if step.doer() != Doer::Executor || operation.wish.executor != Executor::ByHand || !is_due || is_rogers {
         let sentence = format!("its step {step} is {} and not for a person to run", record.state.as_str());
         return Err(Waiting::about(operation, sentence));
     }
@@ -310,6 +326,9 @@ fn under_way(
             _ => Ok(finished(operation, record, Outcome::not_done("what allowed it does so no more"))),
         },
         Doer::Agent => ordered(operation, step, record, situation, age),
+        Doer::Executor if let Some(before) = alarms::before(record) => {
+            Ok(Next::Again(Effect::MaskAlarms { before }))
+        }
         Doer::Executor if record.by.is_some() => {
             if age > PRINTED_LASTS + step.patience() {
                 let question = format!(
@@ -404,6 +423,7 @@ fn passes_by_itself(refusal: Option<&str>) -> bool {
         refusal,
         Some("too_soon" | "veto" | "busy" | "changed_mind" | "expired" | "prepare_lost")
             | Some("server_busy" | "cloud_silent" | "service_changing" | "leader_unsure")
+            | Some("roger_silent" | "alarms_changed")
     )
 }
 

@@ -147,9 +147,9 @@ impl Step {
         self.facts().is_irreversible
     }
 
-    /// Whether a cancelled operation takes it back.
+    /// Whether a cancelled operation takes it back, where the coordinator did it.
     pub fn has_undo(self) -> bool {
-        self == Self::Cordon
+        matches!(self, Self::Cordon | Self::MaskAlarms)
     }
 }
 

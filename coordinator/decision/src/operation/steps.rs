@@ -1,7 +1,7 @@
 //! What each step asks of the world: is it already so, may it begin, has it happened.
 
 use super::{
-    Doer, NoCommand, Operation, Situation, State, Step, StepRecord,
+    Doer, NoCommand, Operation, Situation, State, Step, StepRecord, alarms, ledger,
     moves::{self, ToMove},
     next::{go_ahead, verdict, verdict_on},
 };
@@ -135,6 +135,7 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
             Some(vec![Evidence::new("takes_tasks", "no", "policy")])
         }
         Step::Settle => settled_down(operation, situation),
+        Step::MaskAlarms => alarms::masked(operation, situation),
         Step::Puppet => agent(operation, situation)
             .filter(|agent| agent.puppet.is_none())
             .map(|_| vec![Evidence::new("puppet", "none on the node", "agent")]),
@@ -171,6 +172,13 @@ pub(super) fn settled(
             first_report(operation, situation)
         }
         Step::PullImages => images(operation, situation),
+        Step::MaskAlarms if alarms::before(record).is_some() => {
+            let is_unknown = matches!(record.state, State::Unknown { .. });
+            alarms::masked(operation, situation).filter(|_| is_unknown)
+        }
+        Step::Ledger if matches!(record.state, State::Unknown { .. }) => {
+            ledger::settled(operation, situation, record.changed_at)
+        }
         _ => None,
     }
 }
@@ -179,9 +187,10 @@ pub(super) fn settled(
 const REQUESTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a step of which nobody knows how it ended is looked at, or done once more, without anybody being asked.
-pub(super) fn tells_itself(step: Step) -> bool {
+pub(super) fn tells_itself(step: Step, record: &StepRecord) -> bool {
     match step.doer() {
         Doer::Mesos | Doer::Scheduler => true,
+        Doer::Executor => alarms::before(record).is_some(),
         Doer::Agent | Doer::People => !step.is_irreversible(),
         _ => false,
     }
@@ -204,7 +213,7 @@ pub(super) fn refuted(
             (!is_so).then(|| "the Mesos master says that it is not so".to_owned())
         }
         // Doing it once more does no harm, and answers the question.
-        Doer::Agent | Doer::People | Doer::Scheduler if tells_itself(step) => {
+        Doer::Agent | Doer::People | Doer::Scheduler if tells_itself(step, record) => {
             let over = situation.now.duration_since(since) > REQUESTS_LAST;
             over.then(|| "nobody knows how it ended, and it can be done again".to_owned())
         }
@@ -272,6 +281,7 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
             Err(None) => Gate::Wait { sentence: "its agent does not report".into(), owner: "agent".into() },
             Err(Some(difference)) => Gate::Stuck(difference),
         },
+        Step::MaskAlarms if alarms::by_roger(step, situation) => alarms::gate(operation, situation),
         Step::Settle => Gate::Wait { sentence: step.doing().into(), owner: "millwright".into() },
         Step::DeleteServer if let Some(since) = started_again(operation, situation) => Gate::Stuck(format!(
             "{} was stopped and reports again since {since}: somebody has started it, and may need it",

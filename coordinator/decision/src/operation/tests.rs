@@ -1,5 +1,7 @@
 //! Stories of single operations.
 
+mod places;
+
 use super::*;
 use crate::{Action, Class, Volumes};
 use jiff::ToSpan;

@@ -3,11 +3,11 @@
 use super::super::report::takes_tasks;
 use super::Fleet;
 use crate::{
-    view::{ChecklistItem, ChecklistState},
+    view::{ChecklistItem, ChecklistState, OutsideView},
     words,
 };
 use jiff::Timestamp;
-use millwright_decision::{Class, Node};
+use millwright_decision::{Class, Node, Source};
 use millwright_protocol::{Evidence, Finding, NodeName, Status};
 
 /// A line that findings fill: the word, what it says when all is well, which checks belong to it.
@@ -35,6 +35,7 @@ pub(super) fn list(
     if takes_tasks(&fleet.policy, class) && class.is_some() {
         items.insert(items.len() - 1, listed_by_mesos(node, now));
     }
+    items.extend(foreman(fleet, name, now));
     if class == Some(Class::Master) {
         items.push(from_findings("zookeeper", "ZooKeeper serves", &["zookeeper"], findings));
     }
@@ -72,15 +73,26 @@ fn age(now: Timestamp, then: Timestamp) -> String {
 /// R8 begins with the cloud, where somebody asks it.
 fn server(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Option<ChecklistItem> {
     let seen = super::outside::cloud(fleet, name)?;
+    Some(from_outside("server", "The cloud runs its server", seen, now))
+}
+
+/// What Foreman thinks, where somebody asks it. It is looked at behind the layers of the node itself (R8 has it before): what
+/// it says is up to half an hour old.
+fn foreman(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Option<ChecklistItem> {
+    let seen = super::outside::host(fleet, Source::Foreman, name, now)?;
+    Some(from_outside("foreman", "Foreman has no complaint", seen, now))
+}
+
+fn from_outside(step: &str, title: &str, seen: OutsideView, now: Timestamp) -> ChecklistItem {
     let state = match seen.status {
         Status::Ok => ChecklistState::Done,
         Status::Warn => ChecklistState::Warn,
         Status::Crit => ChecklistState::Failed,
         Status::Unknown => ChecklistState::Unknown,
     };
-    let mut evidence = Evidence::new("server", &seen.sentence, "openstack");
+    let mut evidence = Evidence::new(step, &seen.sentence, seen.source.as_str());
     evidence.age_seconds = seconds(now, seen.at);
-    Some(item("server", "The cloud runs its server", state, seen.sentence, vec![evidence]))
+    item(step, title, state, seen.sentence, vec![evidence])
 }
 
 fn report(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
@@ -107,9 +119,13 @@ fn ssh(node: Option<&Node>, now: Timestamp) -> ChecklistItem {
         Some(false) => (ChecklistState::Failed, "no"),
         None => (ChecklistState::Unknown, "unknown"),
     };
-    let mut evidence = Evidence::new("ssh_answers", answers, "coordinator");
-    evidence.age_seconds = seconds(now, probe.at);
-    item("ssh", title, state, probe.story.to_string(), vec![evidence])
+    let fact = |fact: &str, answers: &str| Evidence {
+        age_seconds: seconds(now, probe.at),
+        ..Evidence::new(fact, answers, "coordinator")
+    };
+    let ping = probe.ping.map(|answers| fact("ping_answers", if answers { "yes" } else { "no" }));
+    let evidence = [fact("ssh_answers", answers)].into_iter().chain(ping).collect();
+    item("ssh", title, state, probe.story.to_string(), evidence)
 }
 
 fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding]) -> ChecklistItem {

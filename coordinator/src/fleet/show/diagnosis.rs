@@ -28,7 +28,9 @@ pub(super) fn of(node: &str, checklist: &[ChecklistItem], findings: &[(&str, &Fi
                     "ask what stands against a reset from outside, and what it ends: `millwright may reboot {node}`"
                 ),
             ],
-            untold: titles(checklist, |item| item.step != "server" && item.step != "mesos_master"),
+            untold: titles(checklist, |item| {
+                !matches!(item.step.as_str(), "server" | "foreman" | "mesos_master")
+            }),
         };
     }
     if state("report") == Some(ChecklistState::Failed) {
@@ -81,7 +83,7 @@ fn unheard(node: &str, checklist: &[ChecklistItem], ssh: Option<ChecklistState>)
         ),
         Some(ChecklistState::Failed) => (
             "ssh",
-            format!("{node} neither reports nor answers ssh: it is off, frozen or cut off"),
+            unreached(node, checklist),
             vec![
                 format!("look at its console: `openstack console log show {node} --lines 50`"),
                 format!(
@@ -104,9 +106,22 @@ fn unheard(node: &str, checklist: &[ChecklistItem], ssh: Option<ChecklistState>)
         sentence,
         next,
         untold: titles(checklist, |item| {
-            !matches!(item.step.as_str(), "report" | "ssh" | "mesos_master")
+            !matches!(item.step.as_str(), "report" | "ssh" | "foreman" | "mesos_master")
                 && item.state != ChecklistState::NotConfigured
         }),
+    }
+}
+
+/// What answers ping is not off; what does not may be anything.
+fn unreached(node: &str, checklist: &[ChecklistItem]) -> String {
+    let facts = checklist.iter().find(|item| item.step == "ssh").map_or(&[][..], |item| &item.evidence);
+    let ping = facts.iter().find(|fact| fact.fact == "ping_answers").map(|fact| fact.value.as_str());
+    match ping {
+        Some("yes") => format!(
+            "{node} neither reports nor answers ssh, and answers ping: its kernel lives, and what runs on it hangs or is not there yet"
+        ),
+        Some(_) => format!("{node} neither reports nor answers ssh, nor ping: it is off, frozen or cut off"),
+        None => format!("{node} neither reports nor answers ssh: it is off, frozen or cut off"),
     }
 }
 
@@ -129,6 +144,7 @@ fn next(node: &str, item: &ChecklistItem, findings: &[(&str, &Finding)]) -> Vec<
         next.push(match item.step.as_str() {
             "server" => format!("look at it in the cloud: `openstack server show {node}`"),
             "mesos_master" => format!("ask why it gets no tasks: `millwright may return {node}`"),
+            "foreman" => format!("look at the end of its last Puppet run: `millwright node {node}`"),
             "verified" => "wait for two clean reports a minute apart".to_owned(),
             _ => format!("look at its findings: `millwright node {node}`"),
         });

@@ -1,7 +1,10 @@
 //! What outside systems say, line by line: of the whole site, and of one node.
 
 mod mesos_dns;
+mod places;
 mod schedulers;
+
+pub(in crate::fleet) use places::of as host;
 
 use crate::{
     fleet::{
@@ -29,6 +32,7 @@ pub(super) fn details(fleet: &Fleet, source: Source, now: Timestamp) -> Vec<Stri
         }
         Source::Marathon | Source::Aurora => schedulers::details(fleet, source),
         Source::MesosDns => mesos_dns::details(fleet, now),
+        Source::Foreman | Source::PuppetDb | Source::Roger => places::details(fleet, source, now),
         _ => Vec::new(),
     }
 }
@@ -44,7 +48,8 @@ pub(super) fn of_node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Vec<Out
         at: ensemble.at,
     });
     let services = schedulers::of_node(fleet, name).into_iter().chain(mesos_dns::of_node(fleet, name, now));
-    members.chain(cloud(fleet, name)).chain(services).collect()
+    let hosts = places::of_node(fleet, name, now);
+    members.chain(cloud(fleet, name)).chain(hosts).chain(services).collect()
 }
 
 /// What the cloud says of its server; nothing while the cloud has not been asked.

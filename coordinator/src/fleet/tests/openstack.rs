@@ -130,7 +130,8 @@ fn people_are_told_of_a_frozen_node_with_what_a_reset_ends_and_the_line_that_beg
     story.fleet.take_observation(Source::Jenkins, Ok(Observation::Jenkins(seen)), now);
     story.quiet.insert(name("alibuild01"));
     story.rounds(15);
-    let knock = Knock { answered: Some(false), story: "alibuild01:22 refused the connection".into() };
+    let knock =
+        Knock { answered: Some(false), story: "alibuild01:22 refused the connection".into(), ping: None };
     let now = story.now();
     story.fleet.take_ssh(&name("alibuild01"), knock, now);
     story.rounds(15);

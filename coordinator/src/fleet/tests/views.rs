@@ -179,7 +179,7 @@ fn diagnosed(twist: Option<fn(&mut Report)>, ssh: Option<bool>) -> Diagnosis {
     }
     let now = story.now();
     if let Some(answered) = ssh {
-        let knock = Knock { answered: Some(answered), story: "knocked on port 22".into() };
+        let knock = Knock { answered: Some(answered), story: "knocked on port 22".into(), ping: None };
         story.fleet.take_ssh(&first, knock, now);
     }
     story.fleet.node_detail(&first, now).unwrap().diagnosis

@@ -71,7 +71,8 @@ fn a_question_comes_with_the_lines_that_answer_it() {
     let id = engine.request(&ask(Action::Drain, "alibuild01", "alice")).unwrap().id;
     engine.now += Step::Cordon.patience() + SignedDuration::from_mins(1);
     engine.advance();
-    let asks = engine.operations.asks();
+    let policy = Arc::clone(engine.fleet.lock().unwrap().policy());
+    let asks = engine.operations.asks(&policy);
     let [asked] = &asks[..] else { panic!("{asks:?}") };
     assert_eq!((asked.operation.as_str(), asked.what.as_str()), (id.as_str(), "brake_tripped"));
     assert_eq!(asked.helps, [format!("millwright cancel {id} --reason \"…\"")]);

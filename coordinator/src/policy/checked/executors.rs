@@ -1,12 +1,17 @@
 //! Who runs what needs the cloud's credentials, and what exactly.
 
-use super::{super::fragment::Fragment, Checker};
+use super::{
+    super::fragment::{AlarmsBy, Fragment},
+    Checker,
+};
 use millwright_decision::operation::{Doer, Executors, Step};
 use toml::Spanned;
 
 impl Checker<'_> {
     pub(super) fn executors(&mut self, fragment: &Fragment) -> Executors {
-        let mut executors = Executors { by: fragment.executors.by, ..Executors::default() };
+        let given = &fragment.executors;
+        let roger_masks = given.alarms == AlarmsBy::Roger;
+        let mut executors = Executors { by: given.by, roger_masks, ..Executors::default() };
         for (word, command) in &fragment.executors.commands {
             let Some(step) = self.step(word) else { continue };
             if command.first().is_none_or(|program| program.trim().is_empty()) {
