@@ -91,9 +91,9 @@ impl FakeChat {
     }
 
     /// Takes one, unless what it is to stand below is gone.
-    fn take(&self, channel: &str, root: &Value, text: &Value) -> Option<Message> {
+    fn take(&self, channel: &str, root: &str, text: &str) -> Option<Message> {
         self.inside(|inside| {
-            let root = root.as_str().filter(|root| !root.is_empty()).map(str::to_owned);
+            let root = Some(root).filter(|root| !root.is_empty()).map(str::to_owned);
             let is_there = |root: &String| inside.messages.iter().any(|one| one.id == *root);
             if root.as_ref().is_some_and(|root| !is_there(root)) {
                 return None;
@@ -102,12 +102,17 @@ impl FakeChat {
                 id: format!("m{}", inside.messages.len() + 1),
                 channel: channel.to_owned(),
                 root,
-                text: text.as_str().unwrap_or_default().to_owned(),
+                text: text.to_owned(),
             };
             inside.messages.push(message.clone());
             Some(message)
         })
     }
+}
+
+/// A text of an object; empty where there is none.
+fn word<'body>(body: &'body Value, key: &str) -> &'body str {
+    body.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn no(status: u16) -> StatusCode {
@@ -121,7 +126,7 @@ async fn hook(State(chat): State<FakeChat>, Path(name): Path<String>, Json(body)
         }
         Some(status) => (no(status), "no_service").into_response(),
         None => {
-            chat.take(&name, &Value::Null, &body["text"]);
+            chat.take(&name, "", word(&body, "text"));
             "ok".into_response()
         }
     }
@@ -135,7 +140,7 @@ async fn mattermost(State(chat): State<FakeChat>, headers: HeaderMap, Json(body)
     if let Some(status) = chat.refusal(Some(&headers)) {
         return refuse(status, "api.context.session_expired.app_error", "Invalid or expired session");
     }
-    match chat.take(body["channel_id"].as_str().unwrap_or_default(), &body["root_id"], &body["message"]) {
+    match chat.take(word(&body, "channel_id"), word(&body, "root_id"), word(&body, "message")) {
         Some(message) => {
             (StatusCode::CREATED, Json(json!({ "id": message.id, "message": message.text }))).into_response()
         }
@@ -149,7 +154,7 @@ async fn slack(State(chat): State<FakeChat>, headers: HeaderMap, Json(body): Jso
         Some(status) => return no(status).into_response(),
         None => {}
     }
-    let taken = chat.take(body["channel"].as_str().unwrap_or_default(), &body["thread_ts"], &body["text"]);
+    let taken = chat.take(word(&body, "channel"), word(&body, "thread_ts"), word(&body, "text"));
     let answer = match taken {
         Some(message) => json!({ "ok": true, "channel": message.channel, "ts": message.id }),
         None => json!({ "ok": false, "error": "thread_not_found" }),
