@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use system::harness::{Node, PlayedMachine, Setup, Site, ZooKeeperEnsemble, codes, step_of, wait_for};
+use system::harness::played::PlayedMachine;
+use system::harness::{Node, Setup, Site, ZooKeeperEnsemble, codes, step_of, wait_for};
 
 /// The one that is rebooted, and its member.
 const MASTER: &str = "alimesos02";

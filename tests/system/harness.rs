@@ -29,7 +29,7 @@ mod mesos_task;
 mod node;
 mod pki;
 mod places;
-mod played;
+pub mod played;
 mod ports;
 mod process;
 mod puppet;
@@ -61,7 +61,6 @@ pub use node::{Agent, Node, find, finding};
 pub use pki::Pki;
 pub use places::Places;
 #[allow(unused_imports, reason = "the program about masters makes some itself")]
-pub use played::PlayedMachine;
 pub use ports::free_port;
 pub use process::{output_fed, output_of};
 pub use puppet::{Puppet, PuppetRun};

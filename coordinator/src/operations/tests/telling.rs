@@ -13,7 +13,7 @@ fn place(operation: &Operation, step: Step) -> usize {
 
 fn began(operation: &Operation, step: Step) -> Event {
     let (machine, permit, command, by) = (None, None, Vec::new(), None);
-    Event::Began { step: place(operation, step), attempt: 1, machine, permit, command, by }
+    Event::Began { step: place(operation, step), attempt: 1, machine, permit, command, moves: Vec::new(), by }
 }
 
 #[test]

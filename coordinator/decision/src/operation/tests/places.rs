@@ -199,8 +199,15 @@ fn what_a_command_or_a_person_masked_nobody_else_puts_back() {
     let mut operation = up_to(Action::Delete, Step::MaskAlarms);
     let command =
         ["roger", "update", "--all_alarms=false", "alibuild10", "x", "y"].map(str::to_owned).to_vec();
-    let began =
-        Event::Began { step: operation.at, attempt: 1, machine: None, permit: None, command, by: None };
+    let began = Event::Began {
+        step: operation.at,
+        attempt: 1,
+        machine: None,
+        permit: None,
+        command,
+        moves: Vec::new(),
+        by: None,
+    };
     operation.apply(&began, at(2)).unwrap();
     operation.apply(&finished(&operation, Outcome::done(Vec::new())), at(3)).unwrap();
     assert!(!operation.has_something_to_undo());
