@@ -101,7 +101,7 @@ fn three_nodes_on_which_foreman_sees_puppet_fail_at_once_blame_the_outside() {
     assert_eq!(blamed(&mut story), ["foreman"]);
     // What a node that policy does not list has is nobody's trouble.
     say(&mut story, vec![("elsewhere", Known::Yes(facts("Puppet: Error", Status::Crit)))]);
-    assert!(story.fleet.snapshot().nodes.get(&name("elsewhere")).is_none());
+    assert!(!story.fleet.snapshot().nodes.contains_key(&name("elsewhere")));
 }
 
 #[test]
