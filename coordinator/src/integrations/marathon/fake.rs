@@ -70,6 +70,8 @@ pub enum OnKill {
     Refuses(u16, &'static str),
     /// The task ends, and from then on everything is answered with this status.
     Breaks(u16),
+    /// The task ends, another one is healthy on this host and agent, and no answer ever comes.
+    Hangs(&'static str, &'static str),
     /// This status, and it was done all the same.
     DoesAndFails(u16, &'static str, &'static str),
 }
@@ -260,6 +262,15 @@ async fn kill(State(marathon): State<FakeMarathon>, Path(rest): Path<String>) ->
         return said(StatusCode::NOT_FOUND, "App does not exist");
     };
     let app = format!("/{app}");
+    let hangs = marathon.inside(|inside| matches!(inside.on_kill, OnKill::Hangs(..)));
+    let answer = kill_one(&marathon, &app, id);
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+fn kill_one(marathon: &FakeMarathon, app: &str, id: &str) -> Response {
     marathon.inside(|inside| {
         let Some(task) = inside.tasks.get(id).filter(|task| task.app == app).cloned() else {
             return said(StatusCode::NOT_FOUND, &format!("Task '{id}' does not exist"));
@@ -277,11 +288,13 @@ async fn kill(State(marathon): State<FakeMarathon>, Path(rest): Path<String>) ->
             }
             OnKill::Scales => {
                 inside.tasks.remove(id);
-                if let Some(app) = inside.apps.get_mut(&app) {
+                if let Some(app) = inside.apps.get_mut(app) {
                     app.wanted = app.wanted.saturating_sub(1);
                 }
             }
-            OnKill::StartsOn(host, agent) => replace(inside, id, &task, host, agent),
+            OnKill::StartsOn(host, agent) | OnKill::Hangs(host, agent) => {
+                replace(inside, id, &task, host, agent)
+            }
             OnKill::DoesAndFails(status, host, agent) => {
                 replace(inside, id, &task, host, agent);
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);

@@ -33,7 +33,7 @@ fn operator_of(servers: &[String], credentials: Option<Credentials>) -> Marathon
         servers: servers.iter().enumerate().map(on).collect::<BTreeMap<_, _>>(),
         credentials: None,
         every: Duration::from_secs(20),
-        timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
     };
     let may = MayMove { tasks: true, lead: true, credentials, patience: Duration::from_millis(80) };
     let system = OutsideScheduler { given, may };
@@ -192,6 +192,10 @@ async fn a_failure_inside_says_nothing_about_what_was_done() {
     let done = marathon();
     done.on_kill(OnKill::DoesAndFails(502, "alibuild12.cern.ch", "S-12"));
     assert!(matches!(operator(&done).await.move_task(&errand()).await, Outcome::Done { .. }));
+    let slow = marathon();
+    slow.on_kill(OnKill::Hangs("alibuild12.cern.ch", "S-12"));
+    assert!(matches!(operator(&slow).await.move_task(&errand()).await, Outcome::Done { .. }));
+    assert_eq!(slow.asked().len(), 1, "what changes something is not asked for a second time");
     let open = marathon();
     open.on_kill(OnKill::Refuses(500, "oops"));
     let why = question(operator(&open).await.move_task(&errand()).await);
