@@ -116,7 +116,11 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                     let is_so = match step {
                         Step::Rebuild => {
                             let what = (id.clone(), step);
-                            checker.done.contains(&what) || checker.lied.contains(&what)
+                            let of =
+                                operation.wish.machine.as_ref().map(|machine| machine.machine_id.clone());
+                            // Or somebody has made it anew by hand meanwhile.
+                            let is_another = world.nodes.get(node).map(|node| node.machine_id()) != of;
+                            checker.done.contains(&what) || checker.lied.contains(&what) || is_another
                         }
                         Step::Quarantine => world.nodes.get(node).is_some_and(|node| node.is_stopped),
                         Step::DeleteServer => world.nodes.get(node).is_some_and(|node| node.is_deleted),

@@ -5,8 +5,9 @@ use clap::{Parser, error::ErrorKind};
 use std::{fs, path::Path};
 
 /// The other two programs' commands that the manual may name.
-const OF_OTHERS: [&str; 6] = [
+const OF_OTHERS: [&str; 7] = [
     "millwright-coordinator --check-config",
+    "millwright-coordinator notify-test",
     "millwright-coordinator restore",
     "millwright-coordinator raise-generation",
     "millwright-coordinator move",

@@ -138,6 +138,12 @@ impl Reason {
         self.expected_at = expected_at;
         self
     }
+
+    /// When all of them are expected to be cleared; `None` as soon as nobody knows it of one.
+    pub fn all_cleared_at(reasons: &[Self]) -> Option<Timestamp> {
+        let moments: Option<Vec<Timestamp>> = reasons.iter().map(|reason| reason.expected_at).collect();
+        moments?.into_iter().max()
+    }
 }
 
 /// Worth knowing, and no objection.
@@ -221,5 +227,23 @@ impl Verdict {
     /// The worst severity among reasons; none is `Allowed`.
     pub(crate) fn worst<'a>(reasons: impl Iterator<Item = &'a Reason>) -> Severity {
         reasons.map(|reason| reason.severity).max().unwrap_or(Severity::Allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_says_when_a_wait_ends_of_which_one_part_has_no_known_end() {
+        let ends = |at: Option<&str>| {
+            let reason =
+                Reason::new(Code::TaskProtected, Severity::Wait, "a build runs".to_owned(), "its end");
+            reason.expected_at(at.map(|at| at.parse().unwrap()))
+        };
+        let (early, late) = (ends(Some("2026-01-31T14:05:00Z")), ends(Some("2026-01-31T14:20:00Z")));
+        assert_eq!(Reason::all_cleared_at(&[early.clone(), late.clone()]), late.expected_at);
+        assert_eq!(Reason::all_cleared_at(&[early, ends(None)]), None);
+        assert_eq!(Reason::all_cleared_at(&[]), None);
     }
 }

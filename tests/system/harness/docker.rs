@@ -114,7 +114,7 @@ impl DockerDaemon {
 
     /// Makes the engine hang: its socket still accepts, and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.daemon.signal(Signal::SIGSTOP)
+        self.daemon.pause()
     }
 
     /// Ends the pause.

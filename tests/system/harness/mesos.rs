@@ -106,7 +106,7 @@ impl Mesos {
 
     /// Stops it in its tracks: connections stay open, and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.daemon.signal(Signal::SIGSTOP)
+        self.daemon.pause()
     }
 
     /// Lets it go on.

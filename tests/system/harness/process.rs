@@ -17,6 +17,8 @@ use super::wait::wait_for;
 
 /// What a daemon gets to end by itself after being asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// What its threads get to stand still.
+const STOPS_WITHIN: Duration = Duration::from_secs(15);
 
 /// A process that ends when this value is dropped, and also when the whole test process is killed.
 #[derive(Debug)]
@@ -56,6 +58,26 @@ impl Daemon {
     /// Sends a signal to this process only.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.pid()), signal).with_context(|| format!("send {signal} to {}", self.name))
+    }
+
+    /// Stops it in its tracks, and returns once it has: on a busy machine its threads run on until each has had its turn.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        wait_for(&format!("every thread of {} to stop", self.name), STOPS_WITHIN, || {
+            Ok(self.has_stopped()?.then_some(()))
+        })
+    }
+
+    fn has_stopped(&self) -> Result<bool> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            // One that ends meanwhile does nothing any more either.
+            let stat = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            if state.is_some_and(|state| state != 'T') {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes a line to its standard input.

@@ -544,7 +544,7 @@ fn objected(operation: &Operation, record: &StepRecord, step: Step, reasons: Vec
     Waiting {
         owner: worst.map_or_else(|| "millwright".to_owned(), |reason| reason.owner.to_string()),
         since: record.due_at.unwrap_or(operation.changed_at),
-        expected_at: reasons.iter().filter_map(|reason| reason.expected_at).max(),
+        expected_at: Reason::all_cleared_at(&reasons),
         needs_people: reasons.iter().any(|reason| reason.severity >= Severity::NeedsPeople),
         sentence,
         reasons,
