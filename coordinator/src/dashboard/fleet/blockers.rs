@@ -23,8 +23,10 @@ pub fn blockers(verdicts: &BTreeMap<String, Vec<Verdict>>) -> Vec<Blocker> {
     let reboots = verdicts.values().flatten().filter(|verdict| verdict.action == Action::Reboot);
     for verdict in reboots {
         let Some(name) = verdict.nodes.first() else { continue };
-        // What weighs less than the worst would be in nobody's way alone.
-        for reason in verdict.reasons.iter().filter(|reason| reason.severity == verdict.verdict) {
+        // What weighs less than the worst would be in nobody's way alone, and what is never touched is no candidate.
+        let counts = |code| !matches!(code, Code::NotManaged | Code::NodeUnlisted);
+        let worst = verdict.reasons.iter().filter(|reason| reason.severity == verdict.verdict);
+        for reason in worst.filter(|reason| counts(reason.code)) {
             let named = nodes.entry((reason.code, reason.severity)).or_default();
             if named.last() != Some(&name.as_str()) {
                 named.push(name);
@@ -77,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_most_nodes_have_in_common_is_told_first_with_some_of_their_names() {
-        use Severity::{Allowed, NeedsPeople, Wait};
+        use Severity::{Allowed, NeedsPeople, Refused, Wait};
         let busy = [(Code::TaskProtected, Wait), (Code::BudgetSpent, Wait)];
         let mut verdicts: BTreeMap<_, _> =
             (1..=6).map(|number| verdict(&format!("alibuild{number}"), Wait, &busy[..1])).collect();
@@ -85,6 +87,7 @@ mod tests {
             verdict("alibuild10", Wait, &busy),
             verdict("alibuild11", NeedsPeople, &[(Code::HoldPresent, NeedsPeople), busy[0]]),
             verdict("alibuild12", Allowed, &[]),
+            verdict("alientest02", Refused, &[(Code::NotManaged, Refused)]),
         ]);
         let told: Vec<String> = blockers(&verdicts)
             .iter()
