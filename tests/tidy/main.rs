@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a file that does not read is a failed test")]
 
+mod planted;
 mod traps;
 mod units;
 
