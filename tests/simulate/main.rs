@@ -35,11 +35,12 @@ mod world;
 mod ledger;
 
 use anyhow::{Context, bail};
-use history::Run;
+use history::{Run, Summary};
 use ledger::Ledger;
 use std::{
     collections::BTreeSet,
     env,
+    ops::Range,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     thread,
@@ -48,12 +49,29 @@ use std::{
 
 /// Words that are missing from the ledger are named up to so many.
 const MOST_TOLD: usize = 40;
+/// The ledger is written after so many histories: whoever ends a long run keeps what was done.
+const SLICE: u64 = 200;
 
 fn number(name: &str, usual: u64) -> anyhow::Result<u64> {
     match env::var(name).ok().filter(|text| !text.is_empty()) {
         None => Ok(usual),
         Some(text) => text.parse().with_context(|| format!("{name}={text:?} is no number")),
     }
+}
+
+/// What the histories of these seeds bring, shared out among some threads; all stop at the first violation.
+fn slice(seeds: Range<u64>, workers: u64, run: &Run) -> anyhow::Result<Vec<Summary>> {
+    let step = usize::try_from(workers).unwrap_or(1);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let parts: Vec<_> = (0..workers)
+        .map(|worker| {
+            let run = Run { without: run.without.clone(), stopped: Arc::clone(&stopped), ..*run };
+            let mine = (seeds.start + worker..seeds.end).step_by(step);
+            thread::spawn(move || history::these(mine, &run))
+        })
+        .collect();
+    let ended = parts.into_iter().map(|part| part.join().ok());
+    ended.collect::<Option<_>>().context("a history broke off; the message is above")
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -69,26 +87,22 @@ fn main() -> anyhow::Result<ExitCode> {
         };
     }
     let began = Instant::now();
-    let stopped = Arc::new(AtomicBool::new(false));
-    let parts: Vec<_> = (0..workers)
-        .map(|worker| {
-            let run =
-                Run { hours, without: without.clone(), stopped: Arc::clone(&stopped), ..Run::default() };
-            let step = usize::try_from(workers).unwrap_or(1);
-            let mine = (first + worker..first + seeds).step_by(step);
-            thread::spawn(move || history::these(mine, &run))
-        })
-        .collect();
+    let run = Run { hours, without, ..Run::default() };
     let mut ledger = Ledger::read()?;
     let (mut simulated, mut ran, mut violations) = (0.0, 0, Vec::new());
-    for part in parts {
-        let Ok(summary) = part.join() else { bail!("a history broke off; the message is above") };
-        ledger.add(&summary);
-        simulated += summary.hours;
-        ran += summary.seeds;
-        violations.extend(summary.violations);
+    for from in (first..first + seeds).step_by(usize::try_from(SLICE)?) {
+        let to = (from + SLICE).min(first + seeds);
+        for summary in slice(from..to, workers, &run)? {
+            ledger.add(&summary);
+            simulated += summary.hours;
+            ran += summary.seeds;
+            violations.extend(summary.violations);
+        }
+        ledger.write()?;
+        if !violations.is_empty() {
+            break;
+        }
     }
-    ledger.write()?;
     let missing = wanted::missing(&ledger.coverage());
     for violation in &violations {
         println!("{violation}");
