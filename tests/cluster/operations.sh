@@ -200,7 +200,7 @@ empty_and_killed() {
     # Of the coordinator alone: its process has all the Mesos agents in it, and nodes that all go bad at once are a storm.
     say "the master can no longer be reached"
     on millwright ip route add unreachable "$(address alimesos01)"
-    until_operation 180 "it waits for the master" waits_for mesos_master
+    until_operation 180 "it waits for the master" waits_for "Mesos master"
     say "   told after $waited s: $(told)"
     [ "$(boots_of $patient)" = 1 ] || fail "$patient was rebooted although its emptiness is not proven"
     on millwright ip route delete unreachable "$(address alimesos01)"
