@@ -210,9 +210,14 @@ impl World {
         if !self.setting.asks_others() {
             return;
         }
+        let is_of_server = matches!(kind, "server_locked" | "server_twin");
+        // Whoever has read that a node is to be made anew or deleted goes and locks its server.
+        let threatened = self.threatened();
+        let is_meant = is_of_server && self.chance.happens(6000);
+        let name = self.chance.one_of(&threatened).filter(|_| is_meant).unwrap_or(name);
         let is_master = self.nodes.get(name).is_some_and(|node| !node.takes_tasks());
-        self.note(kind, matches!(kind, "server_locked" | "server_twin").then_some(name));
-        let most = if self.chance.happens(3000) { 12_000 } else { 1500 };
+        self.note(kind, is_of_server.then_some(name));
+        let most = if is_of_server || self.chance.happens(3000) { 12_000 } else { 1500 };
         let seconds = self.chance.between(30, most);
         let lasting = self.lasting(name, seconds);
         match kind {

@@ -223,7 +223,7 @@ impl World {
     }
 
     /// Nodes that are to be made anew or deleted: whoever has read so may want to protect them.
-    fn threatened(&self) -> Vec<NodeName> {
+    pub(super) fn threatened(&self) -> Vec<NodeName> {
         let open = self.coordinator.iter().flat_map(|coordinator| coordinator.operations.list());
         open.filter(|tracked| {
             !tracked.operation.is_over()
