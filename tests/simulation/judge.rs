@@ -219,7 +219,11 @@ fn other_zone(world: &World, tracked: &Tracked, step: Step) -> Option<Found> {
     let mut open = coordinator.operations.list();
     let other = open.find(|other| {
         let wish = &other.operation.wish;
-        other.operation.permit.is_some()
+        // Of two that began in one round, the later one is asked about the earlier.
+        let began = |operation: &Operation| {
+            operation.permit.as_ref().map(|permit| (permit.at, operation.id.len(), operation.id.clone()))
+        };
+        began(&other.operation).is_some_and(|first| began(operation).is_none_or(|own| first < own))
             && wish.action != Action::Create
             && counts(&wish.node)
             && wish.class == operation.wish.class
