@@ -72,6 +72,8 @@ pub struct Config {
     pub puppetdb: Option<Place>,
     /// Roger; `None` where nobody asks it.
     pub roger: Option<Place>,
+    /// Where owners of tasks are asked; `None` where nobody can be.
+    pub owners: Option<OutsideSystem>,
     /// How silent nodes are probed.
     pub probe: Probe,
     /// How long what happened is kept.

@@ -41,7 +41,7 @@ pub use master::{
 pub use operations::{Ask as OperationAsk, Said as OperationsSaid};
 pub use outside::{
     Computer, EnsembleSeen, HostAlarms, HostFacts, HostSeen, Instance, Jenkins, Known, MemberSaid, MesosDns,
-    Observation, Part, Place, Places, RogerSet, RunningBuild, Scheduler, Service,
+    Observation, OwnerQuestion, Part, Place, Places, RogerSet, RunningBuild, Scheduler, Service,
 };
 pub use people::NotTaken;
 pub use record::{Identity, Said};

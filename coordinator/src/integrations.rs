@@ -12,6 +12,7 @@ pub mod mesos;
 pub mod mesos_dns;
 pub mod moving;
 pub mod openstack;
+pub mod owners;
 pub mod peer;
 mod ping;
 pub mod puppetdb;

@@ -2,6 +2,7 @@
 //!
 //! Tasks know the coordinator through [`Hub`] only, so that they can be tested without one.
 
+mod ask_owners;
 mod backup;
 mod driver;
 mod follow_mesos;
@@ -15,6 +16,7 @@ mod renew_revoked;
 mod tick;
 mod watchdog;
 
+pub use ask_owners::AskOwnersTask;
 pub use backup::Backup;
 pub use driver::{Driver, TaskStatus};
 pub use follow_mesos::FollowMesosTask;

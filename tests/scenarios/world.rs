@@ -6,8 +6,8 @@ use millwright_decision::{
     example::ExampleFleet,
     fleet::{
         AttachedVolume, Attestation, Brake, CloudServer, CloudView, CrlExpired, EmptySpan, Grant, Hold,
-        Listing, Operation, Pause, Progress, PuppetRuns, SourceState, SshProbe, StoreBehind, StrayContainer,
-        View, WarmUp,
+        Listing, Operation, OwnerSaid, OwnerWord, Pause, Progress, PuppetRuns, SourceState, SshProbe,
+        StoreBehind, StrayContainer, View, WarmUp,
     },
 };
 use millwright_protocol::NodeName;
@@ -137,6 +137,11 @@ impl World {
             policy.unreadable = Some(line.words[1..].join(" ").into());
             return true;
         }
+        if line.words[0] == "owner" {
+            let rule = policy.tasks.rules.iter_mut().find(|rule| rule.name == line.words[1]).unwrap();
+            rule.owner = Some(line.words[2].clone());
+            return true;
+        }
         if !["label", "zone", "no_project", "attribute"].contains(&line.words[0].as_str()) {
             return false;
         }
@@ -162,6 +167,16 @@ impl World {
             "master_lists" => {
                 let task = self.fleet.task(line.task());
                 self.fleet.master_lists(&line.node(), task);
+            }
+            "owner_said" => {
+                let said = match line.words[3].as_str() {
+                    "yes" => OwnerSaid::Yes,
+                    "no" => OwnerSaid::No(line.value("why").unwrap_or_default().to_owned()),
+                    _ => OwnerSaid::Nothing(line.value("why").unwrap_or_default().to_owned()),
+                };
+                let at = self.fleet.ago(line.age(4));
+                let word = OwnerWord { owner: line.words[1].clone(), at, said };
+                self.fleet.snapshot.owners.insert(line.words[2].clone(), word);
             }
             "disagree" => {
                 let since = self.fleet.ago(line.age(2));

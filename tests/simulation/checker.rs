@@ -345,8 +345,13 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
     };
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
     if step == Step::HardReboot && node.is_up && settled {
-        found
-            .push(("S20", format!("{name} was reset for its agent's silence: it answers ssh, and works on")));
+        found.push((
+            "S20",
+            format!(
+                "{} has reset {name} for its agent's silence: it answers ssh, and works on since {}",
+                task.operation, node.booted_at
+            ),
+        ));
     }
     let of = &task.operation;
     for task in node

@@ -13,7 +13,7 @@ use millwright_protocol::RefusalCode;
 const ENOUGH: u64 = 20;
 
 /// Codes that no operation of a history can meet.
-const CODES_NEVER_MET: [(&[Code], &str); 6] = [
+const CODES_NEVER_MET: [(&[Code], &str); 7] = [
     (
         &[
             Code::IsLeader,
@@ -35,6 +35,7 @@ const CODES_NEVER_MET: [(&[Code], &str); 6] = [
         &[Code::ZoneTaken, Code::ZoneUnknown, Code::ProjectUnknown],
         "the shipped policy says it for every node",
     ),
+    (&[Code::OwnerObjects], "the shipped policy names no owner of a task"),
     (&[Code::LastOfLabel], "the shipped policy gives its build agents no labels"),
     (
         &[Code::IntentMissing],

@@ -1,5 +1,6 @@
 //! Services of a Marathon beside real tasks of Mesos 1.11.0: one that runs elsewhere as well is moved off a node that is
-//! emptied, the last of its kind is not, a locked one waits, and a Marathon that only says yes is found out.
+//! emptied once its owner agrees, the last of its kind is not, a locked one waits, and a Marathon that only says yes is
+//! found out.
 
 use super::harness::{
     DockerDaemon, Mesos, MesosTask, Node, OnKill, Schedulers, Setup, Site, TaskSpec, acting_policy, ready,
@@ -14,7 +15,7 @@ const OTHER: &str = "alibuild11";
 const LIMIT: Duration = Duration::from_secs(180);
 
 fn policy() -> String {
-    let rule = "[[tasks]]\nname = \"a Marathon service\"\nframework = \"marathon\"\nclass = \"service\"\n";
+    let rule = "[[tasks]]\nname = \"a Marathon service\"\nframework = \"marathon\"\nclass = \"service\"\nowner = \"web\"\n";
     acting_policy("required", &[NODE, OTHER]) + rule
 }
 
@@ -83,6 +84,21 @@ fn what_runs_elsewhere_is_moved_off_a_node_that_is_emptied_and_the_last_of_its_k
         })
         .unwrap();
     let id = site.begin("drain", &json!({})).unwrap();
+
+    // Their owner says no, then something strange, then yes; until then nobody asks Marathon for anything.
+    waits_for(&site, &id, "web says no: busy");
+    schedulers.owners.answer(200, json!({ "may": "yes" }));
+    let waiting = waits_for(&site, &id, "web does not answer");
+    assert_eq!(waiting["needs_people"], true, "{waiting:#}");
+    assert!(waiting.to_string().contains("ask owners to POST web"), "{waiting:#}");
+    assert_eq!(marathon.asked(), Vec::<String>::new());
+    let asked = schedulers.owners.asked();
+    let of_ours =
+        |body: &Value| body["operation"] == id.as_str() && body["node"] == NODE && body["action"] == "drain";
+    assert!(asked.iter().all(|(owner, body)| owner == "web" && of_ours(body)), "{asked:#?}");
+    // The last of its kind is nobody's to give away but a person's.
+    assert!(!asked.iter().any(|(_, body)| body["task"] == "single.1"), "{asked:#?}");
+    schedulers.owners.answer(200, json!({ "may": true }));
 
     // It says yes, and nothing happens; nothing was asked before the node's offers were stopped.
     waits_for(&site, &id, "said that it takes kibana.1 of /kibana away, and it is still there");

@@ -76,6 +76,8 @@ codes! {
     TaskService = "task_service",
     /// A task that cannot move.
     TaskPinned = "task_pinned",
+    /// The owner of a task has not said that it may end.
+    OwnerObjects = "owner_objects",
     /// A container without an owner.
     OrphanContainer = "orphan_container",
     /// Empty has not been seen twice.
@@ -176,6 +178,7 @@ impl Code {
                 | Self::TaskChecker
                 | Self::TaskService
                 | Self::TaskPinned
+                | Self::OwnerObjects
                 | Self::EmptyNotProven
                 | Self::ApprovalMissing
                 | Self::ObjectionWindow

@@ -163,6 +163,7 @@ impl ExampleFleet {
             rule: rule.map(|rule| rule.name.clone()),
             started_at: Some(self.now - 1.hour()),
             warm_up_seconds: rule.map_or(0, |rule| rule.warm_up_seconds),
+            owner: rule.and_then(|rule| rule.owner.clone()),
         }
     }
 }

@@ -75,12 +75,46 @@ pub struct NodeTask {
     pub started_at: Option<Timestamp>,
     /// See [`crate::TaskRule::warm_up_seconds`].
     pub warm_up_seconds: u64,
+    /// See [`crate::TaskRule::owner`].
+    pub owner: Option<String>,
 }
 
 impl NodeTask {
     /// What its instances have in common.
     pub fn service(&self) -> (String, String) {
         (self.framework.clone(), self.name.clone())
+    }
+}
+
+/// What the owner of a task has answered to "may I?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerWord {
+    /// Who was asked.
+    pub owner: String,
+    /// When the question was put: an answer is as old as its question.
+    pub at: Timestamp,
+    /// What was said.
+    pub said: OwnerSaid,
+}
+
+/// An answer to "may I?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerSaid {
+    /// It may end.
+    Yes,
+    /// Not now, and why.
+    No(String),
+    /// There was no answer that anybody could read, and why.
+    Nothing(String),
+}
+
+impl OwnerWord {
+    /// A yes is asked for again after this long, so that an owner can change their mind.
+    pub const LASTS: SignedDuration = SignedDuration::from_mins(2);
+
+    /// Whether it is a yes of that owner that still holds.
+    pub fn allows(&self, owner: &str, now: Timestamp) -> bool {
+        self.owner == owner && self.said == OwnerSaid::Yes && now.duration_since(self.at) < Self::LASTS
     }
 }
 
@@ -483,6 +517,8 @@ pub struct Snapshot {
     pub ensembles: Vec<Ensemble>,
     /// What schedulers would take away from nodes; only those that we may ask for it stand here.
     pub movable: BTreeMap<Source, Movable>,
+    /// What owners have said of their tasks, by the task's id.
+    pub owners: BTreeMap<String, OwnerWord>,
     /// Open operations.
     pub operations: PerNode<Operation>,
     /// Holds.
@@ -516,6 +552,7 @@ impl Snapshot {
             sources: BTreeMap::new(),
             ensembles: Vec::new(),
             movable: BTreeMap::new(),
+            owners: BTreeMap::new(),
             operations: PerNode::default(),
             holds: PerNode::default(),
             attestations: PerNode::default(),

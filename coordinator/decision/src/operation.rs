@@ -116,7 +116,13 @@ impl Operation {
             first.due_at = Some(at);
         }
         let let_go = wish.let_go.iter().flat_map(|task| {
-            let codes = [Code::TaskProtected, Code::TaskChecker, Code::TaskService, Code::TaskPinned];
+            let codes = [
+                Code::TaskProtected,
+                Code::TaskChecker,
+                Code::TaskService,
+                Code::TaskPinned,
+                Code::OwnerObjects,
+            ];
             codes.map(|code| Grant { code, task: Some(task.clone()), by: wish.by.clone(), at, digest: None })
         });
         Ok(Self {

@@ -12,6 +12,7 @@ pub(crate) mod ensembles;
 pub(crate) mod freshness;
 pub(crate) mod masters;
 pub(crate) mod notes;
+pub(crate) mod owners;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod protection;
@@ -61,6 +62,7 @@ const REPLACED_BY_SILENCE: &[NodeRule] = &[
     freshness::source_unknown,
     freshness::views_disagree,
     tasks::tasks,
+    owners::owner_objects,
     tasks::stray_containers,
     tasks::empty_not_proven,
     tasks::not_cordoned,

@@ -14,6 +14,7 @@ use crate::{
         mesos::{LeaderEvents, MesosAct, MesosError, MesosMasters, MesosOperator, PATIENCE},
         mesos_dns::MesosDnsClient,
         openstack::{OpenStackObserver, OpenStackOperator, OpenStackRemover, Sessions},
+        owners::{AskOwner, Owners},
         peer::PeerError,
         puppetdb::PuppetDbClient,
         roger::{RogerAct, RogerClient},
@@ -23,8 +24,8 @@ use crate::{
     serve::tls::Identity,
     store::StoreError,
     tasks::{
-        Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ObserveTask, ProbeSshTask, Prune,
-        Remember, RenewRevokedTask, Tick, Watchdog,
+        AskOwnersTask, Backup, Driver, FollowMesosTask, Hub, Notify, ObserveMesosTask, ObserveTask,
+        ProbeSshTask, Prune, Remember, RenewRevokedTask, Tick, Watchdog,
     },
     view::Transition,
 };
@@ -42,6 +43,8 @@ const PROBE: Duration = Duration::from_secs(30);
 const REMEMBER: Duration = Duration::from_secs(5);
 /// Conditions are compared with what people were told this often.
 const NOTIFY: Duration = Duration::from_secs(5);
+/// Operations that wait for owners whom nobody can reach are told so this often.
+const ASK_OWNERS: Duration = Duration::from_secs(30);
 const PRUNE: Duration = Duration::from_secs(6 * 3600);
 
 /// An outside system that is configured in a way that can never work.
@@ -77,6 +80,9 @@ pub enum OutsideError {
     /// Roger.
     #[error("use [roger] of coordinator.toml")]
     Roger(#[source] PeerError),
+    /// Owners of tasks.
+    #[error("use [owners] of coordinator.toml")]
+    Owners(#[source] PeerError),
     /// The cloud.
     #[error("use openstack of coordinator.toml")]
     OpenStack(#[source] PeerError),
@@ -127,6 +133,7 @@ pub(super) fn start(
         roger = Some(client.clone());
         driver.every(given.every, ObserveTask::new(hub.clone(), client));
     }
+    ask_owners(app, &hub, &mut driver)?;
     let probe = &app.config.probe;
     let ssh = Ssh::new(probe.port, probe.domain.clone(), probe.timeout);
     driver.every(PROBE, ProbeSshTask { hub: hub.clone(), ssh: Arc::new(ssh) });
@@ -182,6 +189,19 @@ fn tell_people(app: &Arc<App>, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Resul
     let notify = Notify::new(hub.clone(), store, post, troubles, channels, app.started_at_position)?;
     driver.every(NOTIFY, notify);
     Ok(true)
+}
+
+/// Asks owners of tasks, whom policy names. That nobody can be asked is an answer as well.
+fn ask_owners(app: &App, hub: &Arc<dyn Hub>, driver: &mut Driver) -> Result<(), OutsideError> {
+    let mut owners: Option<Arc<dyn AskOwner>> = None;
+    if let Some(system) = &app.config.owners {
+        let client =
+            Owners::new(&system.url, system.credentials.clone(), system.timeout, &app.metrics.outside);
+        owners = Some(Arc::new(client.map_err(OutsideError::Owners)?));
+    }
+    let every = app.config.owners.as_ref().map_or(ASK_OWNERS, |system| system.every);
+    driver.every(every, AskOwnersTask { hub: hub.clone(), owners });
+    Ok(())
 }
 
 /// What we may do to the cloud, where there is one.

@@ -39,6 +39,7 @@ pages! {
     "task_checker",
     "task_service",
     "task_pinned",
+    "owner_objects",
     "orphan_container",
     "empty_not_proven",
     "not_cordoned",

@@ -68,6 +68,7 @@ fn tell_apart(policy: &Policy, task: &Task) -> NodeTask {
         rule: rule.map(|rule| rule.name.clone()),
         started_at: task.started_at_secs.and_then(|seconds| Timestamp::from_second(seconds).ok()),
         warm_up_seconds: rule.map_or(0, |rule| rule.warm_up_seconds),
+        owner: rule.and_then(|rule| rule.owner.clone()),
     }
 }
 

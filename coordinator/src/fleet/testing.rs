@@ -1,9 +1,10 @@
 //! Small fleets and reports for tests, with a clock that is turned by hand.
 
-use super::{Fleet, MasterAgent, MasterAnswer};
+use super::{Fleet, MasterAgent, MasterAnswer, OperationsSaid};
 use jiff::{SignedDuration, Timestamp};
 use millwright_decision::{
-    Class, ClassPolicy, Consent, Mode, NodePolicy, Policy, Share, Source, TaskClass, TaskRule, Tasks,
+    Action, Class, ClassPolicy, Consent, Mode, NodePolicy, Policy, Share, Source, TaskClass, TaskRule, Tasks,
+    fleet::{Operation, Progress},
 };
 use millwright_protocol::{
     ContainerFacts, Evidence, Facts, Finding, MesosAgentFacts, NodeName, PROTOCOL_VERSION, Report, Resources,
@@ -56,6 +57,7 @@ pub(crate) fn policy(agents: usize) -> Policy {
         below_cpus: None,
         class,
         warm_up_seconds: 0,
+        owner: None,
     };
     policy.tasks = Tasks {
         rules: vec![
@@ -255,4 +257,44 @@ impl Story {
         self.twist.insert(name(node), how);
         self
     }
+}
+
+/// A fleet whose first node runs spare work, a build and a service, and whose second the same service. All have owners.
+pub(crate) fn owned() -> Story {
+    let mut story = Story::new(3);
+    let mut policy = policy(3);
+    policy.classes.values_mut().for_each(|class| class.mode = Mode::Act);
+    for rule in &mut policy.tasks.rules {
+        let owner = if rule.class == TaskClass::Service { "web" } else { "tests" };
+        rule.owner = Some(owner.to_owned());
+    }
+    story.fleet.set_policy(Arc::new(policy), story.now());
+    story.twist("alibuild01", |report| {
+        let agent = report.facts.mesos_agent.as_mut().unwrap();
+        agent.tasks = vec![task("spare-1"), task("mesos-jenkins-1"), task("service-1")];
+    });
+    story.twist("alibuild02", |report| {
+        let elsewhere = Task { name: "service-1".into(), ..task("service-2") };
+        report.facts.mesos_agent.as_mut().unwrap().tasks = vec![elsewhere];
+    });
+    story.rounds(20);
+    story
+}
+
+/// An operation of Ann's that drains, and nothing else.
+pub(crate) fn begins(story: &mut Story, action: Action, node: &str) {
+    let operation = Operation {
+        id: "op-1".into(),
+        action,
+        nodes: [name(node)].into(),
+        requester: "ann".into(),
+        progress: Progress::Draining,
+        since: at(0),
+        cordoned_at: Some(at(10)),
+        announced_at: None,
+        is_silent_repair: false,
+        is_parked: false,
+        grants: Vec::new(),
+    };
+    story.fleet.take_operations(OperationsSaid { operations: vec![operation], ..OperationsSaid::default() });
 }

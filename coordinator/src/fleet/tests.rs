@@ -9,6 +9,7 @@ mod mesos;
 mod mesos_dns;
 mod offers;
 mod openstack;
+mod owners;
 mod places;
 mod schedulers;
 mod size;

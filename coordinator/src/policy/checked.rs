@@ -413,6 +413,14 @@ impl Checker<'_> {
             self.miss("tasks", &given.name, error);
         }
         let warm_up = self.duration_or(given.warm_up.as_ref(), SignedDuration::ZERO);
+        if let Some(owner) = given.owner.as_ref().filter(|owner| owner.get_ref().trim().is_empty()) {
+            let error = format!(
+                "the owner of the task rule {:?} is empty; name whom [owners] of coordinator.toml can ask, such as \
+                 \"releases\"",
+                given.name.get_ref()
+            );
+            self.refuse(owner, error);
+        }
         Some(TaskRule {
             name: given.name.get_ref().clone(),
             id,
@@ -423,6 +431,7 @@ impl Checker<'_> {
             below_cpus: given.below_cpus,
             class: given.class,
             warm_up_seconds: u64::try_from(warm_up.as_secs()).unwrap_or(0),
+            owner: given.owner.as_ref().map(|owner| owner.get_ref().clone()),
         })
     }
 

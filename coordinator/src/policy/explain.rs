@@ -45,7 +45,11 @@ fn write_all(text: &mut String, policy: &Policy) -> std::fmt::Result {
                 words::seconds(more)
             ),
         };
-        writeln!(text, "  {}: {}{warm_up}", rule.name, rule.class.as_str())?;
+        let owner = rule
+            .owner
+            .as_ref()
+            .map_or_else(String::new, |owner| format!("; {owner} is asked before one ends"));
+        writeln!(text, "  {}: {}{warm_up}{owner}", rule.name, rule.class.as_str())?;
     }
     writeln!(text, "  anything else: protected")
 }

@@ -222,6 +222,7 @@ pub(super) struct Task {
     pub below_cpus: Option<f64>,
     pub class: TaskClass,
     pub warm_up: Option<Spanned<String>>,
+    pub owner: Option<Spanned<String>>,
 }
 
 /// How the value of a key, named with its sections, is written: for whoever left it out or wrote something else.
@@ -229,6 +230,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
     Some(match key.rsplit('.').next().unwrap_or(key) {
         "class" if key.starts_with("tasks") => r#""protected""#,
         "class" => r#""agent""#,
+        "owner" => r#""releases""#,
         "name" => r#""build""#,
         "coordinator" => r#""alibuild-coordinator""#,
         "project" => r#""ALICE Release Testing""#,

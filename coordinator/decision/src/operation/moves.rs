@@ -3,11 +3,11 @@
 
 use super::{Operation, Situation, next, steps};
 use crate::{
-    Class, Code, Evidence, Mode, Severity, Source,
+    Class, Code, Evidence, Mode, Reason, Severity, Source,
     case::spell,
     fleet::{Movable, Move},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is still to be taken away.
 pub(super) enum ToMove {
@@ -15,6 +15,8 @@ pub(super) enum ToMove {
     Nothing,
     /// These.
     These(Vec<Move>),
+    /// Something that could be moved, and whose owner has not agreed.
+    Kept(Box<Reason>),
     /// Nobody can tell before this has answered.
     Unknown {
         /// For people.
@@ -37,7 +39,7 @@ pub(super) fn to_move(operation: &Operation, situation: &Situation<'_>) -> ToMov
         let sentence = "asking the Mesos master what runs there".to_owned();
         return ToMove::Unknown { sentence, owner: "mesos".to_owned() };
     }
-    let mut wanted = services(operation, situation);
+    let Services { free: mut wanted, kept } = services(operation, situation);
     let on_it = |known: &Movable| known.on.get(&operation.wish.node).cloned().unwrap_or_default();
     // What was begun is gone through again until it is known to be so.
     let begun = operation.current_step().map(|(_, record)| record.moves.as_slice()).unwrap_or_default();
@@ -54,6 +56,14 @@ pub(super) fn to_move(operation: &Operation, situation: &Situation<'_>) -> ToMov
             }
         }
     }
+    // Once the rest was moved nobody would come back for these: so all wait for the owner's yes.
+    let is_known = |task: &str| {
+        let is_it = |found: &Move| matches!(found, Move::Task { task: known, .. } if known == task);
+        movable.values().any(|known| known.moves_tasks && on_it(known).iter().any(is_it))
+    };
+    if let Some((_, reason)) = kept.into_iter().find(|(task, _)| is_known(task)) {
+        return ToMove::Kept(Box::new(reason));
+    }
     // A lead goes over by itself when its server does, so nothing waits for it.
     let is_silent = |(_, known): &(&Source, &Movable)| known.moves_tasks && known.is_old(situation.now);
     if let Some((source, known)) = movable.iter().find(is_silent).filter(|_| !wanted.is_empty()) {
@@ -65,12 +75,26 @@ pub(super) fn to_move(operation: &Operation, situation: &Situation<'_>) -> ToMov
 }
 
 /// Tasks of services there of which another instance is healthy.
-fn services(operation: &Operation, situation: &Situation<'_>) -> BTreeSet<String> {
-    let reasons = next::verdict(operation, situation).reasons;
-    let may_move =
-        reasons.iter().filter(|reason| reason.code == Code::TaskService && reason.severity == Severity::Wait);
-    let facts = may_move.flat_map(|reason| &reason.evidence);
-    facts.filter(|fact| fact.fact == "task").map(|fact| fact.value.clone()).collect()
+struct Services {
+    /// Nobody objects to their going.
+    free: BTreeSet<String>,
+    /// Their owner has not agreed, as the objection says.
+    kept: BTreeMap<String, Reason>,
+}
+
+fn services(operation: &Operation, situation: &Situation<'_>) -> Services {
+    let mut services = Services { free: BTreeSet::new(), kept: BTreeMap::new() };
+    for reason in next::verdict(operation, situation).reasons {
+        let Some(task) = reason.evidence.iter().find(|fact| fact.fact == "task") else { continue };
+        let task = task.value.clone();
+        match reason.code {
+            Code::TaskService if reason.severity == Severity::Wait => drop(services.free.insert(task)),
+            Code::OwnerObjects => drop(services.kept.insert(task, reason)),
+            _ => {}
+        }
+    }
+    services.free.retain(|task| !services.kept.contains_key(task));
+    services
 }
 
 /// What could run elsewhere and nobody moves, by name: the proof of emptiness waits for it.

@@ -47,11 +47,12 @@ const CONSENT: [Code; 10] = [
 ];
 
 /// Objections that a proof of emptiness answers.
-const NOT_EMPTY: [Code; 11] = [
+const NOT_EMPTY: [Code; 12] = [
     Code::TaskProtected,
     Code::TaskChecker,
     Code::TaskService,
     Code::TaskPinned,
+    Code::OwnerObjects,
     Code::OrphanContainer,
     Code::EmptyNotProven,
     Code::NotCordoned,
@@ -113,7 +114,7 @@ pub(super) fn already(operation: &Operation, step: Step, situation: &Situation<'
         Step::Cordon => cordoned(operation, situation, Some(operation.requested_at)),
         Step::MoveTasks => match moves::to_move(operation, situation) {
             ToMove::Nothing => Some(moves::left(operation, situation)),
-            ToMove::These(_) | ToMove::Unknown { .. } => None,
+            ToMove::These(_) | ToMove::Kept(_) | ToMove::Unknown { .. } => None,
         },
         Step::ProveEmpty => empty(operation, situation),
         Step::Baseline => {
@@ -244,6 +245,7 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
         }
         Step::MoveTasks => match moves::to_move(operation, situation) {
             ToMove::Unknown { sentence, owner } => Gate::Wait { sentence, owner },
+            ToMove::Kept(reason) => Gate::Closed(vec![*reason]),
             ToMove::These(_) | ToMove::Nothing => Gate::Open,
         },
         Step::ProveEmpty => judged(not_empty(operation, situation)),
@@ -287,6 +289,14 @@ pub(super) fn gate(operation: &Operation, step: Step, situation: &Situation<'_>)
             "{} was stopped and reports again since {since}: somebody has started it, and may need it",
             operation.wish.spelled
         )),
+        // It was to be reset for its silence, and a person may begin that hours later.
+        Step::HardReboot if let Some(agent) = agent(operation, situation) => Gate::Wait {
+            sentence: format!(
+                "it reports again (last at {}), so there is nothing to reset; `millwright cancel {}` ends this",
+                agent.at, operation.id
+            ),
+            owner: "operators".into(),
+        },
         Step::Reboot
         | Step::HardReboot
         | Step::Rebuild

@@ -269,3 +269,39 @@ fn a_server_that_was_stopped_to_be_deleted_and_reports_again_is_not_deleted() {
     assert!(!is_stuck(30), "that was on its way when it was stopped");
     assert!(is_stuck(5000), "somebody has started it while it rested");
 }
+
+#[test]
+fn a_silent_node_that_reports_again_is_not_reset_any_more() {
+    let Event::Requested { wish, digest, .. } = requested(Action::Reboot) else { panic!("another") };
+    let plan = Plan::of(Action::Reboot, true);
+    let event = Event::Requested { wish: Wish { is_silent: true, ..wish }, plan, digest };
+    let mut operation = Operation::begin("op-1", &event, at(0)).unwrap();
+    while operation.current_step().map(|(step, _)| step) != Some(Step::HardReboot) {
+        let event = finished(&operation, Outcome::Done { evidence: Vec::new(), was_so: true });
+        operation.apply(&event, at(1)).unwrap();
+    }
+    let policy = Policy::unreadable("", "coordinator".parse().unwrap());
+    let mut fleet = crate::example::ExampleFleet::new(policy, at(30_000));
+    let mut says = |heard: i64| {
+        fleet.agent(&operation.wish.node).at = at(heard);
+        let (snapshot, policy, now) = fleet.clone().snapshot();
+        let situation = Situation {
+            snapshot: &snapshot,
+            policy: &policy,
+            now,
+            machine: None,
+            fence: Fence::default(),
+            is_in_flight: false,
+            frozen: None,
+        };
+        let waits = match steps::gate(&operation, Step::HardReboot, &situation) {
+            steps::Gate::Wait { sentence, .. } => Some(sentence),
+            _ => None,
+        };
+        (waits, begin_by_hand(&operation, "carol", &situation).err().map(|waiting| waiting.sentence))
+    };
+    assert_eq!(says(100).0, None, "its silence is the other rules' question");
+    let (waits, by_hand) = says(29_995);
+    assert!(waits.is_some_and(|sentence| sentence.contains("`millwright cancel op-1` ends this")));
+    assert!(by_hand.is_some_and(|sentence| sentence.contains("it reports again")));
+}

@@ -68,6 +68,8 @@ pub struct TaskRule {
     pub class: TaskClass,
     /// Work that is lost beside the run time when it is killed, in seconds: the warm-up of its successor.
     pub warm_up_seconds: u64,
+    /// Who is asked before an operation ends or moves the task, beside everything else that has to be so.
+    pub owner: Option<String>,
 }
 
 impl TaskRule {
@@ -115,6 +117,7 @@ mod tests {
             below_cpus: None,
             class,
             warm_up_seconds: 0,
+            owner: None,
         }
     }
 

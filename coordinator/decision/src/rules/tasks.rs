@@ -81,7 +81,7 @@ fn tell_build(case: &Case<'_>, subject: &Subject<'_>, reason: Reason, build: &Bu
 }
 
 /// Whose view names the task: for seconds after its end only one does.
-fn who_says(subject: &Subject<'_>, task: &NodeTask) -> &'static str {
+pub(super) fn who_says(subject: &Subject<'_>, task: &NodeTask) -> &'static str {
     let names = |tasks: &[NodeTask]| tasks.iter().any(|other| other.id == task.id);
     let agent = subject.node.and_then(|node| node.agent.as_ref()).and_then(|agent| agent.tasks.known());
     let master = subject.node.and_then(|node| node.master.as_ref());
@@ -101,7 +101,7 @@ fn told_apart(task: &NodeTask) -> String {
 }
 
 /// Whether a task objects, and how strongly.
-fn objection(case: &Case<'_>, task: &NodeTask) -> Option<(Code, Severity)> {
+pub(super) fn objection(case: &Case<'_>, task: &NodeTask) -> Option<(Code, Severity)> {
     let (code, severity) = match task.class {
         TaskClass::Disposable => return None,
         TaskClass::Protected => (Code::TaskProtected, Severity::Wait),
@@ -146,7 +146,7 @@ fn words(subject: &Subject<'_>, task: &NodeTask, severity: Severity) -> (String,
 }
 
 /// Whether a person has named this very task and let it go (DESIGN 3.5); a yes for the node as a whole is none.
-fn is_overridden(case: &Case<'_>, code: Code, task: &NodeTask) -> bool {
+pub(super) fn is_overridden(case: &Case<'_>, code: Code, task: &NodeTask) -> bool {
     case.operation.is_some_and(|own| {
         own.grants.iter().any(|grant| grant.code == code && grant.task.as_deref() == Some(task.id.as_str()))
     })

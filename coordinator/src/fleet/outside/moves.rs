@@ -52,10 +52,15 @@ impl Fleet {
         }
         let own = known.and_then(|node| node.agent.as_ref()).and_then(|agent| agent.tasks.known());
         let living = own.into_iter().flatten().chain(master.into_iter().flat_map(|view| &view.tasks));
-        if let Some(other) =
-            living.filter(|living| living.id == task).find(|living| living.class != TaskClass::Service)
-        {
-            return Err(format!("policy takes {task} for {} by now", other.class.as_str()));
+        for living in living.filter(|living| living.id == task) {
+            if living.class != TaskClass::Service {
+                return Err(format!("policy takes {task} for {} by now", living.class.as_str()));
+            }
+            let agrees =
+                |owner: &String| self.snapshot.owners.get(task).is_some_and(|word| word.allows(owner, now));
+            if let Some(owner) = living.owner.as_ref().filter(|owner| !agrees(owner)) {
+                return Err(format!("its owner, {owner}, has not just said yes"));
+            }
         }
         let agents = self.mesos_agents(node);
         if agents.is_empty() {
