@@ -14,6 +14,7 @@ mod places;
 mod policy_file;
 mod start;
 mod tokens;
+mod unasked;
 mod watch;
 mod whitelist;
 

@@ -159,6 +159,76 @@ names = ["n01"]
     }
 
     #[test]
+    fn r13_a_master_is_made_in_the_words_of_masters_and_an_agent_in_those_of_agents() {
+        use millwright_decision::{
+            Action, Volumes,
+            operation::{Executor, Step, Wish},
+        };
+        let mut policy = with_executors();
+        let line = |policy: &Policy, class: Class, executor: Executor| {
+            let (node, listed) = policy.nodes_of(class).next().unwrap();
+            let wish = Wish {
+                action: Action::Create,
+                node: node.clone(),
+                spelled: listed.display.clone(),
+                class,
+                by: "alice".into(),
+                reason: "one more".into(),
+                volumes: Volumes::Keep,
+                let_go: Vec::new(),
+                image: Some("ALMA9".into()),
+                is_silent: false,
+                machine: None,
+                executor,
+            };
+            policy
+                .command(Step::Create, &wish)
+                .map(|words| words.join(" "))
+                .map_err(|error| error.to_string())
+        };
+        for class in [Class::Master, Class::Agent] {
+            let listed = policy.nodes.values_mut().filter(|listed| listed.class == class);
+            listed.for_each(|listed| listed.project = Some("ALICE CI".into()));
+        }
+        let zone = |listed: &mut millwright_decision::NodePolicy| listed.zone = Some("cern-geneva-a".into());
+        policy.nodes.values_mut().for_each(zone);
+        let agent = line(&policy, Class::Agent, Executor::Command).unwrap();
+        assert!(agent.contains("-hostgroup alibuild/mesos/slave "), "{agent}");
+        assert!(agent.contains("vdb=500GB:type=io1 "), "{agent}");
+        let master = line(&policy, Class::Master, Executor::Command).unwrap();
+        assert!(master.contains("-hostgroup alibuild/mesos/master "), "{master}");
+        assert!(master.contains("vdb=200GB "), "{master}");
+        let asked = line(&policy, Class::Agent, Executor::OpenStack).unwrap();
+        assert!(
+            asked.ends_with(" zone=cern-geneva-a flavor=m2.2xlarge volume_type=io1"),
+            "what is approved: {asked}"
+        );
+        policy.classes.get_mut(&Class::Agent).unwrap().words.clear();
+        let refusal = line(&policy, Class::Agent, Executor::Command).unwrap_err();
+        assert!(refusal.contains("needs {hostgroup}"), "{refusal}");
+    }
+
+    #[test]
+    fn a_name_that_no_class_explains_is_named_before_anybody_needs_the_command() {
+        let with = |words: &str, command: &str| {
+            let executors = format!("[executors.commands]\ncreate = [\"ai-bs\", \"{command}\"]\n");
+            parse(&format!("{SMALL}[classes.agent.words]\n{words}\n{executors}"), Path::new("policy.toml"))
+        };
+        assert!(with("flavor = \"m2.2xlarge\"", "--nova-flavor={flavor}").is_ok());
+        for (words, command, parts) in [
+            ("", "{flavour}", ["nothing says what {flavour} is", "[classes.agent.words]"]),
+            ("host = \"x\"", "{host}", ["{host} is the node's own", "choose another name"]),
+            ("Flavor = \"x\"", "{host}", ["\"Flavor\" is no name", "such as `flavor`"]),
+            ("flavor = \" \"", "{flavor}", ["\"flavor\" is empty", "take it out"]),
+        ] {
+            let refusal = with(words, command).unwrap_err().to_string();
+            for part in parts {
+                assert!(refusal.contains(part), "{part}: {refusal}");
+            }
+        }
+    }
+
+    #[test]
     fn what_ai_kill_leaves_behind_or_does_not_find_is_not_taken_for_gone() {
         use millwright_decision::{
             Action,

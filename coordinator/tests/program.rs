@@ -335,7 +335,7 @@ fn a_check_finds_what_a_start_would_trip_over_all_of_it_and_changes_nothing() {
     let words = String::from_utf8_lossy(&bad.stderr).into_owned();
     assert_eq!(bad.status.code(), Some(1), "{words}");
     for part in [
-        "mesos.masters in coordinator.toml names none",
+        "the policy requires mesos_master, and [mesos] in coordinator.toml has no masters",
         "the policy requires jenkins, and [jenkins] in coordinator.toml has no url",
         "coordinator.sqlite is damaged",
         "coordinator.sqlite-wal and ",

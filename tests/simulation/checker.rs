@@ -3,7 +3,7 @@
 
 use super::{
     crash::Writes,
-    node::{SimNode, TaskKind},
+    node::{Lie, SimNode, SimTask, TaskKind},
     world::World,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -275,9 +275,14 @@ pub fn rebooted_by_order(world: &mut World, name: &NodeName, order: &Order) {
     }
     let Some(node) = world.nodes.get(name) else { return };
     if let Verb::Reboot { may_end, .. } = &order.verb {
-        for task in
-            node.tasks.iter().filter(|task| task.kind != TaskKind::Disposable && !may_end.contains(&task.id))
-        {
+        // Where the agent lies as well, what somebody let in since the master was last asked nobody can know.
+        let is_unseen = |task: &SimTask| {
+            node.lie == Some(Lie::Idle) && world.now.duration_since(task.started_at) < REPORTED
+        };
+        let ended = node.tasks.iter().filter(|task| {
+            task.kind != TaskKind::Disposable && !may_end.contains(&task.id) && !is_unseen(task)
+        });
+        for task in ended {
             found.push(("S7", format!("{} ended {} on {name}, which nobody let go", order.id, task.id)));
         }
     }

@@ -113,16 +113,20 @@ fn event(world: &World, tracked: &Tracked, place: usize, at: Timestamp, event: &
                         .then(|| ("S12", format!("{step} of {id} is called done, and it was cut short")))
                 }
                 Outcome::Done { was_so: false, .. } => {
+                    let what = (id.clone(), step);
                     let is_so = match step {
                         Step::Rebuild => {
-                            let what = (id.clone(), step);
                             let of =
                                 operation.wish.machine.as_ref().map(|machine| machine.machine_id.clone());
                             // Or somebody has made it anew by hand meanwhile.
                             let is_another = world.nodes.get(node).map(|node| node.machine_id()) != of;
                             checker.done.contains(&what) || checker.lied.contains(&what) || is_another
                         }
-                        Step::Quarantine => world.nodes.get(node).is_some_and(|node| node.is_stopped),
+                        // Or somebody starts it between its stop and the program's last word.
+                        Step::Quarantine => {
+                            let is_stopped = world.nodes.get(node).is_some_and(|node| node.is_stopped);
+                            is_stopped || checker.done.contains(&what)
+                        }
                         Step::DeleteServer => world.nodes.get(node).is_some_and(|node| node.is_deleted),
                         _ => true,
                     };
@@ -265,13 +269,18 @@ pub fn served(world: &World) -> Vec<Found> {
             found.push(("L1", format!("{id} is late with {step} and has asked nobody")));
         }
         let guards = [Code::BudgetSpent, Code::BrakeTripped, Code::DrainBudget, Code::OtherZoneOut];
-        let is_kept = waiting.reasons.iter().any(|reason| guards.contains(&reason.code));
-        let listened = world.now.duration_since(coordinator.born_at.max(world.paused_until));
-        if is_kept && is_known_broken(world, tracked) && listened > KNOWN {
-            found.push((
-                "L1",
-                format!("{id} is to repair {} and waits for the healthy ones", operation.wish.node),
-            ));
+        let kept = waiting.reasons.iter().find(|reason| guards.contains(&reason.code));
+        // What was heard before its clock is set looks older than it is, until it is heard again.
+        let listens_since = coordinator.born_at.max(world.paused_until).max(coordinator.clock.set_at());
+        let listened = world.now.duration_since(listens_since);
+        if let Some(reason) = kept
+            && is_known_broken(world, tracked)
+            && listened > KNOWN
+        {
+            let node = &operation.wish.node;
+            let told =
+                format!("{id} is to repair {node} and waits for the healthy ones: {}", reason.sentence);
+            found.push(("L1", told));
         }
     }
     found

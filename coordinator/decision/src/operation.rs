@@ -26,7 +26,7 @@ mod tests;
 pub use alarms::{is_rogers, mark};
 pub use effect::Effect;
 pub use event::{Ending, Event, Executor, Machine, Outcome, Permit, Wish};
-pub use executor::{Executors, NoCommand};
+pub use executor::{Executors, NAMES, NoCommand, names_in};
 pub use ledger::{Remain, evidence as ledger_evidence, remains};
 pub use next::{Next, Situation, Waiting, begin_by_hand, next};
 pub use plan::{Doer, PLAN_VERSION, Plan, Step};

@@ -204,6 +204,8 @@ pub struct ClassPolicy {
     pub volume_bytes: Option<u64>,
     /// Images a node needs before it counts as ready (R16).
     pub images: Vec<String>,
+    /// What the site's commands say of a node of this class, by the name that stands in their braces, such as `flavor` (R13).
+    pub words: BTreeMap<String, String>,
 }
 
 impl ClassPolicy {

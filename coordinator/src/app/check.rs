@@ -3,7 +3,7 @@
 //! Nothing is changed and nothing is listened on. Whether the addresses are free and whether the outside answers is
 //! seen by a start only.
 
-use super::{PolicyFile, start::LOCK, start::STORE, this_host};
+use super::{PolicyFile, start::LOCK, start::STORE, this_host, unasked::unasked};
 use crate::{
     config::Config,
     integrations::{channels, peer::Tallies},
@@ -12,8 +12,7 @@ use crate::{
     store::{Incarnation, Store, journal},
     trusted, words,
 };
-use millwright_decision::{Class, Policy, Source};
-use millwright_protocol::NodeName;
+use millwright_decision::Policy;
 use nix::fcntl::{Flock, FlockArg};
 use std::{fs::File, io, path::Path};
 use uuid::Uuid;
@@ -32,7 +31,7 @@ pub fn check(config: &Config) -> Result<Policy, Vec<String>> {
             PolicyFile::check_host(&config.policy, policy, host).err().map(|error| error.to_string()),
         );
     }
-    wrong.extend(policy.iter().flat_map(|policy| unanswered(config, policy)));
+    wrong.extend(policy.iter().flat_map(|policy| unasked(config, policy)));
     wrong
         .extend(config.tls.as_ref().and_then(|tls| Identity::load(tls).err()).map(|error| error.to_string()));
     wrong.extend(unready_channels(config));
@@ -72,70 +71,6 @@ fn damaged_journal(store: &Path, is_in_use: bool) -> Option<String> {
         first.sentence,
         store.display()
     ))
-}
-
-/// Sources that the policy requires and that nobody would ever ask: every verdict would wait for them.
-pub(super) fn unanswered(config: &Config, policy: &Policy) -> Vec<String> {
-    let is_required = |source: Source| {
-        policy
-            .classes
-            .iter()
-            .any(|(class, rules)| *class != Class::Physical && rules.required.contains(&source))
-    };
-    let mut wrong = Vec::new();
-    for source in Source::ALL.iter().copied().filter(|source| is_required(*source)) {
-        match source {
-            Source::Agent => {}
-            Source::MesosMaster if !config.mesos.masters.is_empty() => {}
-            Source::ZooKeeper => wrong.extend(without_ensemble(config, policy)),
-            Source::Jenkins if config.jenkins.is_some() => {}
-            Source::OpenStack if config.openstack.is_some() => {}
-            Source::Marathon if config.marathon.is_some() => {}
-            Source::Aurora if config.aurora.is_some() => {}
-            Source::MesosDns if config.mesos_dns.is_some() => {}
-            Source::MesosMaster => wrong.push(
-                "the policy requires mesos_master, and mesos.masters in coordinator.toml names none: every verdict would \
-                 wait for it; name the masters, or write `mesos_master = \"none\"` in the policy"
-                    .to_owned(),
-            ),
-            Source::Jenkins => wrong.push(nowhere(source, "url")),
-            Source::OpenStack => wrong.push(nowhere(source, "auth_url")),
-            Source::Marathon | Source::Aurora | Source::MesosDns => wrong.push(nowhere(source, "servers")),
-            source => wrong.push(format!(
-                "the policy requires {source}, and this version cannot ask it: every verdict would wait for it; write \
-                 `{source} = \"none\"` in the policy"
-            )),
-        }
-    }
-    wrong
-}
-
-/// A source whose section does not say where it is.
-fn nowhere(source: Source, key: &str) -> String {
-    format!(
-        "the policy requires {source}, and [{source}] in coordinator.toml has no {key}: every verdict would wait for it; \
-         say where it is, or write `{source} = \"none\"` in the policy"
-    )
-}
-
-/// Nodes whose members the policy asks for, and that have none in any ensemble.
-fn without_ensemble(config: &Config, policy: &Policy) -> Vec<String> {
-    let is_asked = |class: &Class| {
-        policy.classes.get(class).is_some_and(|rules| rules.required.contains(&Source::ZooKeeper))
-    };
-    let has_member =
-        |name: &NodeName| config.zookeeper.ensembles.iter().any(|(_, members)| members.contains_key(name));
-    let asked = policy.nodes.iter().filter(|(_, listed)| is_asked(&listed.class));
-    asked
-        .filter(|(name, _)| !has_member(name))
-        .map(|(_, listed)| {
-            format!(
-                "the policy requires zookeeper of {}, and zookeeper.ensembles in coordinator.toml names no member there; \
-                 add it, or write `zookeeper = \"none\"` for its class in the policy",
-                listed.display
-            )
-        })
-        .collect()
 }
 
 /// Whether a coordinator runs on this state directory.

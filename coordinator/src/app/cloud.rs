@@ -175,12 +175,17 @@ impl Errand {
 
     async fn create(&self) -> Result<Vec<Evidence>, Halt> {
         self.allowed(None)?;
-        let Some(like) = self.cloud.create.clone() else {
+        let Some(usual) = self.cloud.create.clone() else {
             return Err(unreachable_outcome("openstack.create"));
         };
         let policy = self.app.policy();
         let listed = policy.nodes.get(&self.operation.wish.node);
-        let size = listed.and_then(|listed| policy.class_of(listed)).and_then(|class| class.volume_bytes);
+        let class = listed.and_then(|listed| policy.class_of(listed));
+        let size = class.and_then(|class| class.volume_bytes);
+        let like = match class {
+            Some(class) => usual.in_words_of(class),
+            None => usual,
+        };
         let order = Order {
             project: self.target.project.clone(),
             name: self.target.name.clone(),

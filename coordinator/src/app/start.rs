@@ -1,6 +1,6 @@
 //! From a configuration to a coordinator that answers, and back to nothing.
 
-use super::{App, PolicyFile, background, check::unanswered, policy_file::OtherHost, this_host, watch};
+use super::{App, PolicyFile, background, policy_file::OtherHost, this_host, unasked::unasked, watch};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -117,7 +117,7 @@ pub async fn run(config: Config, announce: impl FnOnce(&Announcement)) -> Result
     let clock = Arc::new(SystemClock::new());
     let mut policy_file = PolicyFile::new(&config.policy, &config.state_dir, host);
     let policy = policy_file.first(clock.now())?;
-    for wrong in unanswered(&config, &policy) {
+    for wrong in unasked(&config, &policy) {
         log::warn!("{wrong}");
     }
     let identity = config.tls.as_ref().map(tls::Identity::load).transpose()?.map(Arc::new);

@@ -2,6 +2,7 @@
 //! default, that can.
 
 use super::fragment::{Length, Wrong, absolute, length, web_address};
+use millwright_decision::ClassPolicy;
 use serde::Deserialize;
 use std::{path::PathBuf, time::Duration};
 use toml::Spanned;
@@ -63,6 +64,20 @@ pub struct NewServers {
     pub key: String,
     /// The type of a data volume; empty takes the cloud's default.
     pub volume_type: String,
+}
+
+impl NewServers {
+    /// The same, where a class does not say otherwise (R13).
+    #[must_use]
+    pub fn in_words_of(self, class: &ClassPolicy) -> Self {
+        let word = |name: &str, usual: String| class.words.get(name).cloned().unwrap_or(usual);
+        Self {
+            flavor: word("flavor", self.flavor),
+            image: word("image_kind", self.image),
+            volume_type: word("volume_type", self.volume_type),
+            ..self
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

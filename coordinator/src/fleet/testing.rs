@@ -84,6 +84,7 @@ fn class_policy() -> ClassPolicy {
         rebuild_consent: Consent::None,
         delete_consent: Consent::None,
         volume_bytes: None,
+        words: BTreeMap::new(),
         images: Vec::new(),
     }
 }

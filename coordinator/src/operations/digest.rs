@@ -9,9 +9,6 @@ use std::fmt::Write;
 
 /// Sixteen hex digits over everything a person agrees to. Facts that change by themselves are judged at the permit.
 pub fn digest(wish: &Wish, policy: &Policy) -> String {
-    let listed = policy.nodes.get(&wish.node);
-    let project = listed.and_then(|listed| listed.project.as_deref());
-    let zone = listed.and_then(|listed| listed.zone.as_deref());
     let mut words: Vec<String> = vec![
         wish.action.to_string(),
         wish.node.to_string(),
@@ -26,7 +23,7 @@ pub fn digest(wish: &Wish, policy: &Policy) -> String {
     words.extend(wish.let_go.iter().cloned());
     let steps = Plan::of(wish.action, wish.is_silent).steps;
     for step in steps.into_iter().filter(|step| step.doer() == Doer::Executor) {
-        match policy.executors.command(step, wish, project, zone) {
+        match policy.command(step, wish) {
             Ok(command) => words.extend(command),
             Err(why) => words.push(why.to_string()),
         }

@@ -195,10 +195,7 @@ fn command(operation: &Operation, policy: &Policy) -> Vec<String> {
     let Some((step, _)) = operation.current_step().filter(|(step, _)| step.doer() == Doer::Executor) else {
         return Vec::new();
     };
-    let listed = policy.nodes.get(&operation.wish.node);
-    let project = listed.and_then(|listed| listed.project.as_deref());
-    let zone = listed.and_then(|listed| listed.zone.as_deref());
-    policy.executors.command(step, &operation.wish, project, zone).unwrap_or_default()
+    policy.command(step, &operation.wish).unwrap_or_default()
 }
 
 /// What a person types to say this to an operation.

@@ -290,6 +290,7 @@ impl Checker<'_> {
             delete_consent: self.consent(fragment.consent.delete.as_ref(), second_person),
             volume_bytes: fragment.volume.as_ref().and_then(|given| self.size(given)),
             images: fragment.images.clone(),
+            words: self.words(fragment),
         }
     }
 

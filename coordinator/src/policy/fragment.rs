@@ -132,6 +132,8 @@ pub(super) struct ClassFragment {
     #[serde(default)]
     pub images: Vec<String>,
     #[serde(default)]
+    pub words: BTreeMap<Spanned<String>, String>,
+    #[serde(default)]
     pub consent: Consents,
     #[serde(default)]
     pub windows: Vec<Weekly>,
@@ -247,6 +249,7 @@ pub(super) fn example(key: &str) -> Option<&'static str> {
         "settle" | "quarantine" | "lasts" | "or_after" | "warm_up" => r#""30m""#,
         "volume" => r#""500GB""#,
         "images" => r#"["alisw/slc7-builder:latest"]"#,
+        "words" => r#"{ flavor = "m2.2xlarge" }"#,
         "by" => r#""by_hand""#,
         "alarms" => r#""executor""#,
         "commands" => r#"{ rebuild = ["ai-rebuild", "{host}"] }"#,

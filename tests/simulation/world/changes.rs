@@ -28,6 +28,11 @@ impl OwnClock {
         Timestamp::from_millisecond(said.as_millisecond()).unwrap_or(said)
     }
 
+    /// When its machine's clock was set, or it began.
+    pub fn set_at(&self) -> Timestamp {
+        self.at
+    }
+
     fn set(&mut self, now: Timestamp, offset: SignedDuration) {
         *self = Self { said: self.read(now), at: now, offset };
     }

@@ -221,6 +221,8 @@ impl World {
         let Some(name) = command.get(1).and_then(|word| word.parse::<NodeName>().ok()) else {
             return Outcome::not_done("no node is named");
         };
+        // Each attempt is judged by what became of it.
+        self.checker.done.remove(&(task.operation.clone(), step));
         if self.trouble("cloud", 800) {
             self.coverage.count_word("fault/cloud_refuses", step.as_str());
             return self.policy.executors.outcome(step, Some(2), "usage");

@@ -7,15 +7,20 @@ use super::{
     event::{Executor, Outcome, Wish},
     plan::Step,
 };
-use crate::Evidence;
+use crate::{Evidence, NodePolicy, Policy};
 use std::collections::BTreeMap;
+
+/// What may stand in braces in every command; the words of a class come on top.
+pub const NAMES: [&str; 6] = ["node", "host", "project", "zone", "image", "server"];
+/// Words of a class that the coordinator follows when it makes a server itself.
+const WORDS_OF_A_SERVER: [&str; 3] = ["flavor", "image_kind", "volume_type"];
 
 /// Policy's choice of executor and its commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Executors {
     /// Who runs them.
     pub by: Executor,
-    /// The argument list of each step, with `{node}`, `{host}`, `{project}`, `{zone}`, `{image}` where names belong.
+    /// The argument list of each step, with [`NAMES`] and the words of a class in braces where they belong.
     pub commands: BTreeMap<Step, Vec<String>>,
     /// Exit codes of each step's command that mean that nothing was touched; any other but 0 leaves it unknown.
     pub harmless_exits: BTreeMap<Step, Vec<i32>>,
@@ -60,83 +65,103 @@ impl Executors {
             )),
         }
     }
+}
 
-    /// The exact command of a step.
+impl Policy {
+    /// The exact command of a step for the node of a wish.
     ///
     /// # Errors
     /// There is none, or a name in it is not known: a missing argument is a refusal, never a default.
-    pub fn command(
-        &self,
-        step: Step,
-        wish: &Wish,
-        project: Option<&str>,
-        zone: Option<&str>,
-    ) -> Result<Vec<String>, NoCommand> {
+    pub fn command(&self, step: Step, wish: &Wish) -> Result<Vec<String>, NoCommand> {
         if wish.executor.asks_the_cloud(step) {
-            return in_words(step, wish, project, zone);
+            return self.in_words(step, wish);
         }
-        if step == Step::MaskAlarms && self.roger_masks {
+        if step == Step::MaskAlarms && self.executors.roger_masks {
             return Ok(vec![alarms::BY.to_owned(), step.to_string(), wish.spelled.clone()]);
         }
-        let words =
-            self.commands.get(&step).filter(|words| !words.is_empty()).ok_or(NoCommand::Missing(step))?;
-        let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
-        let known: [(&str, Option<&str>); 6] = [
-            ("node", Some(wish.node.as_str())),
-            ("host", Some(&wish.spelled)),
-            ("project", project),
-            ("zone", zone),
-            ("image", wish.image.as_deref()),
-            ("server", server),
-        ];
-        words.iter().map(|word| fill(step, word, &known)).collect()
+        let words = self.executors.commands.get(&step).filter(|words| !words.is_empty());
+        words.ok_or(NoCommand::Missing(step))?.iter().map(|word| self.fill(step, word, wish)).collect()
+    }
+
+    /// What the cloud is asked for, in words that approvals bind and the journal keeps. R20: never without its project.
+    fn in_words(&self, step: Step, wish: &Wish) -> Result<Vec<String>, NoCommand> {
+        let named = |name: &str| self.named(name, wish).map(|value| format!("{name}={value}"));
+        let project =
+            named("project").ok_or_else(|| NoCommand::Unknown { step, name: "project".to_owned() })?;
+        let mut words = vec!["OpenStack".to_owned(), step.to_string(), wish.spelled.clone(), project];
+        words.extend(named("server").filter(|_| step != Step::Create));
+        if matches!(step, Step::Rebuild | Step::Create) {
+            words.extend(named("image"));
+        }
+        if step == Step::Create {
+            words.extend(named("zone"));
+            words.extend(WORDS_OF_A_SERVER.iter().filter_map(|name| named(name)));
+        }
+        Ok(words)
+    }
+
+    /// What a name in braces stands for; nothing empty.
+    fn named<'a>(&'a self, name: &str, wish: &'a Wish) -> Option<&'a str> {
+        let listed = || self.nodes.get(&wish.node);
+        let value = match name {
+            "node" => Some(wish.node.as_str()),
+            "host" => Some(wish.spelled.as_str()),
+            "project" => listed().and_then(|listed: &NodePolicy| listed.project.as_deref()),
+            "zone" => listed().and_then(|listed| listed.zone.as_deref()),
+            "image" => wish.image.as_deref(),
+            "server" => wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref()),
+            word => self.classes.get(&wish.class)?.words.get(word).map(String::as_str),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Puts names in their places; what a name contains is never looked at again.
+    fn fill(&self, step: Step, word: &str, wish: &Wish) -> Result<String, NoCommand> {
+        let mut filled = String::with_capacity(word.len());
+        for piece in pieces(word) {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Name(name) => match self.named(name, wish) {
+                    Some(value) => filled.push_str(value),
+                    None => return Err(NoCommand::Unknown { step, name: name.chars().take(40).collect() }),
+                },
+            }
+        }
+        Ok(filled)
     }
 }
 
-/// What the cloud is asked for, in words that approvals bind and the journal keeps. R20: never without its project.
-fn in_words(
-    step: Step,
-    wish: &Wish,
-    project: Option<&str>,
-    zone: Option<&str>,
-) -> Result<Vec<String>, NoCommand> {
-    let project = project.filter(|project| !project.is_empty());
-    let project = project.ok_or_else(|| NoCommand::Unknown { step, name: "project".to_owned() })?;
-    let mut words =
-        vec!["OpenStack".to_owned(), step.to_string(), wish.spelled.clone(), format!("project={project}")];
-    let server = wish.machine.as_ref().and_then(|machine| machine.server_uuid.as_deref());
-    words.extend(server.filter(|_| step != Step::Create).map(|server| format!("server={server}")));
-    if matches!(step, Step::Rebuild | Step::Create) {
-        words.extend(wish.image.as_ref().map(|image| format!("image={image}")));
-    }
-    if step == Step::Create {
-        words.extend(zone.map(|zone| format!("zone={zone}")));
-    }
-    Ok(words)
+/// What a word of a command is made of.
+enum Piece<'a> {
+    Text(&'a str),
+    Name(&'a str),
 }
 
-/// Puts names in their places; what a name contains is never looked at again.
-fn fill(step: Step, word: &str, known: &[(&str, Option<&str>)]) -> Result<String, NoCommand> {
-    let mut filled = String::with_capacity(word.len());
+fn pieces(word: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     let mut rest = word;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, behind)) = after.split_once('}') else { break };
-        let value = known.iter().find(|(known, _)| *known == name).and_then(|(_, value)| *value);
-        let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Err(NoCommand::Unknown { step, name: name.chars().take(40).collect() });
-        };
-        filled.push_str(before);
-        filled.push_str(value);
+        pieces.extend([Piece::Text(before), Piece::Name(name)]);
         rest = behind;
     }
-    filled.push_str(rest);
-    Ok(filled)
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// The names in braces of a word of a command.
+pub fn names_in(word: &str) -> impl Iterator<Item = &str> {
+    pieces(word).into_iter().filter_map(|piece| match piece {
+        Piece::Name(name) => Some(name),
+        Piece::Text(_) => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Action, Class, Volumes};
+    use std::collections::BTreeSet;
 
     fn wish() -> Wish {
         Wish {
@@ -155,27 +180,45 @@ mod tests {
         }
     }
 
+    fn policy(words: Vec<String>) -> Policy {
+        let mut policy = empty();
+        policy.executors.commands.insert(Step::Rebuild, words);
+        policy
+    }
+
+    fn empty() -> Policy {
+        Policy::unreadable("", "coordinator".parse().unwrap())
+    }
+
+    fn listed() -> NodePolicy {
+        NodePolicy {
+            display: "alibuild10".into(),
+            class: Class::Agent,
+            zone: None,
+            labels: BTreeSet::new(),
+            protections: BTreeSet::new(),
+            project: Some("ALICE CI".into()),
+            attributes: BTreeMap::new(),
+        }
+    }
+
     #[test]
     fn names_are_put_in_word_by_word_and_never_read_again() {
         let words = ["ai-rebuild", "--image={image}", "{host}"].map(str::to_owned).to_vec();
-        let executors =
-            Executors { commands: BTreeMap::from([(Step::Rebuild, words)]), ..Executors::default() };
-        let command = executors.command(Step::Rebuild, &wish(), None, None).unwrap();
+        let command = policy(words).command(Step::Rebuild, &wish()).unwrap();
         assert_eq!(command, ["ai-rebuild", "--image={zone} x", "alibuild10"]);
     }
 
     #[test]
     fn what_the_cloud_is_asked_itself_takes_no_command_and_always_a_project() {
-        let executors = Executors::default();
+        let mut policy = empty();
         let wish = Wish { executor: Executor::OpenStack, ..wish() };
-        let words = executors.command(Step::Rebuild, &wish, Some("ALICE CI"), None).unwrap();
-        assert_eq!(words, ["OpenStack", "rebuild", "alibuild10", "project=ALICE CI", "image={zone} x"]);
-        let refusal = executors.command(Step::HardReboot, &wish, None, None).unwrap_err();
+        let refusal = policy.command(Step::HardReboot, &wish).unwrap_err();
         assert!(refusal.to_string().contains("{project}"), "{refusal}");
-        assert!(
-            executors.command(Step::MaskAlarms, &wish, Some("ALICE CI"), None).is_err(),
-            "no such thing there"
-        );
+        policy.nodes.insert(wish.node.clone(), listed());
+        let words = policy.command(Step::Rebuild, &wish).unwrap();
+        assert_eq!(words, ["OpenStack", "rebuild", "alibuild10", "project=ALICE CI", "image={zone} x"]);
+        assert!(policy.command(Step::MaskAlarms, &wish).is_err(), "no such thing there");
         for executor in Executor::ALL {
             let word = serde_json::to_string(&executor).unwrap();
             assert_eq!(word, format!("{:?}", executor.as_str()));
@@ -185,11 +228,10 @@ mod tests {
     #[test]
     fn a_name_that_is_not_known_is_a_refusal() {
         let words = ["ai-rc", "{project}"].map(str::to_owned).to_vec();
-        let executors =
-            Executors { commands: BTreeMap::from([(Step::Rebuild, words)]), ..Executors::default() };
-        let refusal = executors.command(Step::Rebuild, &wish(), None, None).unwrap_err();
+        let policy = policy(words);
+        let refusal = policy.command(Step::Rebuild, &wish()).unwrap_err();
         assert!(refusal.to_string().contains("{project}"), "{refusal}");
-        let refusal = executors.command(Step::DeleteServer, &wish(), None, None).unwrap_err();
+        let refusal = policy.command(Step::DeleteServer, &wish()).unwrap_err();
         assert!(refusal.to_string().contains("executors.commands.delete_server"), "{refusal}");
     }
 }

@@ -1,10 +1,13 @@
 //! What comes next for an operation: events to write, an effect to do, or a wait that says for what.
 
 mod undo;
+mod waiting;
+
+pub use waiting::Waiting;
 
 use super::{
-    Cancelled, Doer, Effect, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State,
-    Step, StepRecord, alarms, ledger,
+    Doer, Effect, Ending, Event, Executor, Machine, Operation, Outcome, Permit, Phase, State, Step,
+    StepRecord, alarms, ledger,
     moves::{ToMove, to_move},
     steps::{self, Gate},
 };
@@ -14,6 +17,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use millwright_protocol::Fence;
+use waiting::{objected, parked, stuck, wait};
 
 /// A permit and an order are good for so long (DESIGN 3.3).
 pub(super) const PERMIT_LASTS: SignedDuration = SignedDuration::from_mins(5);
@@ -44,23 +48,6 @@ pub struct Situation<'a> {
     pub is_in_flight: bool,
     /// Set while nothing may be done at all, whatever the step, with the reason.
     pub frozen: Option<&'a Reason>,
-}
-
-/// What an operation waits for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Waiting {
-    /// For people.
-    pub sentence: String,
-    /// Who or what ends the wait.
-    pub owner: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// When it is expected to end, where known.
-    pub expected_at: Option<Timestamp>,
-    /// Whether nothing but a person can end it.
-    pub needs_people: bool,
-    /// What objects, where it is an objection.
-    pub reasons: Vec<Reason>,
 }
 
 /// What comes next.
@@ -218,13 +205,15 @@ fn begin(
             Ok(Next::Write(began(permit, Vec::new())))
         }
         Doer::Executor if alarms::by_roger(step, situation) => {
-            let head = steps::command(operation, step, situation).unwrap_or_default();
+            let head = situation.policy.command(step, &operation.wish).unwrap_or_default();
             match alarms::begin(operation, record, situation, head) {
                 Some((words, effect)) => Ok(Next::Do(began(None, words), effect)),
                 None => Err(wait(operation, record, step.doing().to_owned(), "roger")),
             }
         }
-        Doer::Executor if steps::command(operation, step, situation).is_err() && !step.is_irreversible() => {
+        Doer::Executor
+            if situation.policy.command(step, &operation.wish).is_err() && !step.is_irreversible() =>
+        {
             let what = match step {
                 Step::Ledger => format!(": {}", ledger::story(&ledger::of(operation, situation))),
                 _ => String::new(),
@@ -245,7 +234,7 @@ fn begin(
             waiting.needs_people = true;
             Err(waiting)
         }
-        Doer::Executor => match steps::command(operation, step, situation) {
+        Doer::Executor => match situation.policy.command(step, &operation.wish) {
             Ok(command) => {
                 let permit = step.is_irreversible().then(|| permit(operation, step, situation));
                 let effect = match operation.wish.executor.asks_the_cloud(step) {
@@ -283,7 +272,9 @@ pub fn begin_by_hand(operation: &Operation, by: &str, situation: &Situation<'_>)
         Gate::Wait { sentence, owner } => return Err(wait(operation, record, sentence, owner)),
         Gate::Stuck(why) => return Err(Waiting::about(operation, why)),
     }
-    let command = steps::command(operation, step, situation)
+    let command = situation
+        .policy
+        .command(step, &operation.wish)
         .map_err(|why| Waiting::about(operation, why.to_string()))?;
     Ok(Event::Began {
         step: operation.at,
@@ -531,69 +522,4 @@ pub(super) fn go_ahead(operation: &Operation, step: Step, situation: &Situation<
             .owner("operators")
             .fact("mode", mode, "policy", 0),
     )
-}
-
-fn objected(operation: &Operation, record: &StepRecord, step: Step, reasons: Vec<Reason>) -> Waiting {
-    let worst = reasons.first();
-    let more = reasons.len().saturating_sub(1);
-    let sentence = match worst {
-        Some(reason) if more > 0 => format!("{} (and {more} more)", reason.sentence),
-        Some(reason) => reason.sentence.clone(),
-        None => step.doing().to_owned(),
-    };
-    Waiting {
-        owner: worst.map_or_else(|| "millwright".to_owned(), |reason| reason.owner.to_string()),
-        since: record.due_at.unwrap_or(operation.changed_at),
-        expected_at: Reason::all_cleared_at(&reasons),
-        needs_people: reasons.iter().any(|reason| reason.severity >= Severity::NeedsPeople),
-        sentence,
-        reasons,
-    }
-}
-
-fn wait(operation: &Operation, record: &StepRecord, sentence: String, owner: impl Into<String>) -> Waiting {
-    Waiting {
-        sentence,
-        owner: owner.into(),
-        since: record.changed_at.or(record.due_at).unwrap_or(operation.changed_at),
-        expected_at: None,
-        needs_people: false,
-        reasons: Vec::new(),
-    }
-}
-
-impl Waiting {
-    fn about(operation: &Operation, sentence: String) -> Self {
-        let since = operation.changed_at;
-        Self {
-            sentence,
-            owner: "operators".into(),
-            since,
-            expected_at: None,
-            needs_people: true,
-            reasons: Vec::new(),
-        }
-    }
-}
-
-fn parked(operation: &Operation, since: Timestamp) -> Waiting {
-    let name = &operation.wish.spelled;
-    let (owner, sentence) = match &operation.cancelled {
-        Some(Cancelled { by, reason, .. }) => (by, format!("{by} has taken {name} over as it is: {reason}")),
-        None => {
-            let (by, reason) = (&operation.wish.by, &operation.wish.reason);
-            (by, format!("{name} is empty and stays so for {by}: {reason}"))
-        }
-    };
-    let sentence = format!("{sentence}; `millwright return {name}` brings it back");
-    Waiting { since, owner: owner.clone(), needs_people: false, ..Waiting::about(operation, sentence) }
-}
-
-fn stuck(operation: &Operation, why: &str, since: Timestamp) -> Waiting {
-    let abandon = if operation.is_past_no_return() { " --abandon" } else { "" };
-    let sentence = format!(
-        "{why}; mend it and say `millwright retry {id}`, or `millwright cancel {id}{abandon}`",
-        id = operation.id
-    );
-    Waiting { since, ..Waiting::about(operation, sentence) }
 }

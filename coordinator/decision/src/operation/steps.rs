@@ -1,7 +1,7 @@
 //! What each step asks of the world: is it already so, may it begin, has it happened.
 
 use super::{
-    Doer, NoCommand, Operation, Situation, State, Step, StepRecord, alarms, ledger,
+    Doer, Operation, Situation, State, Step, StepRecord, alarms, ledger,
     moves::{self, ToMove},
     next::{go_ahead, verdict, verdict_on},
 };
@@ -340,22 +340,12 @@ fn protections(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> 
         Code::IntentMissing,
         Code::HoldPresent,
         Code::CoordinatorLivesHere,
+        // What a stopped master's disk holds is a way back while another member has lost its own.
+        Code::EnsembleQuorum,
         // That a store was put back is only noticed once agents have been heard.
         Code::WarmingUp,
     ];
     closed_by(operation, situation, &keep)
-}
-
-/// The argument list of a step.
-pub(super) fn command(
-    operation: &Operation,
-    step: Step,
-    situation: &Situation<'_>,
-) -> Result<Vec<String>, NoCommand> {
-    let listed = situation.policy.nodes.get(&operation.wish.node);
-    let project = listed.and_then(|listed| listed.project.as_deref());
-    let zone = listed.and_then(|listed| listed.zone.as_deref());
-    situation.policy.executors.command(step, &operation.wish, project, zone)
 }
 
 fn judged(reasons: Vec<Reason>) -> Gate {

@@ -1,5 +1,6 @@
 //! Stories of single operations.
 
+mod masters;
 mod places;
 
 use super::*;

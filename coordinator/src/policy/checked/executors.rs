@@ -4,7 +4,9 @@ use super::{
     super::fragment::{AlarmsBy, Fragment},
     Checker,
 };
-use millwright_decision::operation::{Doer, Executors, Step};
+use crate::policy::fragment::ClassFragment;
+use millwright_decision::operation::{Doer, Executors, NAMES, Step, names_in};
+use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 impl Checker<'_> {
@@ -12,8 +14,22 @@ impl Checker<'_> {
         let given = &fragment.executors;
         let roger_masks = given.alarms == AlarmsBy::Roger;
         let mut executors = Executors { by: given.by, roger_masks, ..Executors::default() };
+        let of_classes = fragment.classes.values().flat_map(|class| class.words.keys());
+        let known: BTreeSet<&str> =
+            NAMES.into_iter().chain(of_classes.map(|name| name.get_ref().as_str())).collect();
         for (word, command) in &fragment.executors.commands {
             let Some(step) = self.step(word) else { continue };
+            for name in command.iter().flat_map(|part| names_in(part)).filter(|name| !known.contains(name)) {
+                let all: Vec<&str> = known.iter().copied().collect();
+                self.refuse(
+                    word,
+                    format!(
+                        "nothing says what {{{name}}} is; these are known: {}; add `{name} = \"…\"` to the words of each \
+                         class that it is for, such as `[classes.agent.words]`",
+                        all.join(", ")
+                    ),
+                );
+            }
             if command.first().is_none_or(|program| program.trim().is_empty()) {
                 self.refuse(
                     word,
@@ -33,6 +49,27 @@ impl Checker<'_> {
             executors.harmless_exits.insert(step, exits.clone());
         }
         executors
+    }
+
+    /// What commands say of the nodes of a class (R13). A name has one meaning.
+    pub(super) fn words(&mut self, fragment: &ClassFragment) -> BTreeMap<String, String> {
+        for (name, value) in &fragment.words {
+            let is_a_name = |name: &str| {
+                !name.is_empty() && name.chars().all(|sign| sign.is_ascii_lowercase() || sign == '_')
+            };
+            if NAMES.contains(&name.get_ref().as_str()) {
+                self.refuse(name, format!("{{{}}} is the node's own; choose another name", name.get_ref()));
+            } else if !is_a_name(name.get_ref()) {
+                self.refuse(
+                    name,
+                    format!("{:?} is no name; use small letters and `_`, such as `flavor`", name.get_ref()),
+                );
+            }
+            if value.trim().is_empty() {
+                self.refuse(name, format!("{:?} is empty; say what it is, or take it out", name.get_ref()));
+            }
+        }
+        fragment.words.iter().map(|(name, value)| (name.get_ref().clone(), value.clone())).collect()
     }
 
     /// The step a word names, if it is one that an executor takes.

@@ -1,7 +1,10 @@
 //! What comes next for an operation that was called off: its alarms are put back and its cordon is lifted, or the node is left
 //! to whoever called it off.
 
-use super::{MOST_TRIES, objected, or_ask, pause_after, wait};
+use super::{
+    MOST_TRIES, or_ask, pause_after,
+    waiting::{objected, wait},
+};
 use crate::{
     Action,
     operation::{
