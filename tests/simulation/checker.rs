@@ -340,13 +340,15 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
     }
     let Some(node) = world.nodes.get(name) else { return };
     // From the record: a command runs on while its coordinator is down.
-    let let_go: BTreeSet<String> = {
+    let (let_go, is_forgotten): (BTreeSet<String>, bool) = {
         let writes = world.writes.lock().unwrap();
+        // An older store was put back since it began: what people let go on its behalf stands nowhere any more.
+        let is_forgotten = !writes.record.contains_key(&task.operation);
         let of_node = writes.record.values().flatten().filter_map(|(.., event)| match event {
             Event::Requested { wish, .. } if wish.node == *name => Some(wish.let_go.clone()),
             _ => None,
         });
-        of_node.flatten().collect()
+        (of_node.flatten().collect(), is_forgotten)
     };
     let settled = world.now.duration_since(node.booted_at) > KNOWN;
     if step == Step::HardReboot && node.is_up && settled {
@@ -359,11 +361,9 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
         ));
     }
     let of = &task.operation;
-    for task in node
-        .tasks
-        .iter()
-        .filter(|task| settled && task.kind != TaskKind::Disposable && !let_go.contains(&task.id))
-    {
+    for task in node.tasks.iter().filter(|task| {
+        settled && !is_forgotten && task.kind != TaskKind::Disposable && !let_go.contains(&task.id)
+    }) {
         let ran = world.now.duration_since(task.started_at);
         // No agent looks a last time before a command: what somebody let in since its last report nobody can know.
         if ran < REPORTED {
