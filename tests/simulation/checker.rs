@@ -343,7 +343,7 @@ pub fn touched_by_cloud(world: &mut World, name: &NodeName, task: &Task) {
     let (let_go, is_forgotten): (BTreeSet<String>, bool) = {
         let writes = world.writes.lock().unwrap();
         // An older store was put back since it began: what people let go on its behalf stands nowhere any more.
-        let is_forgotten = !writes.record.contains_key(&task.operation);
+        let is_forgotten = writes.record.get(&task.operation).is_none_or(Vec::is_empty);
         let of_node = writes.record.values().flatten().filter_map(|(.., event)| match event {
             Event::Requested { wish, .. } if wish.node == *name => Some(wish.let_go.clone()),
             _ => None,
