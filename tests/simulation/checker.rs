@@ -236,8 +236,11 @@ pub fn look(world: &mut World) {
         let is_patient = operation
             .current_step()
             .is_some_and(|(step, _)| step.patience() > SignedDuration::from_hours(30));
-        // A store that has just been put back may hold what stood so long ago, and nobody has looked at it yet.
-        let has_looked = world.now.duration_since(coordinator.born_at) > SignedDuration::from_mins(10);
+        // A store that has just been put back may hold what stood so long ago, and nobody has looked at it yet; one
+        // that cannot write tells that instead.
+        let looks_since = coordinator.born_at.max(world.paused_until);
+        let has_looked = world.now.duration_since(looks_since) > SignedDuration::from_mins(10)
+            && coordinator.operations.trouble().is_none();
         if is_open && has_looked && !people && !is_patient && waited > SignedDuration::from_hours(30) {
             let waiting = coordinator.operations.waiting(id).map(|waiting| waiting.sentence.clone());
             let step = operation.current_step().map(|(step, record)| (step, record.state.as_str()));
