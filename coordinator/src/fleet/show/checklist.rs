@@ -45,11 +45,13 @@ pub(super) fn list(
 
 /// The findings with the words of their lines, where they belong to one.
 pub(super) fn by_line(findings: &[Finding]) -> Vec<(&'static str, &Finding)> {
-    let line = |finding: &Finding| {
-        let found = LINES.iter().find(|(_, _, checks)| checks.contains(&finding.check.as_str()));
-        found.map(|(step, _, _)| *step).or((finding.check == "zookeeper").then_some("zookeeper"))
-    };
-    findings.iter().filter_map(|finding| Some((line(finding)?, finding))).collect()
+    findings.iter().filter_map(|finding| Some((line_of(&finding.check)?, finding))).collect()
+}
+
+/// The word of the line to which a check belongs, if it belongs to one.
+pub(super) fn line_of(check: &str) -> Option<&'static str> {
+    let found = LINES.iter().find(|(_, _, checks)| checks.contains(&check));
+    found.map(|(step, _, _)| *step).or((check == "zookeeper").then_some("zookeeper"))
 }
 
 fn item(

@@ -30,6 +30,8 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
     let diagnosis = diagnosis::of(spelled, &checklist, &checklist::by_line(&findings));
     let asks_puppet = findings.iter().any(|finding| finding.check == "puppet");
     let cannot_see = cannot_see(fleet, name, node, &facts, asks_puppet);
+    let all_findings = all_findings(fleet, name, record, findings, agent.map(|agent| agent.at), now);
+    let diagnosis = diagnosis::beside(spelled, diagnosis, &checklist, &all_findings, now);
     NodeDetail {
         summary: summary(fleet, name, now),
         asked_at: now,
@@ -46,7 +48,7 @@ pub(in super::super) fn node(fleet: &Fleet, name: &NodeName, now: Timestamp) -> 
         known_dead: node.and_then(|node| node.known_dead.clone()),
         checklist,
         diagnosis,
-        all_findings: all_findings(fleet, name, record, findings, agent.map(|agent| agent.at), now),
+        all_findings,
         volumes: facts
             .volumes
             .iter()

@@ -1,7 +1,15 @@
 //! The checklist read from the top: the first layer that is broken is the one to mend, and what rests on it says nothing.
 
-use crate::view::{ChecklistItem, ChecklistState, Diagnosis};
+use super::checklist::line_of;
+use crate::{
+    view::{ChecklistItem, ChecklistState, Diagnosis, FindingView},
+    words,
+};
+use jiff::Timestamp;
 use millwright_protocol::{Finding, Status};
+
+/// So much is told beside the layer to mend first; the findings themselves hold the rest.
+const MOST_BESIDE: usize = 5;
 
 /// What rests on a layer, by their words.
 const RESTS_ON: [(&str, &[&str]); 4] = [
@@ -31,6 +39,7 @@ pub(super) fn of(node: &str, checklist: &[ChecklistItem], findings: &[(&str, &Fi
             untold: titles(checklist, |item| {
                 !matches!(item.step.as_str(), "server" | "foreman" | "mesos_master")
             }),
+            also: Vec::new(),
         };
     }
     if state("report") == Some(ChecklistState::Failed) {
@@ -52,6 +61,50 @@ pub(super) fn of(node: &str, checklist: &[ChecklistItem], findings: &[(&str, &Fi
         sentence: format!("{} “{}”: {}", found(item.state), item.title, item.sentence),
         next: next(node, item, findings),
         untold: titles(checklist, |other| untold.contains(&other.step.as_str())),
+        also: Vec::new(),
+    }
+}
+
+/// The same, with what is not well beside the layer that is named; what no report has told of since is left out.
+pub(super) fn beside(
+    node: &str,
+    diagnosis: Diagnosis,
+    checklist: &[ChecklistItem],
+    findings: &[FindingView],
+    now: Timestamp,
+) -> Diagnosis {
+    let layer = diagnosis.layer.as_deref();
+    if matches!(layer, Some("server" | "report" | "ssh")) {
+        return diagnosis;
+    }
+    let is_told = |line: &str| {
+        let title = checklist.iter().find(|item| item.step == line).map(|item| &item.title);
+        Some(line) != layer && title.is_none_or(|title| !diagnosis.untold.contains(title))
+    };
+    let mut others: Vec<&FindingView> = findings
+        .iter()
+        .filter(|finding| finding.status != Status::Ok && line_of(&finding.check).is_none_or(is_told))
+        .collect();
+    others.sort_by_key(|finding| std::cmp::Reverse((finding.status, finding.gating)));
+    let told = |finding: &FindingView| {
+        let seconds = now.duration_since(finding.since).as_secs().max(0).unsigned_abs();
+        format!("{} (for {})", finding.sentence, words::seconds(seconds))
+    };
+    let also =
+        |others: &[&FindingView]| others.iter().take(MOST_BESIDE).map(|finding| told(finding)).collect();
+    match others.split_first() {
+        Some((worst, rest)) if layer.is_none() => Diagnosis {
+            layer: None,
+            state: Some(ChecklistState::Warn),
+            sentence: format!(
+                "every layer of {node} is as it should be; worth a look beside them: {}",
+                told(worst)
+            ),
+            next: worst.next.iter().cloned().collect(),
+            untold: Vec::new(),
+            also: also(rest),
+        },
+        _ => Diagnosis { also: also(&others), ..diagnosis },
     }
 }
 
@@ -109,6 +162,7 @@ fn unheard(node: &str, checklist: &[ChecklistItem], ssh: Option<ChecklistState>)
             !matches!(item.step.as_str(), "report" | "ssh" | "foreman" | "mesos_master")
                 && item.state != ChecklistState::NotConfigured
         }),
+        also: Vec::new(),
     }
 }
 

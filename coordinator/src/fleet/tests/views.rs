@@ -208,6 +208,42 @@ fn a_diagnosis_stops_at_the_first_layer_that_is_broken_and_leaves_out_what_rests
 }
 
 #[test]
+fn a_node_that_is_slow_while_its_layers_are_well_is_told_with_what_slows_it() {
+    fn busy(report: &mut Report) {
+        report.findings.retain(|finding| finding.check != "volume");
+        for (item, next) in [("load", "see what takes the time"), ("oom", "see what was killed")] {
+            let mut finding = crate::fleet::testing::finding("system", Some(item), Status::Warn, false);
+            finding.sentence = format!("its {item} is high");
+            finding.next = Some(next.to_owned());
+            report.findings.push(finding);
+        }
+    }
+    let slow = diagnosed(Some(busy), None);
+    assert_eq!((slow.layer.as_deref(), slow.state), (None, Some(ChecklistState::Warn)));
+    let told =
+        "every layer of alibuild01 is as it should be; worth a look beside them: its load is high (for 2 h)";
+    assert_eq!(slow.sentence, told);
+    assert_eq!(slow.next, ["see what takes the time"]);
+    assert_eq!(slow.also, ["its oom is high (for 2 h)"]);
+
+    let broken = diagnosed(
+        Some(|report| {
+            busy(report);
+            let crit = |check| crate::fleet::testing::finding(check, None, Status::Crit, true);
+            report.findings.retain(|finding| finding.check != "docker");
+            report.findings.extend([crit("docker"), crit("container")]);
+        }),
+        None,
+    );
+    assert_eq!(broken.layer.as_deref(), Some("docker"));
+    assert_eq!(
+        broken.also,
+        ["its load is high (for 2 h)", "its oom is high (for 2 h)"],
+        "containers rest on it"
+    );
+}
+
+#[test]
 fn a_node_that_is_not_heard_is_told_apart_from_one_whose_agent_died() {
     let dead_agent = diagnosed(None, Some(true));
     assert_eq!(dead_agent.layer.as_deref(), Some("report"));
