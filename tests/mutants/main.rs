@@ -14,11 +14,13 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-/// The decision, on whole stories and on properties.
 /// What the agent does with what it is told.
 const AGENT: &[&str] =
     &["-p", "millwright-agent", "--lib", "--", "coordinator_client", "orders::", "memory::", "holds::"];
+/// The decision, on whole stories and on properties.
 const SCENARIOS: &[&str] = &["-p", "millwright-tests", "--test", "scenarios"];
+/// Single operations, step by step.
+const DECISION: &[&str] = &["-p", "millwright-decision", "--lib"];
 /// Reading the policy, who may do what, whom and what the coordinator trusts, what it does to Mesos and Roger, what it
 /// takes for a proof that a host is gone, and what it records of operations.
 const COORDINATOR: &[&str] = &[
@@ -27,6 +29,7 @@ const COORDINATOR: &[&str] = &[
     "--lib",
     "--",
     "policy::tests",
+    "views::",
     "people::",
     "identify::",
     "sign_in::",
@@ -64,7 +67,7 @@ fn main() -> Result<ExitCode> {
     let copy = tempfile::Builder::new().prefix("mw-mutants-").tempdir()?;
     copy_sources(&root, copy.path(), &BTreeMap::new())?;
     let bench = Bench { tree: copy.path().to_owned(), target: root.join("target/mutants") };
-    if let Some(said) = bench.failure(&[SCENARIOS, COORDINATOR, AGENT])? {
+    if let Some(said) = bench.failure(&[SCENARIOS, DECISION, COORDINATOR, AGENT])? {
         bail!("the tests fail before anything is planted; mend that first\n{said}");
     }
     let mut missed = Vec::new();
@@ -144,7 +147,7 @@ impl Bench {
         let suites = match () {
             () if mutant.file.starts_with("agent") => &[AGENT][..],
             () if is_around => &[COORDINATOR],
-            () => &[SCENARIOS, COORDINATOR],
+            () => &[SCENARIOS, DECISION, COORDINATOR],
         };
         let caught = self.failure(suites)?.is_some();
         fs::write(&path, sound)?;
