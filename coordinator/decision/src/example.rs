@@ -1,7 +1,7 @@
 //! Plausible fleets for tests: everything healthy, empty and proven, until a story says otherwise.
 
 use crate::{
-    Policy, Snapshot, Source,
+    ClassPolicy, Consent, Mode, NodePolicy, Policy, Share, Snapshot, Source,
     counts::FleetCounts,
     fleet::{
         AgentView, AttachedVolume, Build, Containers, EmptySpan, Ensemble, GatingFinding, Image, JenkinsView,
@@ -11,7 +11,41 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use millwright_protocol::NodeName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A listed node without a zone, a project, a protection or anything else of its own.
+pub fn listed(display: &str, class: Class) -> NodePolicy {
+    NodePolicy {
+        display: display.to_owned(),
+        class,
+        zone: None,
+        labels: BTreeSet::new(),
+        protections: BTreeSet::new(),
+        project: None,
+        attributes: BTreeMap::new(),
+    }
+}
+
+/// A class that looks on, whose nodes' agents and Mesos masters have to be heard, and for which nobody has to agree.
+pub fn class() -> ClassPolicy {
+    ClassPolicy {
+        mode: Mode::Observe,
+        required: BTreeSet::from([Source::Agent, Source::MesosMaster]),
+        out: Share { at_least: 1, percent: 10 },
+        draining: Share { at_least: 2, percent: 10 },
+        settle: SignedDuration::from_mins(5),
+        quarantine: SignedDuration::from_hours(7 * 24),
+        windows: Vec::new(),
+        quiet_hours: Vec::new(),
+        freezes: Vec::new(),
+        reboot_consent: Consent::None,
+        rebuild_consent: Consent::None,
+        delete_consent: Consent::None,
+        volume_bytes: None,
+        words: BTreeMap::new(),
+        images: Vec::new(),
+    }
+}
 
 /// A snapshot under construction.
 #[derive(Debug, Clone)]
@@ -39,7 +73,7 @@ impl ExampleFleet {
             }
             snapshot.nodes.insert(name.clone(), Box::new(node));
         }
-        let is_asked = |listed: &crate::policy::NodePolicy| {
+        let is_asked = |listed: &NodePolicy| {
             policy.class_of(listed).is_some_and(|class| class.required.contains(&Source::ZooKeeper))
         };
         let members = policy.nodes.iter().filter(|(_, listed)| is_asked(listed)).map(|(name, _)| Member {

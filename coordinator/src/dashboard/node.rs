@@ -330,7 +330,7 @@ pub(super) fn or_unknown(text: &str) -> &str {
 fn diagnosed(diagnosis: &Diagnosis) -> Diagnosed {
     Diagnosed {
         mark: diagnosis.state.unwrap_or(ChecklistState::Done).into(),
-        is_open: diagnosis.layer.is_some() || diagnosis.state.is_some(),
+        is_open: diagnosis.state.is_some(),
         sentence: capital(&diagnosis.sentence),
         next: diagnosis.next.iter().map(|next| markdown::line(next)).collect(),
         untold: diagnosis.untold.join("; "),

@@ -1,9 +1,9 @@
 //! Small fleets and reports for tests, with a clock that is turned by hand.
 
 use super::{Fleet, MasterAgent, MasterAnswer, OperationsSaid};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use millwright_decision::{
-    Action, Class, ClassPolicy, Consent, Mode, NodePolicy, Policy, Share, Source, TaskClass, TaskRule, Tasks,
+    Action, Class, Mode, NodePolicy, Policy, TaskClass, TaskRule, Tasks, example,
     fleet::{Operation, Progress},
 };
 use millwright_protocol::{
@@ -31,21 +31,13 @@ pub(crate) fn policy(agents: usize) -> Policy {
     policy.cluster = "test".into();
     policy.version = "v1".into();
     let listed = |display: String, class, zone: &str| {
-        let node = NodePolicy {
-            display: display.clone(),
-            class,
-            zone: Some(zone.to_owned()),
-            labels: BTreeSet::new(),
-            protections: BTreeSet::new(),
-            project: None,
-            attributes: BTreeMap::new(),
-        };
+        let node = NodePolicy { zone: Some(zone.to_owned()), ..example::listed(&display, class) };
         (name(&display), node)
     };
     policy.nodes.extend((1..=3).map(|n| listed(format!("alimesos{n:02}"), Class::Master, "a")));
     policy.nodes.extend((1..=agents).map(|n| listed(format!("alibuild{n:02}"), Class::Agent, "b")));
     for class in [Class::Master, Class::Agent] {
-        policy.classes.insert(class, class_policy());
+        policy.classes.insert(class, example::class());
     }
     let rule = |name: &str, id: &str, class| TaskRule {
         name: name.to_owned(),
@@ -67,26 +59,6 @@ pub(crate) fn policy(agents: usize) -> Policy {
         ],
     };
     policy
-}
-
-fn class_policy() -> ClassPolicy {
-    ClassPolicy {
-        mode: Mode::Observe,
-        required: BTreeSet::from([Source::Agent, Source::MesosMaster]),
-        out: Share { at_least: 1, percent: 10 },
-        draining: Share { at_least: 2, percent: 10 },
-        settle: SignedDuration::from_mins(5),
-        quarantine: SignedDuration::from_hours(7 * 24),
-        windows: Vec::new(),
-        quiet_hours: Vec::new(),
-        freezes: Vec::new(),
-        reboot_consent: Consent::None,
-        rebuild_consent: Consent::None,
-        delete_consent: Consent::None,
-        volume_bytes: None,
-        words: BTreeMap::new(),
-        images: Vec::new(),
-    }
 }
 
 pub(crate) fn finding(check: &str, item: Option<&str>, status: Status, gating: bool) -> Finding {

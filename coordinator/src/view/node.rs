@@ -113,6 +113,17 @@ pub enum ChecklistState {
     NotConfigured,
 }
 
+impl From<Status> for ChecklistState {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Ok => Self::Done,
+            Status::Warn => Self::Warn,
+            Status::Crit => Self::Failed,
+            Status::Unknown => Self::Unknown,
+        }
+    }
+}
+
 /// One line of the runbook's checklist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChecklistItem {

@@ -160,8 +160,7 @@ pub fn names_in(word: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Class, Volumes};
-    use std::collections::BTreeSet;
+    use crate::{Action, Class, Volumes, example};
 
     fn wish() -> Wish {
         Wish {
@@ -191,15 +190,7 @@ mod tests {
     }
 
     fn listed() -> NodePolicy {
-        NodePolicy {
-            display: "alibuild10".into(),
-            class: Class::Agent,
-            zone: None,
-            labels: BTreeSet::new(),
-            protections: BTreeSet::new(),
-            project: Some("ALICE CI".into()),
-            attributes: BTreeMap::new(),
-        }
+        NodePolicy { project: Some("ALICE CI".into()), ..example::listed("alibuild10", Class::Agent) }
     }
 
     #[test]

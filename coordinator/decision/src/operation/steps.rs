@@ -327,7 +327,7 @@ fn started_again(operation: &Operation, situation: &Situation<'_>) -> Option<Tim
 
 /// What stands whatever the node's state: asked again before each part of a delete.
 fn protections(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> {
-    let keep = [
+    let mut keep = vec![
         Code::PolicyUnreadable,
         Code::NodeUnlisted,
         Code::NotManaged,
@@ -345,6 +345,10 @@ fn protections(operation: &Operation, situation: &Situation<'_>) -> Vec<Reason> 
         // That a store was put back is only noticed once agents have been heard.
         Code::WarmingUp,
     ];
+    // What was last heard of its ensemble is no proof once nobody hears of it.
+    if operation.wish.class == Class::Master {
+        keep.push(Code::SourceUnknown);
+    }
     closed_by(operation, situation, &keep)
 }
 

@@ -63,6 +63,12 @@ fn permit(step: Step) -> Permit {
     }
 }
 
+/// Nothing is under way, and nothing is frozen.
+fn quiet<'a>(snapshot: &'a Snapshot, policy: &'a Policy, now: Timestamp) -> Situation<'a> {
+    let (machine, fence) = (None, Fence::default());
+    Situation { snapshot, policy, now, machine, fence, is_in_flight: false, frozen: None }
+}
+
 /// Up to the step, everything before it found to be so.
 fn up_to(action: Action, wanted: Step) -> Operation {
     let mut operation = begun(action);
@@ -256,15 +262,7 @@ fn a_server_that_was_stopped_to_be_deleted_and_reports_again_is_not_deleted() {
     let mut is_stuck = |heard: i64| {
         fleet.agent(&operation.wish.node).at = at(heard);
         let (snapshot, policy, now) = fleet.clone().snapshot();
-        let situation = Situation {
-            snapshot: &snapshot,
-            policy: &policy,
-            now,
-            machine: None,
-            fence: Fence::default(),
-            is_in_flight: false,
-            frozen: None,
-        };
+        let situation = quiet(&snapshot, &policy, now);
         matches!(steps::gate(&operation, Step::DeleteServer, &situation), steps::Gate::Stuck(_))
     };
     assert!(!is_stuck(30), "that was on its way when it was stopped");
@@ -286,15 +284,7 @@ fn a_silent_node_that_reports_again_is_not_reset_any_more() {
     let mut says = |heard: i64| {
         fleet.agent(&operation.wish.node).at = at(heard);
         let (snapshot, policy, now) = fleet.clone().snapshot();
-        let situation = Situation {
-            snapshot: &snapshot,
-            policy: &policy,
-            now,
-            machine: None,
-            fence: Fence::default(),
-            is_in_flight: false,
-            frozen: None,
-        };
+        let situation = quiet(&snapshot, &policy, now);
         let waits = match steps::gate(&operation, Step::HardReboot, &situation) {
             steps::Gate::Wait { sentence, .. } => Some(sentence),
             _ => None,

@@ -86,12 +86,7 @@ fn foreman(fleet: &Fleet, name: &NodeName, now: Timestamp) -> Option<ChecklistIt
 }
 
 fn from_outside(step: &str, title: &str, seen: OutsideView, now: Timestamp) -> ChecklistItem {
-    let state = match seen.status {
-        Status::Ok => ChecklistState::Done,
-        Status::Warn => ChecklistState::Warn,
-        Status::Crit => ChecklistState::Failed,
-        Status::Unknown => ChecklistState::Unknown,
-    };
+    let state = ChecklistState::from(seen.status);
     let mut evidence = Evidence::new(step, &seen.sentence, seen.source.as_str());
     evidence.age_seconds = seconds(now, seen.at);
     item(step, title, state, seen.sentence, vec![evidence])
@@ -142,12 +137,7 @@ fn from_findings(step: &str, title: &str, checks: &[&str], findings: &[Finding])
         };
         return item(step, title, state, sentence.to_owned(), Vec::new());
     };
-    let state = match worst.status {
-        Status::Ok => ChecklistState::Done,
-        Status::Warn => ChecklistState::Warn,
-        Status::Unknown => ChecklistState::Unknown,
-        Status::Crit => ChecklistState::Failed,
-    };
+    let state = ChecklistState::from(worst.status);
     let all = of_step.iter().find(|finding| finding.item.is_none()).unwrap_or(worst);
     let sentence = match (worst.status, of_step.len()) {
         (Status::Ok, _) if step == "container" && !of_step.iter().any(|finding| finding.gating) => {

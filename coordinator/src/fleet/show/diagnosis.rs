@@ -95,12 +95,12 @@ pub(super) fn beside(
     match others.split_first() {
         Some((worst, rest)) if layer.is_none() => Diagnosis {
             layer: None,
-            state: Some(ChecklistState::Warn),
+            state: Some(worst.status.into()),
             sentence: format!(
                 "every layer of {node} is as it should be; worth a look beside them: {}",
                 told(worst)
             ),
-            next: worst.next.iter().cloned().collect(),
+            next: vec![worst.next.clone().unwrap_or_else(|| look_there(node))],
             untold: Vec::new(),
             also: also(rest),
         },
@@ -179,6 +179,10 @@ fn unreached(node: &str, checklist: &[ChecklistItem]) -> String {
     }
 }
 
+fn look_there(node: &str) -> String {
+    format!("look at its findings: `millwright node {node}`")
+}
+
 fn titles(checklist: &[ChecklistItem], wanted: impl Fn(&ChecklistItem) -> bool) -> Vec<String> {
     let rests = checklist.iter().filter(|item| item.state != ChecklistState::NotConfigured && wanted(item));
     rests.map(|item| item.title.clone()).collect()
@@ -200,7 +204,7 @@ fn next(node: &str, item: &ChecklistItem, findings: &[(&str, &Finding)]) -> Vec<
             "mesos_master" => format!("ask why it gets no tasks: `millwright may return {node}`"),
             "foreman" => format!("look at the end of its last Puppet run: `millwright node {node}`"),
             "verified" => "wait for two clean reports a minute apart".to_owned(),
-            _ => format!("look at its findings: `millwright node {node}`"),
+            _ => look_there(node),
         });
     }
     next
